@@ -1,0 +1,76 @@
+# `make help` lists the targets. Nothing here needs root, a database server or a container: the servers the tests talk to come as wheels.
+PYTHON ?= python3
+VENV := .venv
+CLIENTS := .venv-clients
+BIN := $(VENV)/bin
+CONFIG ?= config/gateway.yaml
+# Two workers: the size of the smallest machine we test on. More cores: make test WORKERS=8
+WORKERS ?= 2
+PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
+
+# Official clients of several major versions cannot share an environment, so each lives in its own.
+CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wildcard requirements/client-*.txt))
+
+.DEFAULT_GOAL := help
+.PHONY: help env run test check bench lint format lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(VENV)/.dev ## make .venv with everything needed to develop
+
+run: $(VENV)/.run ## start the gateway with CONFIG (default config/gateway.yaml)
+	$(BIN)/gateway serve --config $(CONFIG)
+
+test: $(VENV)/.dev $(CLIENT_STAMPS) ## run every test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+check: $(VENV)/.dev lint ## the fast loop: lint and unit tests, under a minute
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/unit $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev ## measure the gateway against a bare pass-through
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+lint: $(VENV)/.dev ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# --no-config: the locks must not depend on the machine that makes them (package mirrors, local wheel folders, constraints).
+# Add LOCK_ARGS=--upgrade to move to newer releases.
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
+lock: ## remake the hash-locked requirement sets (needs uv)
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	for file in requirements/*.in; do $(LOCK) $$file -o $${file%.in}.txt || exit 1; done
+
+clean: ## remove the environments and every cache
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist
+
+# Made once; after switching to another Python, `make clean` first.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# --no-deps: the lock already names every package; --no-build-isolation: the build backend is in the lock, nothing unlocked is fetched.
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.run
+
+# The gateway alone: no test or lint tools. The backend builds the project, then nothing of it is needed to run.
+$(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(CLIENTS)/%/.stamp: requirements/client-%.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --require-hashes -r $<
+	@touch $@

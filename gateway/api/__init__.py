@@ -1,0 +1,1 @@
+"""HTTP only: routes, validation, contracts and answers. Read `routes.py` first, then `server.py`."""

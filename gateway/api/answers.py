@@ -1,0 +1,44 @@
+"""Sending: small JSON answers, and bodies in parts that are written without being joined."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+import orjson
+from aiohttp import web
+
+from gateway.api.rendering import JsonMap
+from gateway.api.state import REQUEST_ID
+
+JOIN_BYTES_MAX = 256 * 1024
+"""Below this, one buffer and one write are cheaper than a stream."""
+
+
+def json_answer(body: JsonMap, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json", headers=headers)
+
+
+async def send_parts(request: web.Request, parts: list[bytes], headers: Mapping[str, str]) -> web.StreamResponse:
+    """A JSON body that stands in parts, some of them large."""
+    size_bytes = sum(map(len, parts))
+    if size_bytes <= JOIN_BYTES_MAX:
+        return web.Response(body=b"".join(parts), content_type="application/json", headers=headers)
+    response = web.StreamResponse(headers=headers)
+    response.content_type = "application/json"
+    response.content_length = size_bytes
+    return await send_stream(request, response, _each(parts))
+
+
+async def send_stream(
+    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Sends headers and chunks. Where a chunk cannot be had any more, the error middleware cuts the connection."""
+    response.headers["X-Request-Id"] = request[REQUEST_ID]
+    await response.prepare(request)
+    async for chunk in chunks:
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part

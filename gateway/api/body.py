@@ -1,0 +1,138 @@
+"""Reading a JSON body: bounded in bytes and time, decoded strictly. Every way to fail is an InvalidRequest, RequestTooLarge or RequestTimeout.
+
+aiohttp alone would wait for a trickling body for ever and keep the last of two equal keys silently.
+"""
+
+import asyncio
+import json
+from typing import Never
+
+from aiohttp import web
+
+from gateway.domain.errors import InvalidRequest, RequestTimeout, RequestTooLarge
+
+BODY_BYTES_MAX = 1024 * 1024
+"""Of JSON: the longest legal prompt (32,000 characters) fills an eighth of it."""
+READ_S_MIN = 10.0
+BYTES_PER_S_MIN = 50_000
+"""A body may take 10 s, and one second more for every 50 kB that did arrive."""
+
+JsonObject = dict[str, object]
+
+
+async def read_json(request: web.Request) -> JsonObject:
+    """The body as a JSON object."""
+    check_declared_size(request)
+    _check_content_type(request)
+    return parse_object(await _read(request))
+
+
+def check_declared_size(request: web.Request) -> None:
+    """Refuses by Content-Length, before anything is read."""
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        raise RequestTooLarge(f"The body may have {BODY_BYTES_MAX} bytes; this one has {request.content_length}.")
+
+
+def parse_object(raw: bytes) -> JsonObject:
+    """A JSON object from UTF-8 bytes: no repeated keys, no NaN, no nesting beyond the interpreter's limit."""
+    if not raw.strip():
+        raise InvalidRequest('The body is empty: send a JSON object, for example {"prompt": "a red fox"}.')
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise InvalidRequest(f"The body is not UTF-8 (byte {exc.start}): send UTF-8.") from exc
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            _refuse_lone_surrogates(value, None)
+    except json.JSONDecodeError as exc:
+        raise InvalidRequest(
+            f"The body is not valid JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}."
+        ) from exc
+    except RecursionError as exc:
+        raise InvalidRequest("The body is nested too deeply.") from exc
+    except ValueError as exc:  # an integer of more digits than Python converts
+        raise InvalidRequest("The body has a number that is too long.") from exc
+    if not isinstance(value, dict):
+        raise InvalidRequest("The body must be a JSON object, not a list or a single value.")
+    return value
+
+
+async def _read(request: web.Request) -> bytes:
+    content = request.content
+    try:
+        if content.is_eof():  # nearly always: body and headers came in one packet
+            raw = content.read_nowait()
+            return _within_limit(raw, len(raw))
+        loop = asyncio.get_running_loop()
+        parts: list[bytes] = []
+        size, started_s = 0, loop.time()
+        while True:
+            async with asyncio.timeout_at(started_s + READ_S_MIN + size / BYTES_PER_S_MIN):
+                part = await content.readany()
+            if not part:
+                return b"".join(parts)
+            size += len(part)
+            parts.append(_within_limit(part, size))
+    except TimeoutError as exc:
+        raise RequestTimeout("The body did not arrive in time; send it again over a better connection.") from exc
+    except web.RequestPayloadError as exc:
+        raise InvalidRequest("The body could not be read: its framing or compression is broken.") from exc
+    except web.HTTPRequestEntityTooLarge as exc:  # a compressed body that unpacks to more than the server's limit
+        raise RequestTooLarge(f"The body may have {BODY_BYTES_MAX} bytes.") from exc
+
+
+def _within_limit(part: bytes, size_bytes: int) -> bytes:
+    if size_bytes > BODY_BYTES_MAX:
+        raise RequestTooLarge(f"The body may have {BODY_BYTES_MAX} bytes.")
+    return part
+
+
+def _check_content_type(request: web.Request) -> None:
+    kind = request.content_type
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    # Without the header aiohttp says application/octet-stream; such a body is taken for JSON, as OpenAI does.
+    if not is_json and "Content-Type" in request.headers:
+        raise InvalidRequest(
+            f"Content-Type is {kind[:60]}: send the body as JSON with Content-Type: application/json.",
+            param="Content-Type",
+        )
+    charset = (request.charset or "utf-8").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii", "ascii"):
+        raise InvalidRequest(f"The charset is {charset[:40]}: send UTF-8.", param="Content-Type")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> JsonObject:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidRequest(f"{_shown(name)} stands in the body twice: send it once.", param=_shown(name))
+            seen.add(name)
+    return value
+
+
+def _refuse_lone_surrogates(value: object, field: str | None) -> None:
+    """JSON may spell `\\ud800` alone; no database, log or upstream could store or send it."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as exc:
+            name = _shown(field) if field else "The body"
+            raise InvalidRequest(f"{name}: has half a surrogate pair, which is no character.", param=field) from exc
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            _refuse_lone_surrogates(key, field)
+            _refuse_lone_surrogates(member, field or key)
+    elif isinstance(value, list):
+        for member in value:
+            _refuse_lone_surrogates(member, field)
+
+
+def _shown(name: str) -> str:
+    return name[:60]
+
+
+def _refuse_constant(text: str) -> Never:
+    raise InvalidRequest(f"The body has {text}, which is not JSON: send a number or null.")

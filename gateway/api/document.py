@@ -1,0 +1,115 @@
+"""The OpenAPI 3.1 document, made from the table of routes and the pydantic models. Pure; made once at start."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import orjson
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from gateway.api.rendering import JsonMap, JsonValue
+from gateway.api.routes import ROUTES, Route
+from gateway.api.schemas.answers import ErrorAnswer
+from gateway.domain.ids import TASK_ID_PATTERN
+
+_REF = "#/components/schemas/{model}"
+_NO_KEY_ERRORS = (401,)
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+_ABOUT = "Image generation behind one key: OpenAI's images contract and durable tasks to poll are two views of the same call."
+
+
+def openapi_document(*, version: str, public_url: str = "") -> bytes:
+    """The document as JSON."""
+    document: JsonMap = {
+        "openapi": "3.1.0",
+        "info": {"title": "Image gateway", "version": version, "description": _ABOUT},
+        "security": [{"bearer": []}, {"apiKey": []}],
+        "paths": _paths(ROUTES),
+        "components": {
+            "schemas": _schemas(ROUTES),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+            },
+        },
+    }
+    if public_url:
+        document["servers"] = [{"url": public_url}]
+    return orjson.dumps(document)
+
+
+def _paths(routes: Sequence[Route]) -> JsonMap:
+    paths: dict[str, JsonMap] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {path: operations for path, operations in paths.items()}  # noqa: C416 - widens the value type
+
+
+def _operation(route: Route) -> JsonMap:
+    operation: JsonMap = {
+        "summary": route.summary,
+        "operationId": f"{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.path)}".rstrip("_"),
+        "responses": _responses(route),
+    }
+    parameters = [_path_parameter(name) for name in _PARAMETER.findall(route.path)]
+    parameters += [
+        {"name": name, "in": "query", "required": False, "description": meaning, "schema": {"type": kind}}
+        for name, kind, meaning in route.query
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(route.body)}},
+        }
+    if route.public:
+        operation["security"] = []
+    return operation
+
+
+def _path_parameter(name: str) -> JsonValue:
+    schema: JsonMap = {"type": "string"}
+    if name == "task_id":
+        schema["pattern"] = f"^{TASK_ID_PATTERN.pattern}$"
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _responses(route: Route) -> JsonMap:
+    responses: JsonMap = {}
+    for status, what in route.answers:
+        answer: JsonMap = {"description": HTTPStatus(status).phrase}
+        if isinstance(what, tuple):
+            references: list[JsonValue] = [_reference(model) for model in what]
+            schema: JsonValue = references[0] if len(references) == 1 else {"anyOf": references}
+            answer["content"] = {"application/json": {"schema": schema}}
+        elif what:
+            answer["content"] = {what: {}}
+        responses[str(status)] = answer
+    for status in (*(() if route.public else _NO_KEY_ERRORS), *route.errors):
+        text = "The body is empty, as the method wants it" if route.method == "HEAD" else HTTPStatus(status).phrase
+        error: JsonMap = {"description": text}
+        if route.method != "HEAD":
+            error["content"] = {"application/json": {"schema": _reference(ErrorAnswer)}}
+        responses.setdefault(str(status), error)
+    return dict(sorted(responses.items()))
+
+
+def _schemas(routes: Sequence[Route]) -> JsonValue:
+    bodies = {route.body for route in routes if route.body is not None}
+    answers = {model for route in routes for _, what in route.answers if isinstance(what, tuple) for model in what}
+    named = (
+        sorted(bodies, key=lambda model: model.__name__),
+        sorted(answers | {ErrorAnswer}, key=lambda model: model.__name__),
+    )
+    _, schema = models_json_schema(
+        [*((model, "validation") for model in named[0]), *((model, "serialization") for model in named[1])],
+        ref_template=_REF,
+    )
+    definitions: JsonValue = schema["$defs"]
+    return definitions
+
+
+def _reference(model: type[BaseModel]) -> JsonMap:
+    return {"$ref": _REF.format(model=model.__name__)}

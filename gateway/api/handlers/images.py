@@ -1,0 +1,125 @@
+"""`/v1/images/…`: one call, two contracts. Edits and variations are refused by name."""
+
+import asyncio
+from typing import Never
+
+from aiohttp import web
+
+from gateway.api.answers import json_answer, send_parts
+from gateway.api.body import read_json
+from gateway.api.contract import Choice, choose
+from gateway.api.errors import error_of_task
+from gateway.api.ports import RunningTask, TaskView
+from gateway.api.rendering import created_headers, image_answer, overhead_s, task_created, task_headers
+from gateway.api.schemas.generation import parse_generation
+from gateway.api.state import CONTRACT, ERROR_HEADERS, LOG, METRICS, PIPELINE, PRINCIPAL, SETTINGS
+from gateway.domain import money
+from gateway.domain.catalog import Model
+from gateway.domain.errors import NotFound, UnsupportedParameter
+from gateway.domain.images import Contract, ImageRequest, ResponseFormat
+from gateway.domain.tasks import TaskState
+
+
+async def generations(request: web.Request) -> web.StreamResponse:
+    """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
+    started_s = asyncio.get_running_loop().time()
+    principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
+    generation = parse_generation(await read_json(request), request.app[SETTINGS].default_model)
+    draft, wish = generation.draft, generation.response_format
+    model = pipeline.find_model(draft.model)
+    choice = choose(request.headers, generation.hints, key=principal.response, model=_response(model))
+    request[CONTRACT] = choice.contract
+    request[LOG].update(model=model.name if model else None, contract=choice.contract.value, n=draft.n)
+
+    admitted = await pipeline.admit(principal, draft)
+    running = await pipeline.accept(principal, admitted, choice.contract)
+    asked, dropped = admitted.request, generation.dropped
+    del admitted, draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
+    request[LOG]["task_id"] = running.view.task.id
+
+    view = await _wait(running, choice)
+    if view is None or not view.task.state.is_final:
+        answer = await _as_task(request, running, choice, dropped)
+    else:
+        _note(request, view)
+        answer = await _as_image(request, running, view, asked, wish, choice, dropped)
+    total_s = asyncio.get_running_loop().time() - started_s
+    if choice.wait_s is None:
+        attempts = view.attempts if view is not None else ()
+        request.app[METRICS].overhead(choice.contract.value, overhead_s(total_s, attempts))
+    return answer
+
+
+async def edits(request: web.Request) -> Never:
+    """Not served yet; says so instead of a bare 404, since SDKs have a method for it."""
+    raise UnsupportedParameter(
+        "image: edits are not served yet. Describe the whole picture in prompt and send it to POST /v1/images/generations.",
+        param="image",
+    )
+
+
+async def variations(request: web.Request) -> Never:
+    """Retired by OpenAI together with the model that could do it."""
+    raise NotFound(
+        "Variations were retired with dall-e-2 and are not served. Use POST /v1/images/generations with a prompt."
+    )
+
+
+async def _wait(running: RunningTask, choice: Choice) -> TaskView | None:
+    """The finished task, or None where the caller gets a task to poll."""
+    if choice.contract is Contract.TASK:
+        return None
+    if choice.wait_s is None:
+        return await running.wait()
+    try:
+        async with asyncio.timeout(choice.wait_s):
+            return await running.wait()
+    except TimeoutError:
+        return None
+
+
+async def _as_task(
+    request: web.Request, running: RunningTask, choice: Choice, dropped: tuple[str, ...]
+) -> web.StreamResponse:
+    view = running.view
+    if choice.wait_s:
+        view = await request.app[PIPELINE].task(request[PRINCIPAL], view.task.id)
+    headers = {**task_headers(view, dropped), **created_headers(view), **_applied(choice)}
+    return json_answer(task_created(view), status=choice.task_status, headers=headers)
+
+
+async def _as_image(
+    request: web.Request,
+    running: RunningTask,
+    view: TaskView,
+    asked: ImageRequest,
+    wish: ResponseFormat | None,
+    choice: Choice,
+    dropped: tuple[str, ...],
+) -> web.StreamResponse:
+    headers = {**task_headers(view, dropped), **_applied(choice)}
+    if view.task.state is not TaskState.COMPLETED:
+        request[ERROR_HEADERS] = headers
+        raise error_of_task(view.task)
+    pictures = () if wish is ResponseFormat.URL else await running.pictures()
+    return await send_parts(request, image_answer(view, asked, wish, pictures), headers)
+
+
+def _applied(choice: Choice) -> dict[str, str]:
+    return {} if choice.preference_applied is None else {"Preference-Applied": choice.preference_applied}
+
+
+def _response(model: Model | None) -> Contract:
+    """An unknown model is refused by admission; until then its caller is taken for one of OpenAI's contract."""
+    return Contract.IMAGE if model is None else model.response
+
+
+def _note(request: web.Request, view: TaskView) -> None:
+    task = view.task
+    request[LOG].update(
+        upstream=view.upstream,
+        attempts=len(view.attempts),
+        outcome=task.state.value,
+        credits=money.format_micro(task.used_microcredits),
+        cost_usd=money.format_micro(sum(attempt.cost_microusd for attempt in view.attempts)),
+    )

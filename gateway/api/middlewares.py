@@ -1,0 +1,131 @@
+"""Two middlewares around every request: `edge` (request id, errors, canonical log line, metrics) and `authenticate`.
+
+This is the one place of the HTTP edge that catches Exception: what nobody expected is logged once and answered as internal_error.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Collection
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from aiohttp.web_urldispatcher import MatchInfoError
+
+from gateway.api.body import check_declared_size
+from gateway.api.errors import error_of_http, render_error
+from gateway.api.state import (
+    AUTHENTICATOR,
+    CANONICAL,
+    CONTRACT,
+    ERROR_HEADERS,
+    LOG,
+    METRICS,
+    PRINCIPAL,
+    REQUEST_ID,
+    LogFields,
+)
+from gateway.domain.errors import GatewayError, InternalError
+from gateway.domain.ids import new_request_id
+
+_logger = logging.getLogger(__name__)
+
+UNKNOWN_ROUTE = "unmatched"
+_CLIENT_GONE = 499
+"""nginx's number for a client that closed the connection; only in logs and metrics, never sent."""
+_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Gives the request its id, turns errors into answers, and writes the one line about it."""
+    now_s = asyncio.get_running_loop().time
+    started_s = now_s()
+    request[REQUEST_ID] = request_id = new_request_id()
+    fields: LogFields = {}
+    request[LOG] = fields
+    status = _CLIENT_GONE
+    try:
+        response = await _answer(request, handler, fields)
+        status = response.status
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+        return response
+    finally:
+        _record(request, status, now_s() - started_s, fields)
+
+
+async def _answer(request: web.Request, handler: Handler, fields: LogFields) -> web.StreamResponse:
+    try:
+        check_declared_size(request)
+        return await handler(request)
+    except GatewayError as exc:
+        error, allow = exc, None
+    except web.HTTPException as exc:
+        error, allow = error_of_http(exc, request.method, request.path), exc.headers.get("Allow")
+    except ConnectionError:
+        raise  # the client has gone; aiohttp closes quietly
+    except Exception as exc:
+        _logger.exception("unexpected error", extra={"request_id": request[REQUEST_ID], "route": _route(request)})
+        error, allow = InternalError("Something went wrong in the gateway; the request id finds it in the log."), None
+        error.__cause__ = exc
+    fields["error"] = error.code
+    fields["error_param"] = error.param
+    fields["error_log"] = error.log
+    if request.writer.output_size > 0 and request.transport is not None:
+        # Headers have left: nobody may take the part for the whole, and no second answer can follow.
+        _logger.error(
+            "an answer broke off", extra={"request_id": request[REQUEST_ID], "code": error.code, "log": error.log}
+        )
+        request.transport.abort()
+        raise ConnectionAbortedError("the answer broke off") from error
+    response = render_error(error, request[REQUEST_ID], request.get(CONTRACT))
+    response.headers.update(request.get(ERROR_HEADERS, {}))
+    if allow is not None:
+        response.headers["Allow"] = allow
+    return response
+
+
+def authenticate(public: Collection[Handler]) -> Middleware:
+    """The middleware that finds the caller, except for the public handlers and for paths that do not exist."""
+    open_handlers = frozenset(public)
+
+    @web.middleware
+    async def find_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
+        match = request.match_info
+        if match.handler not in open_handlers and not isinstance(match, MatchInfoError):
+            request[PRINCIPAL] = principal = request.app[AUTHENTICATOR].authenticate(request.headers)
+            fields = request[LOG]
+            fields["key"] = principal.key_name
+            fields["key_id"] = principal.key_id
+            fields["org"] = principal.org
+            fields["team"] = principal.team
+        return await handler(request)
+
+    return find_caller
+
+
+def _record(request: web.Request, status: int, duration_s: float, fields: LogFields) -> None:
+    route = _route(request)
+    request.app[METRICS].request_answered(route, request.method if route != UNKNOWN_ROUTE else "ANY", status)
+    headers = request.headers
+    client_id = headers.get("X-Request-Id")
+    request.app[CANONICAL](
+        {
+            "request_id": request[REQUEST_ID],
+            "client_request_id": client_id if client_id and _CLIENT_REQUEST_ID.fullmatch(client_id) else None,
+            "method": request.method,
+            # Never the path: it may carry a signed link.
+            "route": route,
+            "status": status,
+            "ms": round(duration_s * 1000, 2),
+            "user_agent": headers.get("User-Agent", "")[:120] or None,
+            "retry": headers.get("X-Stainless-Retry-Count", "")[:8] or None,
+            **fields,
+        }
+    )
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else UNKNOWN_ROUTE

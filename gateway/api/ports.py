@@ -1,0 +1,126 @@
+"""What the HTTP edge needs from inside, as protocols and plain values: who is calling, and the one path that every call takes.
+
+The objects are handed in by the root. Every method raises the classes of `domain.errors` and nothing else on purpose.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from gateway.domain.accounts import Principal
+from gateway.domain.catalog import Model
+from gateway.domain.images import Contract
+from gateway.domain.tasks import Attempt, Task, TaskState
+from gateway.pipeline.admission import Admitted, RequestDraft
+
+
+class Authenticator(Protocol):
+    """Finds the caller behind the headers; pure memory, no I/O."""
+
+    def authenticate(self, headers: Mapping[str, str]) -> Principal:
+        """`Authorization: Bearer …` or `api-key: …`; names are looked up without regard to case.
+
+        Raises MissingKey, InvalidKey, KeyExpired, KeyDisabled.
+        """
+        ...
+
+
+class TaskView(Protocol):
+    """A task with what its answers show."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def attempts(self) -> tuple[Attempt, ...]: ...
+    @property
+    def links(self) -> tuple[str, ...]: ...
+    @property
+    def estimated_time_s(self) -> int: ...
+    @property
+    def can_cancel(self) -> bool: ...
+    @property
+    def progress(self) -> int: ...
+    @property
+    def dropped(self) -> tuple[str, ...]: ...
+    @property
+    def upstream(self) -> str | None: ...
+    @property
+    def remaining_microcredits(self) -> int | None: ...
+
+
+class RunningTask(Protocol):
+    @property
+    def view(self) -> TaskView:
+        """As it was accepted."""
+        ...
+
+    async def wait(self) -> TaskView:
+        """The task in its final state. May be cancelled without harm to the task."""
+        ...
+
+    async def pictures(self) -> Sequence[bytes]:
+        """Base64 text of every result, ready to stand between quotes."""
+        ...
+
+
+class TaskPage(Protocol):
+    @property
+    def total(self) -> int: ...
+    @property
+    def tasks(self) -> tuple[TaskView, ...]: ...
+
+
+class Credits(Protocol):
+    """What is left and used; None: no budget sets a limit."""
+
+    @property
+    def key_remaining_microcredits(self) -> int | None: ...
+    @property
+    def key_used_microcredits(self) -> int: ...
+    @property
+    def account_remaining_microcredits(self) -> int | None: ...
+    @property
+    def account_used_microcredits(self) -> int: ...
+
+
+class ResultFile(Protocol):
+    @property
+    def content_type(self) -> str:
+        """By the bytes, not by a name."""
+        ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def read(self, start: int, length: int) -> AsyncIterator[bytes]: ...
+
+
+class Pipeline(Protocol):
+    async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted: ...
+
+    async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> RunningTask: ...
+
+    async def task(self, principal: Principal, task_id: str) -> TaskView: ...
+
+    async def tasks(
+        self, principal: Principal, *, state: TaskState | None, model: str | None, page: int, page_size: int
+    ) -> TaskPage: ...
+
+    async def tasks_by_id(self, principal: Principal, ids: Sequence[str]) -> Sequence[TaskView]: ...
+
+    async def cancel(self, principal: Principal, task_id: str) -> TaskView: ...
+
+    def models(self, principal: Principal) -> Sequence[Model]:
+        """What this key may use; an alias comes as its model under the alias's name."""
+        ...
+
+    def model(self, principal: Principal, name: str) -> Model: ...
+
+    def find_model(self, name: str) -> Model | None: ...
+
+    async def credits(self, principal: Principal) -> Credits: ...
+
+    async def result(self, token: str, file: str) -> ResultFile | None: ...
+
+    async def ready(self) -> Sequence[str]:
+        """Why this process should get no traffic; empty when it may."""
+        ...

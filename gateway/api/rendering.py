@@ -1,0 +1,196 @@
+"""Tasks as answers: the task contract's envelope, OpenAI's images answer, and the headers both carry. Pure.
+
+Base64 text is never parsed, copied into a string or run through a JSON encoder: it stands as bytes between encoded parts.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from gateway.api.ports import TaskView
+from gateway.domain import money
+from gateway.domain.images import Background, ImageRequest, Quality, ResponseFormat
+from gateway.domain.tasks import Attempt, Task, TaskState
+
+JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["JsonValue"]
+JsonMap = dict[str, JsonValue]
+
+FIRST_POLL_S_MAX = 15
+"""Polling is cheap; a model that takes minutes is still worth a look every quarter of a minute."""
+_STRICT_SIZES = frozenset({"1024x1024", "1024x1536", "1536x1024"})
+"""openai-python 1.x, validating strictly, refuses an answer that names any other size; without a size it is content."""
+_STRICT_QUALITIES = frozenset({Quality.LOW, Quality.MEDIUM, Quality.HIGH})
+_CANCELLED_TEXT = "The task was cancelled by the caller."
+
+
+def task_created(view: TaskView) -> JsonMap:
+    """The answer of a create: exactly the fields of the contract."""
+    task = view.task
+    return {
+        "created": task.created_at_ms // 1000,
+        "id": task.id,
+        "model": task.model,
+        "object": "image.generation.task",
+        "progress": view.progress,
+        "status": task.state.value,
+        "task_info": {"can_cancel": view.can_cancel, "estimated_time": view.estimated_time_s},
+        "type": "image",
+        "usage": {
+            "billing_rule": "per_call",
+            "credits_reserved": money.json_number(task.reserved_microcredits),
+            "user_group": task.user_group,
+        },
+    }
+
+
+def task_answer(view: TaskView) -> JsonMap:
+    """The answer of a query, and of a callback when there are some: the same envelope, and what the state adds."""
+    task = view.task
+    answer = task_created(view)
+    if task.state.is_final:
+        answer["usage"] = {**_map(answer["usage"]), **_final_usage(task)}
+    if task.state is TaskState.COMPLETED:
+        links: list[JsonValue] = list(view.links)
+        expires_at = None if task.results_expire_at_ms is None else task.results_expire_at_ms // 1000
+        answer["results"] = links
+        answer["result_data"] = [{"image_url": link, "expires_at": expires_at} for link in links]
+    elif task.error is not None:
+        answer["error"] = {"code": task.error.code.value, "message": task.error.message}
+    elif task.state is TaskState.CANCELLED:
+        answer["error"] = {"code": "request_cancelled", "message": _CANCELLED_TEXT}
+    elif task.state is TaskState.FAILED:
+        answer["error"] = {"code": "unknown_error", "message": "The picture could not be made."}
+    answer["attempts"] = [_attempt(attempt) for attempt in view.attempts]
+    return answer
+
+
+def task_item(view: TaskView) -> JsonMap:
+    """One row of the list of tasks."""
+    task = view.task
+    finished = task.finished_at_ms
+    count = max(task.result_count, len(task.results))  # a list need not have loaded the results
+    return {
+        "id": task.id,
+        "model": task.model,
+        "type": "image",
+        "status": task.state.value,
+        "progress": view.progress,
+        "created_at": task.created_at_ms // 1000,
+        "has_results": count > 0,
+        "result_count": count,
+        "has_error": task.state is TaskState.FAILED or task.error is not None,
+        "credits_used": money.json_number(task.used_microcredits),
+        "duration": None if finished is None else (finished - task.created_at_ms) / 1000,
+    }
+
+
+def image_answer(
+    view: TaskView, request: ImageRequest, wish: ResponseFormat | None, pictures: Sequence[bytes]
+) -> list[bytes]:
+    """OpenAI's images answer as parts of one body. `pictures` is base64 text in the order of the results; unused for a wish of `url`.
+
+    Only what is known and resolved is said besides: SDKs that validate strictly refuse `auto`, `jpg` or half a usage.
+    """
+    task = view.task
+    parts = [b'{"created":%d,"data":[' % (task.created_at_ms // 1000)]
+    for index, result in enumerate(task.results):
+        parts.append(b"{" if index == 0 else b",{")
+        fields: JsonMap = {}
+        if wish is not ResponseFormat.B64_JSON and index < len(view.links):
+            fields["url"] = view.links[index]
+        if result.revised_prompt:
+            fields["revised_prompt"] = result.revised_prompt
+        rest = orjson.dumps(fields)[1:]  # without its opening brace
+        if wish is not ResponseFormat.URL:
+            parts += (b'"b64_json":"', pictures[index], b'",' if fields else b'"')
+        parts.append(rest)
+    parts.append(b"]")
+    about = _about(task, view.dropped, request)
+    parts.append(b"," + orjson.dumps(about)[1:] if about else b"}")
+    return parts
+
+
+def task_headers(view: TaskView, also_dropped: Iterable[str] = ()) -> dict[str, str]:
+    """What every answer about one task says in its headers."""
+    task = view.task
+    headers = {"X-Task-Id": str(task.id), "X-Cache": "bypass"}
+    if view.upstream is not None:
+        headers["X-Upstream"] = view.upstream
+    if task.state.is_final:
+        headers["X-Credits-Used"] = money.format_micro(task.used_microcredits)
+    if view.remaining_microcredits is not None:
+        headers["X-Credits-Remaining"] = money.format_micro(view.remaining_microcredits)
+    dropped = sorted({*view.dropped, *also_dropped})
+    if dropped:
+        headers["X-Dropped-Params"] = ", ".join(dropped)
+    return headers
+
+
+def created_headers(view: TaskView) -> dict[str, str]:
+    """Where to poll, and when first: at half the usual time."""
+    first_poll_s = max(1, min(view.estimated_time_s // 2, FIRST_POLL_S_MAX))
+    return {"Location": f"/v1/tasks/{view.task.id}", "Retry-After": str(first_poll_s)}
+
+
+def overhead_s(total_s: float, attempts: Iterable[Attempt]) -> float:
+    """The part of a call in which no attempt was under way at an upstream."""
+    away_ms, until_ms = 0, 0
+    spans = sorted((attempt.sent_at_ms, attempt.ended_at_ms) for attempt in attempts if attempt.ended_at_ms is not None)
+    for start_ms, end_ms in spans:
+        away_ms += max(0, end_ms - max(start_ms, until_ms))
+        until_ms = max(until_ms, end_ms)
+    return max(0.0, total_s - away_ms / 1000)
+
+
+def _final_usage(task: Task) -> JsonMap:
+    used = money.json_number(task.used_microcredits)
+    usage: JsonMap = {"credits_used": used}
+    if task.state is TaskState.COMPLETED:
+        usage["cost"] = {"credits": used, "usd": money.json_number(task.used_microusd)}
+    return usage
+
+
+def _attempt(attempt: Attempt) -> JsonMap:
+    ended = attempt.ended_at_ms
+    return {
+        "upstream": attempt.upstream,
+        "status": attempt.state.value,
+        "fault": attempt.fault.value if attempt.fault is not None else None,
+        "cost_usd": money.json_number(attempt.cost_microusd),
+        "ms": None if ended is None else ended - attempt.sent_at_ms,
+    }
+
+
+def _about(task: Task, dropped: Sequence[str], request: ImageRequest) -> JsonMap:
+    """What the pictures are, as far as it is known: sizes and formats by the stored bytes, the rest as it was asked for and not left out."""
+    about: JsonMap = {}
+    size = _common(f"{result.width}x{result.height}" for result in task.results)
+    content_type = _common(result.content_type for result in task.results)
+    if size in _STRICT_SIZES:
+        about["size"] = size
+    if content_type in ("image/png", "image/jpeg", "image/webp"):
+        about["output_format"] = content_type.removeprefix("image/")
+    if request.quality in _STRICT_QUALITIES and "quality" not in dropped:
+        about["quality"] = request.quality.value
+    if request.background is not Background.AUTO and "background" not in dropped:
+        about["background"] = request.background.value
+    if task.usage is not None:
+        usage = task.usage
+        about["usage"] = {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "input_tokens_details": {"image_tokens": usage.input_image_tokens, "text_tokens": usage.input_text_tokens},
+        }
+    return about
+
+
+def _common(values: Iterable[str]) -> str:
+    """The one value that all share, or an empty text."""
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else ""
+
+
+def _map(value: JsonValue) -> JsonMap:
+    assert isinstance(value, dict)
+    return value

@@ -1,0 +1,87 @@
+"""The one table of routes. The server adds them, the authentication reads who needs no key, and the OpenAPI document describes each."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel
+
+from gateway.api.handlers import credits, health, images, metrics, models, openapi, results, tasks
+from gateway.api.schemas.answers import (
+    CreditsAnswer,
+    HealthAnswer,
+    ImagesAnswer,
+    ModelAnswer,
+    ModelListAnswer,
+    ReadinessAnswer,
+    TaskAnswer,
+    TaskBatchAnswer,
+    TaskBatchBody,
+    TaskCreated,
+    TaskListAnswer,
+)
+from gateway.api.schemas.generation import GenerationBody
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `answers` are its successes by status; a text stands for a media type that is no JSON."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    answers: tuple[tuple[int, str | tuple[type[BaseModel], ...]], ...]
+    errors: tuple[int, ...] = ()
+    body: type[BaseModel] | None = None
+    query: tuple[tuple[str, str, str], ...] = ()
+    """Name, JSON type, meaning."""
+    public: bool = False
+
+
+_GENERATION_ERRORS = (400, 402, 403, 404, 408, 409, 413, 429, 502, 503, 504)
+_PAGES = (
+    ("status", "string", "Only tasks in this state."),
+    ("model", "string", "Only tasks of this model."),
+    ("page", "integer", "From 1."),
+    ("page_size", "integer", "1 to 100, 20 where absent."),
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/v1/images/generations", images.generations, "Make pictures from a prompt",
+          ((200, (ImagesAnswer, TaskCreated)), (202, (TaskCreated,))), _GENERATION_ERRORS, GenerationBody),
+    Route("POST", "/v1/images/edits", images.edits, "Not served yet", (), (400,)),
+    Route("POST", "/v1/images/variations", images.variations, "Retired", (), (404,)),
+    Route("GET", "/v1/tasks", tasks.index, "List this key's tasks, newest first", ((200, (TaskListAnswer,)),), (400, 503), query=_PAGES),
+    Route("POST", "/v1/tasks/batch", tasks.batch, "Query up to 50 tasks",
+          ((200, (TaskBatchAnswer,)),), (400, 408, 413, 503), TaskBatchBody),
+    Route("GET", "/v1/tasks/{task_id}", tasks.get, "Query a task", ((200, (TaskAnswer,)),), (400, 404, 503)),
+    Route("POST", "/v1/tasks/{task_id}/cancel", tasks.cancel, "Cancel a task", ((200, (TaskAnswer,)),), (400, 404, 409, 413, 503)),
+    Route("GET", "/v1/models", models.index, "List the models that this key may use", ((200, (ModelListAnswer,)),)),
+    Route("GET", "/v1/models/{model}", models.get, "Look a model up", ((200, (ModelAnswer,)),), (403, 404)),
+    Route("GET", "/v1/credits", credits.get, "What is left and used", ((200, (CreditsAnswer,)),), (503,)),
+    Route("GET", "/v1/results/{token}/{file}", results.get, "A picture behind a signed link",
+          ((200, "image/*"), (206, "image/*"), (304, ""), (416, "")), (404, 503), public=True),
+    Route("HEAD", "/v1/results/{token}/{file}", results.get, "The same without the picture", ((200, ""), (304, "")), (404, 503), public=True),
+    Route("GET", "/healthz", health.alive, "Whether the process is alive", ((200, (HealthAnswer,)),), public=True),
+    Route("GET", "/readyz", health.ready, "Whether the process may receive traffic",
+          ((200, (ReadinessAnswer,)), (503, (ReadinessAnswer,))), public=True),
+    Route("GET", "/metrics", metrics.get, "Prometheus metrics, for this machine unless made public", ((200, "text/plain"),), (404,), public=True),
+    Route("GET", "/openapi.json", openapi.document, "This document", ((200, "application/json"),), public=True),
+    Route("GET", "/docs", openapi.page, "This document as a page", ((200, "text/html"),), public=True),
+)  # fmt: skip
+
+_PATTERNS = {"{model}": "{model:.+}"}
+"""Names of models may have slashes."""
+
+
+def add_routes(app: web.Application) -> None:
+    for route in ROUTES:
+        path = route.path
+        for plain, pattern in _PATTERNS.items():
+            path = path.replace(plain, pattern)
+        app.router.add_route(route.method, path, route.handler)
+
+
+def public_handlers() -> frozenset[Handler]:
+    return frozenset(route.handler for route in ROUTES if route.public)

@@ -1,0 +1,178 @@
+"""The body of `POST /v1/images/generations`, for both contracts: every parameter of OpenAI's SDK and of the task contract.
+
+Types and enumerations are checked here; what depends on a model (sizes, n, prompt length) is checked by admission. Null means absent, as
+in OpenAI's contract. Unknown fields are tolerated, because real clients send many, and reported as dropped.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.api.body import JsonObject
+from gateway.api.contract import BodyHints
+from gateway.api.errors import error_of_validation
+from gateway.domain.errors import InvalidRequest, UnsupportedParameter
+from gateway.domain.images import ResponseFormat
+from gateway.pipeline.admission import RequestDraft
+
+_LEGACY_QUALITIES = {"standard": "medium", "hd": "high"}
+_DROPPED_MAX = 20
+_UNPRINTABLE = re.compile(r"[^A-Za-z0-9_.\-\[\]]")
+
+
+class SvgReasoning(BaseModel):
+    effort: str | None = None
+
+
+class Svg(BaseModel):
+    model: str | None = None
+    reasoning: SvgReasoning | None = None
+
+
+class GenerationBody(BaseModel):
+    """A text-to-image call."""
+
+    model_config = ConfigDict(extra="allow", strict=True, title="ImageGeneration")
+
+    prompt: Annotated[
+        str,
+        Field(
+            description="What to draw. The longest prompt depends on the model.", examples=["A red fox in fresh snow"]
+        ),
+    ]
+    model: Annotated[
+        str | None, Field(max_length=200, description="A model of GET /v1/models; the configured default where absent.")
+    ] = None
+    n: Annotated[
+        int | None,
+        Field(ge=1, le=10, description="How many pictures; the counts allowed depend on the model. 1 where absent."),
+    ] = None
+    size: Annotated[
+        str | None,
+        Field(
+            max_length=32,
+            description="`auto`, a ratio such as `2:3`, or `WIDTHxHEIGHT`; it depends on the model.",
+        ),
+    ] = None
+    quality: Annotated[
+        Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None,
+        Field(description="`standard` means medium and `hd` high."),
+    ] = None
+    background: Annotated[
+        Literal["auto", "opaque", "transparent"] | None, Field(description="`transparent` needs png or webp.")
+    ] = None
+    moderation: Literal["low", "auto"] | None = None
+    output_format: Annotated[
+        Literal["png", "webp", "jpeg", "gif", "svg"] | None, Field(description="gif and svg are not served.")
+    ] = None
+    output_compression: Annotated[int | None, Field(ge=0, le=100, description="Only with webp and jpeg.")] = None
+    response_format: Annotated[
+        Literal["url", "b64_json"] | None, Field(description="What an item carries; both where absent.")
+    ] = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    style: str | None = None
+    complexity: Literal["low", "medium", "high"] | None = None
+    stream: Annotated[bool | None, Field(description="Not served; false and null are fine.")] = None
+    partial_images: Annotated[int | None, Field(ge=0, le=3, description="Not served; 0 and null are fine.")] = None
+    frame_count: Annotated[int | None, Field(description="Only for gif, so it is dropped.")] = None
+    frame_duration_ms: Annotated[int | None, Field(description="Only for gif, so it is dropped.")] = None
+    svg: Annotated[Svg | None, Field(description="Only for svg, so it is dropped.")] = None
+    image_urls: Annotated[list[str] | None, Field(description="Not served; an empty list and null are fine.")] = None
+    mask_url: Annotated[str | None, Field(description="Not served; null is fine.")] = None
+    callback_url: Annotated[str | None, Field(description="Not served; null is fine. Poll GET /v1/tasks/{id}.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A checked body, split into what the pipeline, the choice of contract and the answer each need."""
+
+    draft: RequestDraft
+    hints: BodyHints
+    response_format: ResponseFormat | None
+    dropped: tuple[str, ...]
+    """Names that no part of this gateway knows, or that mean nothing here."""
+
+
+def parse_generation(body: JsonObject, default_model: str) -> Generation:
+    """Checks a body. Raises InvalidRequest or UnsupportedParameter with the name of the field."""
+    try:
+        fields = GenerationBody.model_validate(body)
+    except ValidationError as exc:
+        raise error_of_validation(exc) from exc
+    _check_prompt(fields.prompt)
+    _refuse_unserved(fields)
+    options, dropped = _options(fields)
+    draft = RequestDraft(
+        model=fields.model or default_model,
+        prompt=fields.prompt,
+        n=1 if fields.n is None else fields.n,
+        size=fields.size or None,
+        quality=_LEGACY_QUALITIES.get(fields.quality, fields.quality) if fields.quality else None,
+        background=fields.background,
+        output_format=fields.output_format,
+        options=options,
+        model_given=bool(fields.model),
+    )
+    wish = ResponseFormat(fields.response_format) if fields.response_format else None
+    return Generation(draft, BodyHints(response_format=wish is not None), wish, dropped)
+
+
+def _check_prompt(prompt: str) -> None:
+    if not prompt.strip():
+        raise InvalidRequest("prompt: is blank; say in words what to draw.", param="prompt")
+    if "\0" in prompt:
+        raise InvalidRequest("prompt: has a NUL character; leave it out.", param="prompt")  # PostgreSQL has no such text
+
+
+def _refuse_unserved(fields: GenerationBody) -> None:
+    """Parameters that would change the answer and that this gateway cannot serve: to ignore them would be to bill for something else."""
+    refusals = (
+        ("stream", fields.stream, "streaming is not served; leave it out and wait for the answer, or send Prefer: respond-async and poll the task"),
+        ("partial_images", fields.partial_images, "partial images come only with streaming, which is not served; leave it out"),
+        ("image_urls", fields.image_urls, "reference images are not served yet; leave it out and describe the picture in the prompt"),
+        ("mask_url", fields.mask_url, "edits with a mask are not served yet; leave it out"),
+        ("callback_url", fields.callback_url, "callbacks are not served yet; leave it out and poll GET /v1/tasks/{id}"),
+    )  # fmt: skip
+    for name, value, text in refusals:
+        if value:
+            raise UnsupportedParameter(f"{name}: {text}.", param=name)
+    if fields.output_format in ("gif", "svg"):
+        raise UnsupportedParameter(
+            f"output_format: {fields.output_format} is not served; use png, webp or jpeg.", param="output_format"
+        )
+    if fields.background == "transparent" and fields.output_format == "jpeg":
+        raise InvalidRequest("background: transparent needs output_format png or webp, not jpeg.", param="background")
+
+
+def _options(fields: GenerationBody) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Advisory parameters for the upstreams, and the names of those that go nowhere."""
+    dropped = {_shown(name) for name, value in (fields.model_extra or {}).items() if value is not None}
+    for name in ("frame_count", "frame_duration_ms", "svg"):
+        if getattr(fields, name) is not None:
+            dropped.add(name)
+    options: dict[str, str | int] = {}
+    if fields.moderation == "low":
+        options["moderation"] = "low"
+    if fields.output_compression is not None:
+        if fields.output_format in ("webp", "jpeg"):
+            options["output_compression"] = fields.output_compression
+        else:  # png has no levels of loss; upstreams refuse the pair, clients send it by habit
+            dropped.add("output_compression")
+    texts = {
+        "complexity": fields.complexity,
+        "safety_identifier": fields.safety_identifier,
+        "style": fields.style,
+        "user": fields.user,
+    }
+    options.update({name: text for name, text in texts.items() if text})
+    encoded = tuple((name, orjson.dumps(options[name]).decode()) for name in sorted(options))
+    return encoded, tuple(sorted(dropped))[:_DROPPED_MAX]
+
+
+def _shown(name: str) -> str:
+    """A caller's field name as it may stand in a header."""
+    return _UNPRINTABLE.sub("_", name)[:64]

@@ -1,0 +1,58 @@
+"""Builds the HTTP application and its runner. Nothing here decides anything: objects come in, routes and middlewares are put together."""
+
+from aiohttp import http_parser, web
+
+from gateway.api.body import BODY_BYTES_MAX
+from gateway.api.document import openapi_document
+from gateway.api.middlewares import authenticate, edge
+from gateway.api.ports import Authenticator, Pipeline
+from gateway.api.routes import add_routes, public_handlers
+from gateway.api.state import (
+    AUTHENTICATOR,
+    CANONICAL,
+    METRICS,
+    OPENAPI,
+    PIPELINE,
+    SETTINGS,
+    ApiSettings,
+    WriteCanonical,
+)
+from gateway.telemetry.metrics import Metrics
+
+KEEPALIVE_S = 15.0
+"""Also how long a connection may take for its headers; aiohttp's own default here is an hour."""
+
+
+def make_app(
+    *,
+    pipeline: Pipeline,
+    authenticator: Authenticator,
+    metrics: Metrics,
+    canonical: WriteCanonical,
+    settings: ApiSettings,
+) -> web.Application:
+    """The whole HTTP edge."""
+    app = web.Application(middlewares=[edge, authenticate(public_handlers())], client_max_size=BODY_BYTES_MAX)
+    app[PIPELINE] = pipeline
+    app[AUTHENTICATOR] = authenticator
+    app[METRICS] = metrics
+    app[CANONICAL] = canonical
+    app[SETTINGS] = settings
+    app[OPENAPI] = openapi_document(version=settings.version, public_url=settings.public_url)
+    add_routes(app)
+    return app
+
+
+def make_runner(app: web.Application, *, drain_s: float) -> web.AppRunner:
+    """The runner for `app`. No access log: the canonical line says more. Handlers outlive their clients, because what they wait for is paid."""
+    return web.AppRunner(
+        app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=drain_s, handler_cancellation=False
+    )
+
+
+def assert_compiled_parser() -> None:
+    """Nearly every request-smuggling advisory of aiohttp concerned its pure-Python parser only: without the compiled one we do not start."""
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise RuntimeError(
+            "aiohttp runs with its pure-Python HTTP parser: install its wheel and unset AIOHTTP_NO_EXTENSIONS."
+        )

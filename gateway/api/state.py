@@ -1,0 +1,43 @@
+"""Typed keys of what the application and a request carry, and the settings of the HTTP edge."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.api.ports import Authenticator, Pipeline
+from gateway.domain.accounts import Principal
+from gateway.domain.images import Contract
+from gateway.telemetry.logs import LogValue
+from gateway.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What the config says about the HTTP edge."""
+
+    default_model: str
+    version: str = "0"
+    metrics_public: bool = False
+    public_url: str = ""
+    """Named in the OpenAPI document; empty: the document's own host."""
+
+
+LogFields = dict[str, LogValue]
+WriteCanonical = Callable[[Mapping[str, LogValue]], None]
+
+SETTINGS = web.AppKey("settings", ApiSettings)
+PIPELINE = web.AppKey[Pipeline]("pipeline")
+AUTHENTICATOR = web.AppKey[Authenticator]("authenticator")
+METRICS = web.AppKey("metrics", Metrics)
+CANONICAL = web.AppKey[WriteCanonical]("canonical")
+OPENAPI = web.AppKey("openapi", bytes)
+
+REQUEST_ID = web.RequestKey("request_id", str)
+PRINCIPAL = web.RequestKey("principal", Principal)
+CONTRACT = web.RequestKey("contract", Contract)
+"""Which contract's errors the caller reads; absent until the body is known."""
+ERROR_HEADERS = web.RequestKey[Mapping[str, str]]("error_headers")
+"""What an error's answer says besides, e.g. the task that failed."""
+LOG = web.RequestKey[LogFields]("log")
+"""Fields of the request's canonical log line; handlers add theirs."""

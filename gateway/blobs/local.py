@@ -1,0 +1,269 @@
+"""Blobs as files below one directory, mode 0600 in directories of mode 0700.
+
+A blob's name is its path. There is no further sharding: each attempt has a directory of its own, and today's file systems look names
+up in an index. Writes go to a temporary file, then fsync, rename, and fsync of every directory up to the root, so that a power cut leaves
+the old blob, the new one or none. Work happens in a few threads of its own; a cancelled `put` may still complete.
+
+Fails with BlobStoreUnavailable when the file system does. One root may be shared by several processes.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from gateway.blobs.store import CHUNK_BYTES, BlobStoreUnavailable, check_name
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS = 4
+"""fsync waits without the GIL; more threads only queue at the disk."""
+FREE_BYTES_MIN = 64 * 1024 * 1024
+"""Below this `check` reports the store as not ready, while a few pictures still fit."""
+_TEMPORARY = ".tmp"  # never a segment of a name
+_LEFTOVER_AGE_S = 3_600  # no write takes an hour
+_PUT_TRIES = 3
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+_CAUSES = {
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EIO: "the disk reports an error",
+    errno.EMFILE: "too many open files",
+    errno.ENFILE: "too many open files",
+    errno.ENOENT: "the directory is gone",
+    errno.ENOTDIR: "a part of the path is not a directory",
+    errno.ELOOP: "a symbolic link is in the way",
+}
+
+
+class LocalBlobStore:
+    """A BlobStore on a local or shared file system. Make it with `await LocalBlobStore.open(root)`."""
+
+    def __init__(self, root: Path, *, free_bytes_min: int = FREE_BYTES_MIN) -> None:
+        self._root = root
+        self._temporary = root / _TEMPORARY
+        self._free_bytes_min = free_bytes_min
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
+
+    @classmethod
+    async def open(cls, root: Path, *, free_bytes_min: int = FREE_BYTES_MIN) -> "LocalBlobStore":
+        """Makes the directories, clears temporary files that a crash left an hour ago or more, and proves that writing works."""
+        store = cls(root, free_bytes_min=free_bytes_min)
+        try:
+            await store._run(store._prepare)
+            await store.check()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def put(self, name: str, data: bytes) -> None:
+        await self._run(self._put, check_name(name), data)
+
+    async def read(self, name: str) -> bytes | None:
+        return await self._run(self._read, check_name(name), 0, None)
+
+    async def read_range(self, name: str, start: int, length: int) -> bytes | None:
+        if start < 0 or length < 0:
+            raise ValueError("a range has no negative start or length")
+        return await self._run(self._read, check_name(name), start, length)
+
+    async def size(self, name: str) -> int | None:
+        return await self._run(self._size, check_name(name))
+
+    async def chunks(self, name: str) -> AsyncIterator[bytes]:
+        # One open file for the whole walk: a blob deleted or replaced meanwhile is still read to its end. A buffered one, because its
+        # lock keeps a read that was cancelled in its thread from meeting a descriptor that was closed and given to somebody else.
+        file = await self._run(self._open, check_name(name))
+        if file is None:
+            return
+        with file:
+            while chunk := await self._run(file.read, CHUNK_BYTES):
+                yield chunk
+
+    async def delete(self, name: str) -> bool:
+        return await self._run(self._delete, check_name(name))
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await self._run(self._delete_below, check_name(prefix))
+
+    async def list(self, prefix: str = "") -> tuple[str, ...]:
+        return tuple(await self._run(_names_below, self._root, check_name(prefix) if prefix else ""))
+
+    async def check(self) -> None:
+        await self._run(self._check)
+
+    async def close(self) -> None:
+        """Waits for writes in progress."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        except OSError as exc:
+            cause = _CAUSES.get(exc.errno or 0, exc.strerror or type(exc).__name__)
+            raise BlobStoreUnavailable(f"image store {self._root}: {cause}") from exc
+
+    # Below: in threads. OSError passes through to `_run`.
+
+    def _prepare(self) -> None:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._temporary.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(PermissionError):  # a mounted volume's parent need not be ours
+            _sync_directory(self._root.parent)
+        probe = self._write_temporary(b"")
+        try:
+            now_s = probe.stat().st_mtime  # the file system's own clock, which is the one that stamped the leftovers
+            for leftover in self._temporary.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if now_s - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
+                        leftover.unlink()
+        finally:
+            probe.unlink()
+
+    def _put(self, name: str, data: bytes) -> None:
+        target = self._root / name
+        temporary = self._write_temporary(data)
+        try:
+            self._move(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        # All the way up, even where the directory existed: whoever made it may not have synced it yet.
+        directory = target.parent
+        while directory != self._root:
+            _sync_directory(directory)
+            directory = directory.parent
+        _sync_directory(self._root)
+
+    def _move(self, temporary: Path, target: Path) -> None:
+        for tries_left in reversed(range(_PUT_TRIES)):
+            try:
+                self._make_directories(target.parent)
+                temporary.replace(target)
+                return
+            except FileNotFoundError:  # a delete removed the directory while it was empty
+                if not tries_left:
+                    raise
+
+    def _write_temporary(self, data: bytes) -> Path:
+        path = self._temporary / secrets.token_hex(16)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _make_directories(self, directory: Path) -> None:
+        # Not parents=True: that would give the ones between the default mode.
+        current = self._root
+        for part in directory.relative_to(self._root).parts:
+            current /= part
+            with contextlib.suppress(FileExistsError):
+                current.mkdir(mode=0o700)
+
+    def _open(self, name: str) -> BufferedReader | None:
+        try:
+            descriptor = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as exc:
+            if exc.errno not in _ABSENT:
+                raise
+            os.stat(self._root)  # raises if the store itself is gone: then nothing is known of the blob
+            return None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return None
+        return os.fdopen(descriptor, "rb")
+
+    def _read(self, name: str, start: int, length: int | None) -> bytes | None:
+        file = self._open(name)
+        if file is None:
+            return None
+        with file:
+            file.seek(start)
+            return file.read(length)
+
+    def _size(self, name: str) -> int | None:
+        file = self._open(name)
+        if file is None:
+            return None
+        with file:
+            return os.fstat(file.fileno()).st_size
+
+    def _delete(self, name: str) -> bool:
+        target = self._root / name
+        try:
+            target.unlink()
+        except OSError as exc:
+            if exc.errno not in _ABSENT:
+                raise
+            os.stat(self._root)
+            return False
+        self._remove_empty(target.parent)
+        return True
+
+    def _remove_empty(self, directory: Path) -> None:
+        # Fails where somebody else's blob is, or was removed with it; both are as they should be.
+        with contextlib.suppress(OSError):
+            while directory != self._root:
+                directory.rmdir()
+                directory = directory.parent
+
+    def _delete_below(self, prefix: str) -> int:
+        return sum(self._delete(name) for name in _names_below(self._root, prefix))
+
+    def _check(self) -> None:
+        probe = self._write_temporary(b"probe")
+        try:
+            if probe.read_bytes() != b"probe":
+                raise OSError(errno.EIO, "what was written is not what is read")
+        finally:
+            probe.unlink(missing_ok=True)
+        space = os.statvfs(self._root)
+        if space.f_bavail * space.f_frsize < self._free_bytes_min:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _names_below(root: Path, prefix: str) -> list[str]:
+    os.stat(root)  # raises if the store is gone; os.walk would find nothing and say so quietly
+    names: list[str] = []
+    for directory, directories, files in os.walk(root / prefix, onerror=_raise_unless_absent):
+        if Path(directory) == root and _TEMPORARY in directories:
+            directories.remove(_TEMPORARY)
+        names += [str((Path(directory) / file).relative_to(root)) for file in files]
+    return sorted(names)
+
+
+def _raise_unless_absent(error: OSError) -> None:
+    if error.errno not in _ABSENT:
+        raise error
+
+
+def _sync_directory(directory: Path) -> None:
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:  # a delete was faster; there is nothing left to keep
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,463 @@
+"""The operator's config: YAML or JSON, environment and secret files -> one frozen Config.
+
+The only reader of the process environment. Fails with ConfigError, which carries every problem as key, value, why and fix; nothing starts with
+half a config. What is accepted for a later version and has no effect yet is said in `Config.notes`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from gateway.config_catalog import (
+    UpstreamNames,
+    build_catalog,
+    build_models,
+    loss_notes,
+    read_models,
+    shipped_catalog_path,
+)
+from gateway.config_schema import UPSTREAM_OPTIONS, ConfigFile, KeySection, Section, UpstreamSection, check, nearest
+from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
+from gateway.db.engine import DatabaseUrl, parse_database_url
+from gateway.db.statements import Dialect
+from gateway.domain.accounts import Budget
+from gateway.domain.catalog import Catalog
+from gateway.domain.clock import Clock, SystemClock
+from gateway.domain.images import Contract
+from gateway.egress.guard import EgressPolicy
+from gateway.upstreams.base import UpstreamSettings
+from gateway.upstreams.registry import DEFAULT_BASE_URLS, KINDS_WITHOUT_KEY
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "KeyDeclaration",
+    "OrgDeclaration",
+    "Problem",
+    "TeamDeclaration",
+    "default_path",
+    "load",
+]
+
+PROVIDER_VARIABLES = {"openai": "OPENAI_API_KEY", "evolink": "EVOLINK_API_KEY"}
+"""The usual variable of each provider; set, it turns the built-in upstream of that name on."""
+SANDBOX = "sandbox"
+SECRET_KEY_CHARS_MIN = 32
+"""Below 128 bits as hex a note says that the key could be guessed."""
+
+_BUILT_IN_UPSTREAMS: dict[str, Plain] = {
+    **{name: {"kind": name, "api_key": f"${{{variable}:-}}"} for name, variable in PROVIDER_VARIABLES.items()},
+    SANDBOX: {"kind": SANDBOX},
+}
+_BUILT_IN: dict[str, Plain] = {
+    "secret_key": "${GATEWAY_SECRET_KEY:-}",
+    "admin_token": "${GATEWAY_ADMIN_TOKEN:-}",
+    "upstreams": _BUILT_IN_UPSTREAMS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    host: str
+    port: int
+    public_url: str
+    """Without a final slash."""
+    public_url_given: bool
+    """False where it only says what host and port say, so that it may follow them."""
+    drain_s: float
+    trusted_proxies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    port: int | None
+    public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    results_s: int
+    uploads_s: int
+    tasks_s: int
+    prompts_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDeclaration:
+    name: str
+    secret: str
+    budgets: tuple[Budget, ...]
+    models: tuple[str, ...]
+    """Models by name (aliases resolved), or `*`."""
+    response: Contract | None
+
+    def __repr__(self) -> str:
+        return f"KeyDeclaration(name={self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class TeamDeclaration:
+    name: str
+    budgets: tuple[Budget, ...]
+    keys: tuple[KeyDeclaration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrgDeclaration:
+    name: str
+    budgets: tuple[Budget, ...]
+    teams: tuple[TeamDeclaration, ...]
+    keys: tuple[KeyDeclaration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamOff:
+    """A configured upstream that is not used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Config:
+    """Everything that the operator decided, checked. No repr: it holds secrets."""
+
+    path: Path | None
+    """The file it came from; None: built-in defaults."""
+    server: ServerConfig
+    metrics: MetricsConfig
+    secret_key: str | None
+    """None: made and kept beside the database (embedded only)."""
+    admin_token: str | None
+    database: DatabaseUrl
+    state: str
+    blobs: Path
+    catalog: Catalog
+    credits_per_usd: Decimal
+    markup: Decimal
+    deadline_s: float
+    egress: EgressPolicy
+    retention: Retention
+    upstreams: tuple[UpstreamSettings, ...]
+    """Those that are on."""
+    upstreams_off: tuple[UpstreamOff, ...]
+    accounts: tuple[OrgDeclaration, ...]
+    notes: tuple[str, ...]
+    """What an operator should know: settings without effect in this version, models not served, charges below cost."""
+
+    def listening_on(self, host: str | None, port: int | None) -> "Config":
+        """With the command line's host and port; the public URL follows unless it was given."""
+        server = replace(self.server, host=host or self.server.host, port=self.server.port if port is None else port)
+        if not server.public_url_given:
+            server = replace(server, public_url=_local_url(server.host, server.port))
+        return replace(self, server=server)
+
+    def summary(self) -> tuple[str, ...]:
+        """A few lines for start-up and check-config: which upstream serves what, and every note."""
+        kinds = {upstream.name: upstream.kind for upstream in self.upstreams}
+        lines = [f"upstream {off.name} is off: {off.reason}" for off in self.upstreams_off]
+        if self.catalog.models and set(kinds.values()) == {SANDBOX}:
+            variables = " or ".join(PROVIDER_VARIABLES.values())
+            lines.append(
+                f"no provider credential found: the sandbox draws every model; set {variables} for real pictures"
+            )
+        for model in self.catalog.models.values():
+            lines.append(f"model {model.name}: {', '.join(offer.id for offer in model.offers)}")
+        if not self.catalog.models:
+            lines.append("no model is served: every upstream of the catalogue is off")
+        return (*lines, *self.notes)
+
+
+def default_path(folder: Path) -> Path | None:
+    """`config/gateway.yaml` below a folder, where there is one: what `serve` uses without --config."""
+    path = folder / "config" / "gateway.yaml"
+    return path if path.is_file() else None
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None, clock: Clock | None = None) -> Config:
+    """Reads a file, or the built-in defaults where `path` is None. Raises ConfigError with every problem found."""
+    variables = os.environ if environ is None else environ
+    problems = Problems()
+    raw: Mapping[str, Plain]
+    folder = path.parent if path is not None else Path()
+    built_in = substitute(_BUILT_IN, variables, folder, problems)
+    assert isinstance(built_in, dict)
+    if path is None:
+        raw = built_in
+    else:
+        given = read_file(path, variables, problems, "file")
+        raw = {"upstreams": built_in["upstreams"]} | {key: value for key, value in given.items() if value is not None}
+    file = _check_file(raw, problems)
+    now = datetime.fromtimestamp((clock or SystemClock()).now_ms() / 1000, UTC)
+    return _Resolver(file, raw, path, variables, problems).resolve(now)
+
+
+def _check_file(raw: Mapping[str, Plain], problems: Problems) -> ConfigFile:
+    """The file's form. Where it has problems, the sections without any are kept, so that what is wrong between them is found as well."""
+    file = check(ConfigFile, raw, problems)
+    if file is None:
+        broken = {key.split(".")[0].split("[")[0] for key in problems.found}
+        sound = {key: value for key, value in raw.items() if key not in broken}
+        file = check(ConfigFile, sound, problems)
+    return file or ConfigFile()
+
+
+@dataclass(slots=True)
+class _Resolver:
+    """Turns the checked file into a Config, collecting problems and notes on the way."""
+
+    file: ConfigFile
+    raw: Mapping[str, Plain]
+    path: Path | None
+    environ: Mapping[str, str]
+    problems: Problems
+    known_models: tuple[str, ...] = ()
+
+    def resolve(self, now: datetime) -> Config:
+        file, problems = self.file, self.problems
+        upstreams, off = self._upstreams()
+        catalog, notes = self._catalog(upstreams, now)
+        database, blobs = self._database(), self._blobs()
+        if file.state != "memory":
+            known_later = file.state.startswith(("redis://", "rediss://", "valkey://"))
+            why = "is not in this version" if known_later else "is no kind of state"
+            problems.add("state", file.state, why, "Write memory: limits and circuits are kept by each process.")
+        accounts = self._accounts(catalog)
+        egress = self._egress()
+        problems.raise_if_any()
+        assert catalog is not None
+        assert egress is not None
+        assert database is not None
+        return Config(
+            path=self.path,
+            server=self._server(),
+            metrics=MetricsConfig(file.metrics.port, file.metrics.public),
+            secret_key=file.secret_key or None,
+            admin_token=file.admin_token or None,
+            database=database,
+            state=file.state,
+            blobs=blobs,
+            catalog=catalog,
+            credits_per_usd=file.credits_per_usd,
+            markup=file.markup,
+            deadline_s=file.deadline,
+            egress=egress,
+            retention=Retention(
+                results_s=round(file.retention.results),
+                uploads_s=round(file.retention.uploads),
+                tasks_s=round(file.retention.tasks),
+                prompts_s=round(file.retention.prompts),
+            ),
+            upstreams=upstreams,
+            upstreams_off=off,
+            accounts=accounts,
+            notes=(*notes, *loss_notes(catalog.models, file.credits_per_usd), *_notes_without_effect(file)),
+        )
+
+    def _upstreams(self) -> tuple[tuple[UpstreamSettings, ...], tuple[UpstreamOff, ...]]:
+        on: list[UpstreamSettings] = []
+        off: list[UpstreamOff] = []
+        for name, section in self.file.upstreams.items():
+            options = _options(section)
+            for option in sorted(options.keys() - UPSTREAM_OPTIONS[section.kind]):
+                key = join(join("upstreams", name), option)
+                self.problems.add(key, options[option], f"is no setting of kind {section.kind}", "Leave it out.")
+            self._check_file_exists(join(join("upstreams", name), "ca_file"), section.ca_file)
+            if section.kind not in KINDS_WITHOUT_KEY and not section.api_key.strip():
+                variable = PROVIDER_VARIABLES.get(section.kind)
+                hint = f" (set {variable})" if variable and self.path is None else ""
+                off.append(UpstreamOff(name, f"its api_key is empty{hint}"))
+            else:
+                on.append(_settings(name, section, options))
+        return tuple(on), tuple(off)
+
+    def _catalog(self, upstreams: tuple[UpstreamSettings, ...], now: datetime) -> tuple[Catalog | None, list[str]]:
+        inline = self.raw.get("models")
+        folder = self.path.parent if self.path is not None else Path()
+        path = shipped_catalog_path() if self.file.catalog is None else folder / self.file.catalog
+        sections = read_models(path, inline if isinstance(inline, dict) else {}, self.environ, self.problems)
+        given = self.raw.get("upstreams")
+        names = UpstreamNames(
+            on=frozenset(upstream.name for upstream in upstreams),
+            sandboxes=frozenset(upstream.name for upstream in upstreams if upstream.kind == SANDBOX),
+            # The built-in names are always known: the shipped catalogue has offers for upstreams that a config leaves out.
+            known=frozenset({*_BUILT_IN_UPSTREAMS, *(given if isinstance(given, dict) else ())}),
+        )
+        found = build_models(sections, names, now.date(), self.problems)
+        self.known_models = tuple(sorted(found.known))
+        if any(
+            key.partition(": ")[2].startswith("models") or key.startswith(("models", "catalog"))
+            for key in self.problems.found
+        ):
+            return None, found.notes  # what is said about aliases would be guesswork
+        return build_catalog(found, self.file.aliases, self.file.default_model, self.problems), found.notes
+
+    def _server(self) -> ServerConfig:
+        server = self.file.server
+        local_url = _local_url(server.host, server.port)
+        return ServerConfig(
+            host=server.host,
+            port=server.port,
+            public_url=server.public_url or local_url,
+            public_url_given=server.public_url not in (None, local_url),
+            drain_s=server.drain,
+            trusted_proxies=server.trusted_proxies,
+        )
+
+    def _database(self) -> DatabaseUrl | None:
+        try:
+            url = parse_database_url(self.file.database)
+        except ValueError as exc:
+            fix = str(exc)
+            self.problems.add("database", self.file.database, "is no database URL", fix[0].upper() + fix[1:] + ".")
+            return None
+        if url.dialect is Dialect.POSTGRESQL and not self.file.secret_key:
+            why = "is required with PostgreSQL, where several processes must share it"
+            self.problems.add(
+                "secret_key", None, why, "Set GATEWAY_SECRET_KEY to a long random text, the same everywhere."
+            )
+        return url
+
+    def _blobs(self) -> Path:
+        """`file:///var/images` is relative to the working folder, as SQLite's URL is; `file:////srv/images` is absolute."""
+        text = self.file.blobs
+        if text.startswith(("s3://", "gs://", "az://")):
+            self.problems.add("blobs", text, "object storage is not in this version", "Write file:///var/images.")
+        elif not text.startswith("file:///") or not text.removeprefix("file:///"):
+            self.problems.add("blobs", text, "is no place for pictures", "Write file:///var/images.")
+        return Path(text.removeprefix("file:///"))
+
+    def _egress(self) -> EgressPolicy | None:
+        egress = self.file.egress
+        self._check_file_exists("egress.ca_file", egress.ca_file)
+        try:
+            return EgressPolicy(egress.allow, egress.allow_http, egress.ports, egress.ca_file)
+        except ValueError as exc:
+            self.problems.add(
+                "egress.allow", egress.allow, str(exc).removeprefix("egress.allow: "), "Write networks or host names."
+            )
+            return None
+
+    def _accounts(self, catalog: Catalog | None) -> tuple[OrgDeclaration, ...]:
+        secrets: dict[str, str] = {}
+        orgs: list[OrgDeclaration] = []
+        self._check_unique("accounts", "org", [org.org for org in self.file.accounts])
+        for index, org in enumerate(self.file.accounts):
+            place = join("accounts", index)
+            self._check_unique(f"{place}.teams", "team", [team.team for team in org.teams])
+            teams = tuple(
+                TeamDeclaration(
+                    team.team, team.budgets, self._keys(team.keys, f"{place}.teams[{number}]", secrets, catalog)
+                )
+                for number, team in enumerate(org.teams)
+            )
+            orgs.append(OrgDeclaration(org.org, org.budgets, teams, self._keys(org.keys, place, secrets, catalog)))
+        return tuple(orgs)
+
+    def _keys(
+        self, keys: tuple[KeySection, ...], parent: str, secrets: dict[str, str], catalog: Catalog | None
+    ) -> tuple[KeyDeclaration, ...]:
+        """Names unique among siblings, secrets unique everywhere, models known."""
+        self._check_unique(f"{parent}.keys", "name", [key.name for key in keys])
+        made: list[KeyDeclaration] = []
+        for index, key in enumerate(keys):
+            place = f"{parent}.keys[{index}]"
+            other = secrets.setdefault(key.secret.strip(), place)
+            if other != place:
+                self.problems.add(
+                    f"{place}.secret", key.secret, f"{other} has the same secret", "Give every key its own."
+                )
+            models = self._models_of_key(key, place, catalog)
+            made.append(KeyDeclaration(key.name, key.secret, key.budgets, models, key.response))
+        return tuple(made)
+
+    def _models_of_key(self, key: KeySection, place: str, catalog: Catalog | None) -> tuple[str, ...]:
+        if catalog is None:
+            return key.models
+        aliases = catalog.aliases
+        known = sorted({"*", *self.known_models, *aliases})
+        for index, name in enumerate(key.models):
+            if name not in known:
+                self.problems.add(f"{place}.models[{index}]", name, "is no model", nearest(name, known))
+        return tuple(aliases.get(name, name) for name in key.models)
+
+    def _check_file_exists(self, key: str, path: str | None) -> None:
+        if path is not None and not Path(path).is_file():
+            self.problems.add(key, path, "there is no such file", "Write the path of a PEM file, or null.")
+
+    def _check_unique(self, parent: str, field: str, names: list[str]) -> None:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                key = f"{join(parent, index)}.{field}"
+                self.problems.add(
+                    key, name, "this name is taken", "Choose another: accounts and keys are known by their names."
+                )
+
+
+def _settings(name: str, section: UpstreamSection, options: Mapping[str, str]) -> UpstreamSettings:
+    return UpstreamSettings(
+        name=name,
+        kind=section.kind,
+        base_url=section.base_url or DEFAULT_BASE_URLS.get(section.kind, ""),
+        api_key=section.api_key.strip(),
+        timeout_s=section.timeout,
+        connect_timeout_s=section.connect_timeout,
+        concurrency=section.concurrency,
+        on_unknown=section.on_unknown,
+        proxy=section.proxy,
+        ca_file=section.ca_file,
+        options=options,
+    )
+
+
+def _options(section: UpstreamSection) -> dict[str, str]:
+    """What is given of the settings that only one kind understands."""
+    names = [name for names in UPSTREAM_OPTIONS.values() for name in names]
+    return {name: str(getattr(section, name)) for name in names if getattr(section, name) is not None}
+
+
+def _local_url(host: str, port: int) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{reachable}:{port}"
+
+
+def _notes_without_effect(file: ConfigFile) -> list[str]:
+    """Settings of the promised interface that this version accepts and does not act on yet."""
+    notes: list[str] = []
+
+    def given(section: Section, name: str) -> bool:
+        return name in section.model_fields_set and getattr(section, name) is not None
+
+    if given(file, "cache") and file.cache.enabled:
+        notes.append("cache has no effect in this version: every call goes to an upstream")
+    if given(file.retention, "uploads"):
+        notes.append("retention.uploads has no effect in this version: there are no uploads yet")
+    if file.s3_endpoint is not None:
+        notes.append("s3_endpoint has no effect in this version: pictures are kept in files")
+    for name, upstream in file.upstreams.items():
+        if upstream.budget is not None:
+            notes.append(
+                f"upstreams.{name}.budget has no effect in this version: spending at an upstream is recorded, not limited"
+            )
+    for index, org in enumerate(file.accounts):
+        if any(given(item, "timezone") for item in (org, *org.teams)):
+            notes.append(f"accounts[{index}]: timezone has no effect in this version: no budget has a calendar window")
+        if org.markup is not None:
+            notes.append(f"accounts[{index}].markup has no effect in this version: set it on models or at the top")
+        places = [
+            (f"accounts[{index}]", org.keys),
+            *((f"accounts[{index}].teams[{n}]", t.keys) for n, t in enumerate(org.teams)),
+        ]
+        for place, keys in places:
+            for number, key in enumerate(keys):
+                idle = [name for name in ("rpm", "concurrency", "callback_secret") if given(key, name)]
+                if idle:
+                    notes.append(f"{place}.keys[{number}]: {', '.join(idle)} without effect in this version")
+    if file.secret_key and len(file.secret_key) < SECRET_KEY_CHARS_MIN:
+        notes.append(
+            f"secret_key is shorter than {SECRET_KEY_CHARS_MIN} characters: make one with `openssl rand -hex 32`"
+        )
+    return notes

@@ -1,0 +1,502 @@
+"""The form of the config file: which keys there are, of which type, with which defaults. Every field's description is the fix an error names.
+
+Knows nothing of the environment, of files, or of what the values mean together (config.py and config_catalog.py do). A key that is
+not here is an error.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
+
+from gateway.config_text import Plain, Problems, join
+from gateway.domain.accounts import Budget, parse_budget
+from gateway.domain.catalog import OnUnknown
+from gateway.domain.images import Contract, Quality
+from gateway.keys.secrets import SECRET_CHARS_MAX, SECRET_CHARS_MIN, is_mistyped
+from gateway.upstreams.registry import KINDS
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_UNIT_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+DURATION_S_MAX = 3660 * 86_400
+"""Ten years: what is longer is a typing error."""
+
+
+def parse_duration_s(value: object) -> float:
+    """`240s`, `5m`, `24h`, `30d`, `500ms`, or a number of seconds. Raises ValueError."""
+    match = _DURATION.fullmatch(str(value)) or _DURATION.fullmatch(f"{value}s")
+    if match is None or isinstance(value, bool):
+        raise ValueError("is no duration")
+    seconds = Decimal(match[1]) * _UNIT_S[match[2]]
+    if seconds > DURATION_S_MAX:
+        raise ValueError("is longer than ten years")
+    return float(seconds)
+
+
+def _counts(value: object) -> object:
+    """`{max: 10}` means 1 to 10."""
+    if isinstance(value, dict) and set(value) == {"max"} and isinstance(value["max"], int) and 0 < value["max"] <= 100:
+        return list(range(1, value["max"] + 1))
+    return value
+
+
+def _text_of_any(value: object) -> object:
+    return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+
+
+def _option_duration(value: object) -> str:
+    if parse_duration_s(value) > 3600 or str(value).endswith(("h", "d")):
+        raise ValueError("is no duration of at most an hour in ms, s or m")
+    return str(value)
+
+
+def _parse_any_budget(text: str) -> str:
+    """The form of a budget, windows of later versions included."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?usd/(day|week|month|total)", text) is None:
+        raise ValueError("is no budget in USD")
+    return text
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("is no http or https URL")
+    return value.rstrip("/")
+
+
+def _network(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError as exc:
+        raise ValueError(f"{value!r} is no address or network ({exc})") from exc
+    return value
+
+
+def _kind(value: str) -> str:
+    if value not in KINDS:
+        raise ValueError(f"is no kind of upstream in this version; there are {', '.join(KINDS)}")
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        if value != "UTC":  # known without a time zone database
+            ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as exc:
+        raise ValueError("is no time zone") from exc
+    return value
+
+
+def _secret(value: str) -> str:
+    if len(value.strip()) < SECRET_CHARS_MIN:
+        raise ValueError(f"is shorter than {SECRET_CHARS_MIN} characters")
+    if len(value) > SECRET_CHARS_MAX or not value.isprintable():
+        raise ValueError(f"is longer than {SECRET_CHARS_MAX} characters, or has line breaks or control characters")
+    if is_mistyped(value.strip()):
+        raise ValueError("looks like a key made by this gateway, with a typing error in it")
+    return value
+
+
+def _names(value: str) -> str:
+    if not 0 < len(value) <= 64 or value != value.strip() or "/" in value or not value.isprintable():
+        raise ValueError("is no name")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration_s)]
+Positive = Annotated[Decimal, Field(gt=0, le=1_000_000)]
+Usd = Annotated[Decimal, Field(ge=0, le=1000)]
+OrNone = BeforeValidator(lambda value: None if value == "" else value)
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+AccountBudget = Annotated[Budget, PlainValidator(lambda value: parse_budget(str(value)))]
+Name = Annotated[str, BeforeValidator(lambda value: _names(value) if isinstance(value, str) else value)]
+OptionDuration = Annotated[str, BeforeValidator(_option_duration)]
+ParamText = Annotated[str, BeforeValidator(_text_of_any)]
+
+_DURATION_FIX = "Write a duration such as 240s, 5m, 24h or 30d."
+_BUDGETS_FIX = "Write a list such as [500credits/total, 100usd/total]: AMOUNT(usd|credits|images)/total."
+_NAME_FIX = "Write a name of 1 to 64 characters without a slash or spaces around it."
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerSection(Section):
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Write the address to listen on: 127.0.0.1, or 0.0.0.0 for all."
+    )
+    port: int = Field(
+        8080, ge=0, le=65_535, description="Write a port number from 1 to 65535 (0 lets the system choose)."
+    )
+    public_url: Annotated[HttpUrl | None, OrNone] = Field(
+        None,
+        description="Write the URL that callers use, such as https://images.example.com, without a path's final slash.",
+    )
+    drain: Duration = Field(240.0, description=_DURATION_FIX)
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        (), description="Write a list of addresses or networks such as [10.0.0.0/8]."
+    )
+
+
+class MetricsSection(Section):
+    port: Annotated[int | None, OrNone] = Field(
+        None, ge=1, le=65_535, description="Write a port number, or null for /metrics on the main port."
+    )
+    public: bool = Field(False, description="Write true or false.")
+
+
+class EgressSection(Section):
+    allow: tuple[str, ...] = Field(
+        (), description="Write a list of networks or host names such as [10.1.0.0/16, minio.internal]."
+    )
+    allow_http: bool = Field(False, description="Write true or false.")
+    ports: tuple[Annotated[int, Field(ge=1, le=65_535)], ...] = Field(
+        (443,), min_length=1, description="Write a list of port numbers such as [443]."
+    )
+    ca_file: Annotated[str | None, OrNone] = Field(None, description="Write the path of a PEM file, or null.")
+
+
+class CacheSection(Section):
+    enabled: bool = Field(True, description="Write true or false.")
+    ttl: Duration = Field(86_400.0, description=_DURATION_FIX)
+    scope: Literal["key", "team", "org"] = Field("org", description="Write key, team or org.")
+    charge: Decimal = Field(
+        Decimal(0), ge=0, le=1, description="Write the share of the price that a hit costs, 0 to 1."
+    )
+    single_flight: Literal["other_keys", "always", "never"] = Field(
+        "other_keys", description="Write other_keys, always or never."
+    )
+
+
+class RetentionSection(Section):
+    results: Duration = Field(86_400.0, gt=0, description=_DURATION_FIX)
+    uploads: Duration = Field(259_200.0, gt=0, description=_DURATION_FIX)
+    tasks: Duration = Field(2_592_000.0, gt=0, description=_DURATION_FIX)
+    prompts: Duration = Field(86_400.0, ge=0, description=_DURATION_FIX)
+
+
+class UpstreamSection(Section):
+    kind: Annotated[str, AfterValidator(_kind)] = Field(description="Write the kind of upstream, such as kind: openai.")
+    base_url: Annotated[HttpUrl | None, OrNone] = Field(
+        None, description="Write the API's base URL, such as https://api.openai.com/v1."
+    )
+    api_key: str = Field(
+        "", description="Write the provider's key as text, best as ${NAME:-}; empty turns the upstream off."
+    )
+    timeout: Duration = Field(180.0, gt=0, description=_DURATION_FIX)
+    connect_timeout: Duration = Field(5.0, gt=0, description=_DURATION_FIX)
+    concurrency: int = Field(64, ge=1, le=10_000, description="Write the most calls in flight, 1 to 10000.")
+    on_unknown: OnUnknown | None = Field(None, description="Write stop or next.")
+    budget: Annotated[str, BeforeValidator(lambda value: _parse_any_budget(str(value)))] | None = Field(
+        None, description="Write AMOUNTusd/(day|week|month|total), such as 500usd/month."
+    )
+    proxy: Annotated[HttpUrl | None, OrNone] = Field(
+        None, description="Write a proxy's URL such as http://proxy:3128, or null."
+    )
+    ca_file: Annotated[str | None, OrNone] = Field(None, description="Write the path of a PEM file, or null.")
+    # What only one kind understands, handed on as text: UPSTREAM_OPTIONS.
+    latency: OptionDuration | None = Field(
+        None, description="For kind sandbox: write how long a drawing takes, such as 200ms."
+    )
+    failure_rate: Annotated[Decimal, Field(ge=0, le=1)] | None = Field(
+        None, description="For kind sandbox: write the share of calls that fail, 0 to 1."
+    )
+    poll_interval: OptionDuration | None = Field(
+        None, description="For kind evolink: write the time between two polls, such as 3s."
+    )
+    credits_per_usd: Positive | None = Field(
+        None, description="For kind evolink: write how many of its credits one USD is."
+    )
+    params: str | None = Field(
+        None, description="For kind openai: write the parameters understood, such as quality,user."
+    )
+    response_format: Literal["b64_json", "url"] | None = Field(
+        None, description="For kind openai: write b64_json or url."
+    )
+
+
+UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "openai": ("params", "response_format"),
+    "evolink": ("poll_interval", "credits_per_usd"),
+    "sandbox": ("latency", "failure_rate"),
+}
+
+
+class TableRowSection(Section):
+    size: str | None = Field(None, description="Write a size such as 1024x1024, or leave it out for every size.")
+    quality: Quality | None = Field(None, description="Write a quality such as low, or leave it out for every quality.")
+    usd: Usd = Field(description="Write the price of one picture in USD.")
+
+
+class TokensSection(Section):
+    text_in: Usd = Field(description="Write USD per million text input tokens.")
+    image_in: Usd = Field(description="Write USD per million image input tokens.")
+    image_out: Usd = Field(description="Write USD per million image output tokens.")
+    image_out_tokens_max: int = Field(
+        ge=1, le=1_000_000, description="Write the most output tokens of one picture: it is held for."
+    )
+
+
+PRICE_FORMS = ("per_image_usd", "per_megapixel_usd", "table", "formula", "tokens")
+_COST_FIX = f"Write one of {', '.join(PRICE_FORMS)}, such as cost: {{per_image_usd: 0.02}}."
+
+
+class CostSection(Section):
+    per_image_usd: Usd | None = Field(None, description="Write USD per picture, such as 0.0208.")
+    per_megapixel_usd: Usd | None = Field(None, description="Write USD per million pixels.")
+    table: tuple[TableRowSection, ...] | None = Field(
+        None, min_length=1, description="Write a list of rows such as [{size: 1024x1024, quality: low, usd: 0.005}]."
+    )
+    formula: str | None = Field(None, description="Write the name of a published formula, such as gpt-image-2.")
+    tokens: TokensSection | None = Field(
+        None, description="Write {text_in, image_in, image_out, image_out_tokens_max}."
+    )
+    source: str | None = Field(None, description="Write where the price was read.")
+    as_of: date | None = Field(None, description="Write the day on which the price was read, such as 2026-11-23.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "CostSection":
+        given = [name for name in PRICE_FORMS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"names {' and '.join(given) or 'no price'}")
+        return self
+
+
+class OfferSection(Section):
+    upstream: str = Field(description="Write the name of an upstream.")
+    model: str = Field(min_length=1, description="Write the upstream's name for the model.")
+    params: dict[str, ParamText] = Field(
+        default_factory=dict, description="Write fixed parameters such as {quality: medium}."
+    )
+    cost: CostSection = Field(description=_COST_FIX)
+    on_unknown: OnUnknown | None = Field(None, description="Write stop or next.")
+    n_max: int | None = Field(None, ge=1, le=100, description="Write the most pictures that one call may ask for.")
+
+
+class ChargeSection(Section):
+    credits: Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)] = Field(
+        description="Write the credits that one picture costs the caller, such as 1.5."
+    )
+
+
+class SizeRangeSection(Section):
+    multiple_of: int = Field(ge=1, description="Write what both sides are multiples of, in pixels.")
+    ratio_max: int = Field(ge=1, description="Write the largest ratio of the long to the short side.")
+    edge_max: int = Field(ge=1, le=99_999, description="Write the longest side in pixels.")
+    area_min: int = Field(ge=1, description="Write the smallest area in pixels.")
+    area_max: int = Field(ge=1, description="Write the largest area in pixels.")
+
+
+class ModelSection(Section):
+    response: Contract = Field(Contract.IMAGE, description="Write task or image.")
+    prompt_tokens_max: int = Field(ge=1, le=1_000_000, description="Write the longest prompt in tokens, such as 2000.")
+    sizes: tuple[str, ...] = Field(min_length=1, description="Write a list of sizes such as [auto, 1024x1024, 2:3].")
+    size_range: SizeRangeSection | None = Field(
+        None,
+        description="Write {multiple_of, ratio_max, edge_max, area_min, area_max} for any size within, or leave it out.",
+    )
+    qualities: tuple[Quality, ...] = Field(
+        (Quality.AUTO, Quality.LOW, Quality.MEDIUM, Quality.HIGH),
+        min_length=1,
+        description="Write a list of auto, low, medium, high, xhigh, max.",
+    )
+    n: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], BeforeValidator(_counts)] = Field(
+        (1,), min_length=1, description="Write a list such as [1, 2, 4], or {max: 10}."
+    )
+    image_urls_max: int = Field(0, ge=0, le=16, description="Write the most reference pictures, 0 to 16.")
+    estimated_time: Duration = Field(30.0, gt=0, description="Write the usual seconds of one picture, such as 45.")
+    charge: ChargeSection | None = Field(
+        None, description="Write a fixed charge such as {credits: 1.5}, or leave it out."
+    )
+    markup: Positive | None = Field(None, description="Write a factor above 0, such as 1.2.")
+    created_at: date | None = Field(
+        None, description="Write the day on which the model became known, such as 2026-04-21."
+    )
+    owned_by: str = Field(
+        "gateway", min_length=1, description="Write who owns the model, as `GET /v1/models` should say."
+    )
+    until: date | None = Field(None, description="Write the first day on which the model is no longer served.")
+    offers: tuple[OfferSection, ...] = Field(
+        min_length=1,
+        description="Write a list of offers such as [{upstream: openai, model: gpt-image-2, cost: {formula: gpt-image-2}}].",
+    )
+
+
+class KeySection(Section):
+    name: Name = Field(description=_NAME_FIX)
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Write the key as text of at least 8 characters, best as ${NAME}; put a number in quotes."
+    )
+    budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
+    rpm: int | None = Field(None, ge=1, description="Write the most requests a minute.")
+    concurrency: int | None = Field(None, ge=1, description="Write the most calls at once.")
+    models: tuple[str, ...] = Field(("*",), min_length=1, description='Write a list of models, or ["*"] for all.')
+    response: Contract | None = Field(None, description="Write task or image, or leave it out.")
+    callback_secret: str | None = Field(None, min_length=8, description="Write at least 8 characters as text.")
+
+
+class TeamSection(Section):
+    team: Name = Field(description=_NAME_FIX)
+    budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "UTC", description="Write a time zone's name such as Europe/Berlin."
+    )
+    keys: tuple[KeySection, ...] = Field((), description="Write a list of keys, each with name and secret.")
+
+
+class OrgSection(Section):
+    org: Name = Field(description=_NAME_FIX)
+    budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "UTC", description="Write a time zone's name such as Europe/Berlin."
+    )
+    markup: Positive | None = Field(None, description="Write a factor above 0, such as 1.2.")
+    teams: tuple[TeamSection, ...] = Field((), description="Write a list of teams, each with team and keys.")
+    keys: tuple[KeySection, ...] = Field((), description="Write a list of keys, each with name and secret.")
+
+
+class ConfigFile(Section):
+    server: ServerSection = Field(ServerSection.model_construct(), description="Write server: {host: …, port: …}.")
+    metrics: MetricsSection = Field(
+        MetricsSection.model_construct(), description="Write metrics: {port: …, public: …}."
+    )
+    secret_key: str = Field(
+        "", description="Write a long random text, best as ${GATEWAY_SECRET_KEY}; put a number in quotes."
+    )
+    database: str = Field(
+        "sqlite:///var/gateway.db", description="Write sqlite:///var/gateway.db or postgresql://user:pass@host/db."
+    )
+    state: str = Field("memory", description="Write memory.")
+    blobs: str = Field("file:///var/images", description="Write file:///var/images.")
+    s3_endpoint: Annotated[str | None, OrNone] = Field(
+        None, description="Write the URL of the object storage, or leave it out."
+    )
+    catalog: Annotated[str | None, OrNone] = Field(
+        None,
+        description="Write the path of a catalogue, relative to the config file, or leave it out for the shipped one.",
+    )
+    credits_per_usd: Positive = Field(Decimal(72), description="Write how many credits one USD is, such as 72.")
+    markup: Positive = Field(Decimal(1), description="Write a factor above 0, such as 1.0.")
+    deadline: Duration = Field(240.0, ge=1, description=_DURATION_FIX)
+    admin_token: str = Field(
+        "", description="Write a long random text, best as ${GATEWAY_ADMIN_TOKEN:-}; put a number in quotes."
+    )
+    default_model: Annotated[str | None, OrNone] = Field(None, description="Write the name of a model.")
+    egress: EgressSection = Field(
+        EgressSection.model_construct(), description="Write egress: {allow: […], ports: […]}."
+    )
+    cache: CacheSection = Field(CacheSection.model_construct(), description="Write cache: {enabled: true, ttl: 24h}.")
+    models: dict[str, object] = Field(
+        default_factory=dict, description="Write the models by name, as in the shipped catalogue."
+    )
+    aliases: dict[str, str] | None = Field(None, description="Write aliases: {old-name: model}.")
+    retention: RetentionSection = Field(
+        RetentionSection.model_construct(), description="Write retention: {results: 24h}."
+    )
+    upstreams: dict[Name, UpstreamSection] = Field(
+        default_factory=dict, description="Write upstreams: {name: {kind: …, api_key: …}}."
+    )
+    accounts: tuple[OrgSection, ...] = Field((), description="Write a list of orgs, each with org, teams and keys.")
+
+
+S = TypeVar("S", bound=Section)
+
+
+def check(schema: type[S], data: Mapping[str, Plain], problems: Problems, prefix: str = "") -> S | None:
+    """The checked section, or None with every problem added under `prefix`."""
+    try:
+        return schema.model_validate(data)
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False):
+            _report(schema, error["type"], error["loc"], error["msg"], _at(data, error["loc"]), problems, prefix)
+        return None
+
+
+def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """`Did you mean X? Known are: …` for a fix."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return (f"Did you mean {close[0]}? " if close else "") + f"Known are: {', '.join(known)}."
+
+
+def _report(
+    schema: type[Section],
+    kind: str,
+    loc: tuple[int | str, ...],
+    message: str,
+    value: object,
+    problems: Problems,
+    prefix: str,
+) -> None:
+    key = prefix
+    for part in loc:
+        if part != "[key]":
+            key = join(key, part)
+    hint, siblings = _hint(schema, loc)
+    if kind == "extra_forbidden":
+        problems.add(
+            key,
+            None if isinstance(value, dict | list) else value,
+            "is no key of this section",
+            nearest(str(loc[-1]), siblings),
+        )
+    elif kind == "missing":
+        problems.add(key, None, "is missing", hint)
+    else:
+        why = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+        problems.add(key, value, why, hint)
+
+
+def _at(data: Mapping[str, Plain], loc: tuple[int | str, ...]) -> object:
+    """The value as the operator wrote it; None where there is none."""
+    current: object = data
+    for part in loc:
+        if part == "[key]":
+            return loc[-2]
+        if isinstance(current, Mapping):
+            current = current.get(str(part))
+        else:
+            current = current[part] if isinstance(current, list) and isinstance(part, int) else None
+    return current
+
+
+def _hint(schema: type[Section], loc: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The description of the field at (or nearest above) a place, and the names of its section's fields."""
+    current: Any = schema
+    hint, siblings = "Correct it.", list(schema.model_fields)
+    for part in loc:
+        current = _stripped(current)
+        if isinstance(current, type) and issubclass(current, Section):
+            siblings = list(current.model_fields)
+            info = current.model_fields.get(str(part))
+            if info is None:
+                break
+            hint, current = info.description or hint, info.annotation
+        else:
+            current = get_args(current)[1 if get_origin(current) is dict else 0] if get_args(current) else None
+    return hint, siblings
+
+
+def _stripped(annotation: Any) -> Any:
+    """Without Annotated and `| None`."""
+    while True:
+        if get_origin(annotation) is Annotated or type(None) in get_args(annotation):
+            annotation = next(item for item in get_args(annotation) if item is not type(None))
+        else:
+            return annotation

@@ -1,0 +1,1 @@
+"""The database: tables, statements rendered once for both drivers, connections, and the writer that commits in groups."""

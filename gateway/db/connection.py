@@ -1,0 +1,48 @@
+"""What stores run their statements on: one interface over the two drivers, written once as coroutines.
+
+SQLite's connection lives in a thread of its own and never waits for anything, so the very same coroutines are driven there to their end by
+`run_to_end`, as one synchronous call. PostgreSQL's are awaited on the event loop.
+"""
+
+from collections.abc import Coroutine, Sequence
+from typing import Protocol, TypeVar
+
+from gateway.db.statements import BulkStatement, Dialect, Statement, Value
+
+T = TypeVar("T")
+
+Row = Sequence[str | int | None]
+BulkValue = str | int | None
+
+
+class Connection(Protocol):
+    """Inside a transaction of the caller, or one statement at a time. Foreign errors leave as StorageUnavailable or StatementFailed."""
+
+    dialect: Dialect
+
+    async def fetch(self, statement: Statement, **values: Value) -> list[Row]:
+        """All rows of a query, or of the RETURNING of a write."""
+        ...
+
+    async def execute(self, statement: Statement, **values: Value) -> None:
+        """A write without an answer."""
+        ...
+
+    async def write(self, statement: BulkStatement, rows: Sequence[Sequence[BulkValue]]) -> None:
+        """One bulk statement; nothing where there are no rows."""
+        ...
+
+
+class StatementFailed(Exception):
+    """The database refused a statement: a broken constraint or a bug of ours. Another try would fail in the same way."""
+
+
+def run_to_end(coroutine: Coroutine[object, object, T]) -> T:
+    """Drive a coroutine that never really waits. Raises RuntimeError if it does: then it is not fit for SQLite's thread."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a database operation waited for something other than the database")

@@ -1,0 +1,14 @@
+"""Run by Alembic: applies the steps on the connection that gateway/db/migrate.py hands over. There is no other way to run it."""
+
+from alembic import context
+
+from gateway.db.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    compare_type=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

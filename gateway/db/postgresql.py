@@ -1,0 +1,263 @@
+"""PostgreSQL over asyncpg: one connection for the writer, a small pool for reads.
+
+How it fails: a connection that cannot be made or is lost fails the batch with StorageUnavailable and is made anew for the next one. When it
+is lost at COMMIT, `pg_xact_status` is asked on a new connection what became of the transaction (PostgreSQL manual, "Transaction ID and Snapshot
+Information Functions"); nobody hears of an outcome before that is known.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import asyncpg
+
+from gateway.db.connection import BulkValue, Connection, Row, StatementFailed
+from gateway.db.statements import BulkStatement, Dialect, Statement, Value
+from gateway.db.writer import BATCH_MAX, Apply, CommitUnknown, commit_batch, refuse_when_full
+from gateway.domain.clock import Clock
+from gateway.domain.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C")
+O = TypeVar("O")  # noqa: E741 - outcome
+T = TypeVar("T")
+
+READERS = 4
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 10.0
+COMMIT_LOOKUP_S = 30.0
+"""How long the fate of a commit is asked for; a server restart takes seconds."""
+SERVER_SETTINGS = {
+    "application_name": "image-gateway",
+    "statement_timeout": "5000",
+    "lock_timeout": "3000",
+    "idle_in_transaction_session_timeout": "15000",
+}
+
+
+class PostgresqlConnection:
+    """A driver connection with our interface."""
+
+    dialect = Dialect.POSTGRESQL
+
+    def __init__(self, raw: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self.raw = raw
+
+    async def fetch(self, statement: Statement, **values: Value) -> list[Row]:
+        text, ordered = statement.render(Dialect.POSTGRESQL, values)
+        records = await _translated(self.raw.fetch(text, *ordered))
+        return [tuple(record) for record in records]
+
+    async def execute(self, statement: Statement, **values: Value) -> None:
+        text, ordered = statement.render(Dialect.POSTGRESQL, values)
+        await _translated(self.raw.execute(text, *ordered))
+
+    async def write(self, statement: BulkStatement, rows: Sequence[Sequence[BulkValue]]) -> None:
+        if rows:
+            await _translated(
+                self.raw.execute(statement.postgresql_text, *(list(column) for column in zip(*rows, strict=True)))
+            )
+
+
+class _PostgresqlTransaction:
+    """The writer's transactions, one after the other, on a connection that is made anew when it is lost."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: PostgresqlConnection | None = None
+        self._xid = ""
+
+    @property
+    def connection(self) -> PostgresqlConnection:
+        if self._connection is None:
+            raise AssertionError("no transaction has begun")
+        return self._connection
+
+    async def begin(self) -> int:
+        if self._connection is None or self._connection.raw.is_closed():
+            self._connection = PostgresqlConnection(await _connect(self._url))
+        raw = self._connection.raw
+        await _translated(raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED"))
+        row = await _translated(
+            raw.fetchrow("SELECT pg_current_xact_id()::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        )
+        if row is None:
+            raise AssertionError("a SELECT without FROM gave no row")
+        self._xid = row[0]
+        return int(row[1])
+
+    async def commit(self) -> None:
+        try:
+            await self.connection.raw.execute("COMMIT")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as exc:
+            log.warning("the answer to COMMIT was lost; asking what became of it", exc_info=exc)
+            if not await self._was_committed():
+                raise _unavailable(exc) from exc
+
+    async def rollback(self) -> None:
+        connection = self._connection
+        if connection is None or connection.raw.is_closed():
+            return
+        try:
+            if connection.raw.is_in_transaction():
+                await connection.raw.execute("ROLLBACK")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            connection.raw.terminate()  # the server rolls back what its client left
+
+    def terminate(self) -> None:
+        if self._connection is not None:
+            self._connection.raw.terminate()
+
+    async def _was_committed(self) -> bool:
+        if self._connection is not None:
+            self._connection.raw.terminate()
+        try:
+            async with asyncio.timeout(COMMIT_LOOKUP_S):
+                while True:
+                    status = await self._status()
+                    if status in ("committed", "aborted"):
+                        return status == "committed"
+                    await asyncio.sleep(0.2)
+        except TimeoutError as exc:
+            raise CommitUnknown(
+                "The gateway's database did not answer; whether the call was recorded is not known.",
+                log=f"transaction {self._xid}",
+                retry_after_s=30,
+            ) from exc
+
+    async def _status(self) -> str | None:
+        try:
+            raw = await _connect(self._url)
+            try:
+                status: str | None = await _translated(raw.fetchval("SELECT pg_xact_status($1::text::xid8)", self._xid))
+            finally:
+                raw.terminate()
+        except StorageUnavailable:
+            return None
+        return status
+
+
+class PostgresqlDatabase(Generic[C, O]):
+    """A PostgreSQL database, connected."""
+
+    dialect = Dialect.POSTGRESQL
+
+    def __init__(self, url: str, apply: Apply[C, O], clock: Clock) -> None:
+        self._url = url
+        self._apply = apply
+        self._clock = clock
+        self._queue: deque[tuple[C, asyncio.Future[O]]] = deque()
+        self._wake = asyncio.Event()
+        self._transaction = _PostgresqlTransaction(url)
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._failure: str | None = None
+        self._closing = False
+
+    async def start(self) -> None:
+        """Connect. Raises StorageUnavailable where that fails."""
+        pool = asyncpg.create_pool(
+            self._url, min_size=1, max_size=READERS, command_timeout=COMMAND_TIMEOUT_S, timeout=CONNECT_TIMEOUT_S,
+            server_settings=SERVER_SETTINGS, statement_cache_size=256,
+        )  # fmt: skip
+        self._pool = await _translated(pool)
+        self._task = asyncio.get_running_loop().create_task(self._work(), name="postgresql writer")
+
+    async def write(self, command: C) -> O:
+        refuse_when_full(len(self._queue))
+        if self._closing or self._task is None or self._task.done():
+            raise StorageUnavailable("The gateway's database is closed.", log=self._failure)
+        future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
+        self._queue.append((command, future))
+        self._wake.set()
+        return await future
+
+    async def read(self, query: Callable[[Connection], Awaitable[T]]) -> T:
+        if self._pool is None:
+            raise AssertionError("start() was not awaited")
+        raw = await _translated(self._pool.acquire(timeout=CONNECT_TIMEOUT_S))
+        try:
+            async with raw.transaction(isolation="repeatable_read", readonly=True):
+                return await query(PostgresqlConnection(raw))  # type: ignore[arg-type]  # the pool's proxy behaves as its connection
+        finally:
+            await self._pool.release(raw)
+
+    def failure(self) -> str | None:
+        if self._task is None or self._task.done():
+            return "the database writer has ended"
+        return self._failure
+
+    async def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=10)
+        self._transaction.terminate()
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def _work(self) -> None:
+        while self._queue or not self._closing:
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
+            try:
+                outcomes = await commit_batch(self._transaction, self._apply, [command for command, _ in batch])
+            except BaseException as exc:
+                self._fail(batch, exc)
+                raise
+            failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
+            self._failure = (failures[0].log or str(failures[0])) if failures else None
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if future.done():
+                    continue  # its caller has gone
+                if isinstance(outcome, Exception):
+                    future.set_exception(outcome)
+                else:
+                    future.set_result(outcome)
+
+    def _fail(self, batch: "list[tuple[C, asyncio.Future[O]]]", exc: BaseException) -> None:
+        """A dead writer answers everyone who waits."""
+        self._failure = f"the database writer has ended: {exc!r}"
+        for _, future in [*batch, *self._queue]:
+            if not future.done():
+                future.set_exception(StorageUnavailable("The gateway's database is closed.", log=self._failure))
+        self._queue.clear()
+
+
+async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    return await _translated(
+        asyncpg.connect(
+            url,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=COMMAND_TIMEOUT_S,
+            server_settings=SERVER_SETTINGS,
+            statement_cache_size=256,
+        )
+    )
+
+
+def _unavailable(exc: BaseException) -> StorageUnavailable:
+    return StorageUnavailable(
+        "The gateway's database does not answer now. Nothing was accepted; try again.", log=repr(exc), retry_after_s=5
+    )
+
+
+async def _translated(awaitable: Awaitable[T]) -> T:
+    """Foreign errors become ours, here and nowhere else."""
+    try:
+        return await awaitable
+    except (
+        asyncpg.IntegrityConstraintViolationError,
+        asyncpg.DataError,
+        asyncpg.SyntaxOrAccessError,
+        asyncpg.exceptions.DataError,
+    ) as exc:
+        raise StatementFailed(str(exc)) from exc
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as exc:
+        raise _unavailable(exc) from exc

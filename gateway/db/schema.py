@@ -1,0 +1,219 @@
+"""All tables. CHECK and UNIQUE carry the invariants of the ledger; states stand here with their meaning in gateway/domain.
+
+Only texts and 64-bit integers are used, so that both drivers hand over the same Python values without converters: times are milliseconds
+since 1970 UTC (`…_ms`), money is in millionths, lists are JSON text. Every constraint is named (migrations can find it), nothing cascades.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite makes ids by itself only for INTEGER PRIMARY KEY."""
+
+
+def _number(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable)
+
+
+def _amount(prefix: str) -> tuple[Column[int], Column[int], Column[int]]:
+    return _number(f"{prefix}_microcredits"), _number(f"{prefix}_microusd"), _number(f"{prefix}_images")
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("kind"),
+    _text("name"),
+    Column("parent_id", Text, ForeignKey("accounts.id"), nullable=True),
+    _text("budgets"),  # JSON list of budgets as text; read while the balance rows are locked
+    _number("disabled"),
+    _number("created_at_ms"),
+    CheckConstraint("kind IN ('org', 'team', 'key', 'upstream', 'ours')", name="kind"),
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("time_window"),
+    _number("window_start_ms"),
+    *_amount("posted"),
+    *_amount("pending"),
+    PrimaryKeyConstraint("account_id", "time_window", "window_start_ms"),
+    CheckConstraint("posted_microcredits >= 0 AND posted_microusd >= 0 AND posted_images >= 0", name="posted"),
+    CheckConstraint("pending_microcredits >= 0 AND pending_microusd >= 0 AND pending_images >= 0", name="pending"),
+    postgresql_with={"fillfactor": "50"},  # rows are rewritten all the time: room keeps the updates HOT
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("task_id", nullable=True),
+    _text("attempt_id", nullable=True),
+    _text("kind"),
+    *_amount("posted"),
+    *_amount("pending"),
+    _number("at_ms"),
+    _text("note", nullable=True),
+    Index(None, "account_id", "id"),
+    Index(None, "task_id"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    _text("path"),  # JSON list of account ids: key, team, org
+    *_amount("held"),
+    *_amount("settled"),
+    _text("state"),
+    _number("created_at_ms"),
+    _number("ended_at_ms", nullable=True),
+    CheckConstraint("state IN ('pending', 'settled', 'released')", name="state"),
+    CheckConstraint("held_microcredits >= 0 AND held_microusd >= 0 AND held_images >= 0", name="held"),
+    CheckConstraint(
+        "settled_microcredits BETWEEN 0 AND held_microcredits AND settled_microusd BETWEEN 0 AND held_microusd"
+        " AND settled_images BETWEEN 0 AND held_images",
+        name="settled",
+    ),
+    CheckConstraint("(state = 'pending') = (ended_at_ms IS NULL)", name="ended"),
+    Index(
+        "ix_holds_pending",
+        "created_at_ms",
+        sqlite_where=Column("state") == "pending",
+        postgresql_where=Column("state") == "pending",
+    ),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("name"),
+    _text("digest"),  # HMAC-SHA256 of the secret under the pepper; the secret itself is never stored
+    _text("display"),  # the first characters, to recognise a key by
+    _text("response", nullable=True),
+    _text("models"),  # JSON list
+    _number("declared"),  # 1: from the config, follows it
+    _number("created_at_ms"),
+    _number("expires_at_ms", nullable=True),
+    _number("disabled_at_ms", nullable=True),
+    UniqueConstraint("digest"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("path"),
+    _text("state"),
+    _text("contract"),
+    _text("model"),
+    _number("n"),
+    _text("user_group"),
+    _number("created_at_ms"),
+    _number("deadline_at_ms"),
+    _number("finished_at_ms", nullable=True),
+    _number("reserved_microcredits"),
+    _number("used_microcredits"),
+    _number("used_microusd"),
+    _text("prompt", nullable=True),  # emptied by retention
+    _text("request"),  # JSON of the normalised request without its prompt
+    _text("plan"),  # JSON: offers with frozen prices, charge, markup and rate
+    _text("owner"),
+    _number("lease_until_ms"),
+    _number("epoch"),
+    _number("cancel_requested"),
+    _text("error_code", nullable=True),
+    _text("error_message", nullable=True),
+    _text("usage", nullable=True),
+    _number("result_count"),
+    _number("results_expire_at_ms", nullable=True),
+    CheckConstraint("state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')", name="state"),
+    CheckConstraint("(state IN ('completed', 'failed', 'cancelled')) = (finished_at_ms IS NOT NULL)", name="finished"),
+    Index("ix_tasks_account", "account_id", "created_at_ms", "id"),
+    Index(
+        "ix_tasks_unfinished",
+        "lease_until_ms",
+        sqlite_where=Column("finished_at_ms").is_(None),
+        postgresql_where=Column("finished_at_ms").is_(None),
+    ),
+    Index("ix_tasks_expiry", "results_expire_at_ms"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("task_id", Text, ForeignKey("tasks.id"), nullable=False),
+    _text("parent_id", nullable=True),
+    _text("offer_id"),
+    _text("upstream"),
+    _number("n"),
+    _text("state"),
+    _number("presumed_cost_microusd"),
+    _number("sent_at_ms"),
+    _text("upstream_ref", nullable=True),
+    _number("ended_at_ms", nullable=True),
+    _text("fault", nullable=True),
+    _text("billed", nullable=True),
+    _number("cost_microusd"),
+    _number("images"),
+    _text("message", nullable=True),
+    CheckConstraint("state IN ('sending', 'submitted', 'succeeded', 'failed', 'unknown')", name="state"),
+    CheckConstraint("(state IN ('sending', 'submitted')) = (ended_at_ms IS NULL)", name="ended"),
+    Index(None, "task_id"),
+    Index(
+        "ix_attempts_in_doubt",
+        "upstream",
+        sqlite_where=Column("state") == "unknown",
+        postgresql_where=Column("state") == "unknown",
+    ),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("task_id", Text, ForeignKey("tasks.id"), nullable=False),
+    _number("position"),
+    _text("blob"),
+    _text("content_type"),
+    _text("extension"),
+    _number("size_bytes"),
+    _number("width"),
+    _number("height"),
+    _text("sha256"),
+    _text("revised_prompt", nullable=True),
+    PrimaryKeyConstraint("task_id", "position"),
+    UniqueConstraint("blob"),
+)

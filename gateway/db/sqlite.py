@@ -1,0 +1,263 @@
+"""SQLite: one process, one connection, one thread that does everything.
+
+A lock file beside the database refuses a second process, so a process that holds it knows that every earlier owner is dead. Commits are
+durable (WAL, synchronous=FULL). How it fails: a full disk or an I/O error fails the batch with StorageUnavailable and the next one tries
+again; a thread that dies fails readiness and every waiting call.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import orjson
+
+from gateway.db.connection import BulkValue, Connection, Row, StatementFailed, run_to_end
+from gateway.db.statements import BulkStatement, Dialect, Statement, Value
+from gateway.db.writer import BATCH_MAX, Apply, commit_batch, refuse_when_full
+from gateway.domain.clock import Clock
+from gateway.domain.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C")
+O = TypeVar("O")  # noqa: E741 - outcome
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5000
+_BUSY_CODES = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_RANGE}
+"""Primary result codes that are the statement's fault; all others are the storage's."""
+
+
+class DatabaseLocked(Exception):
+    """Another process has this SQLite file open."""
+
+
+class SqliteLock:
+    """The right to open one SQLite file, held from `acquire` until `release` or the end of the process."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + ".lock")
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Raises DatabaseLocked where another process holds it, OSError where the folder cannot be written."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            os.close(file)
+            raise DatabaseLocked(f"{self.path} is held by a running gateway") from exc
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+        self._file = file
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class SqliteConnection:
+    """The one connection; used only in its thread."""
+
+    dialect = Dialect.SQLITE
+
+    def __init__(self, path: Path) -> None:
+        self._raw = sqlite3.connect(path, isolation_level=None, cached_statements=256, check_same_thread=False)
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+        ):
+            self._raw.execute(f"PRAGMA {pragma}")
+
+    async def fetch(self, statement: Statement, **values: Value) -> list[Row]:
+        text, ordered = statement.render(Dialect.SQLITE, values)
+        return self._run(lambda: self._raw.execute(text, [_encode(value) for value in ordered]).fetchall())
+
+    async def execute(self, statement: Statement, **values: Value) -> None:
+        text, ordered = statement.render(Dialect.SQLITE, values)
+        self._run(lambda: self._raw.execute(text, [_encode(value) for value in ordered]))
+
+    async def write(self, statement: BulkStatement, rows: Sequence[Sequence[BulkValue]]) -> None:
+        if rows:
+            self._run(lambda: self._raw.executemany(statement.sqlite_text, rows))
+
+    def command(self, text: str) -> None:
+        """BEGIN, COMMIT and the like."""
+        self._run(lambda: self._raw.execute(text))
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._raw.in_transaction
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def _run(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except sqlite3.Error as exc:
+            code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            if code in _BUSY_CODES:
+                raise StatementFailed(str(exc)) from exc
+            raise StorageUnavailable(
+                "The gateway's database cannot be written now. Nothing was accepted; try again.",
+                log=str(exc),
+                retry_after_s=5,
+            ) from exc
+
+
+class _SqliteTransaction:
+    def __init__(self, connection: SqliteConnection, clock: Clock) -> None:
+        self.connection: SqliteConnection = connection
+        self._clock = clock
+
+    async def begin(self) -> int:
+        self.connection.command("BEGIN IMMEDIATE")
+        return self._clock.now_ms()
+
+    async def commit(self) -> None:
+        self.connection.command("COMMIT")
+
+    async def rollback(self) -> None:
+        if self.connection.in_transaction:
+            try:
+                self.connection.command("ROLLBACK")
+            except (StorageUnavailable, StatementFailed) as exc:  # SQLite has rolled back by itself after an I/O error
+                log.warning("a rollback failed", exc_info=exc)
+
+
+@dataclass(slots=True)
+class _Write(Generic[C, O]):
+    command: C
+    future: "asyncio.Future[O]"
+
+
+@dataclass(slots=True)
+class _Read(Generic[T]):
+    query: Callable[[Connection], Awaitable[T]]
+    future: "asyncio.Future[T]"
+
+
+class SqliteDatabase(Generic[C, O]):
+    """A SQLite file, open. Made inside the event loop whose callers it serves."""
+
+    dialect = Dialect.SQLITE
+
+    def __init__(self, path: Path, lock: SqliteLock, apply: Apply[C, O], clock: Clock) -> None:
+        self._path = path
+        self._lock = lock
+        self._apply = apply
+        self._clock = clock
+        self._queue: queue.SimpleQueue[_Write[C, O] | _Read[object] | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._waiting = 0
+        self._failure: str | None = None
+        self._closed = False
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._work, name="sqlite", daemon=True)
+
+    async def start(self) -> None:
+        """Open the file. Raises sqlite3.Error where that fails."""
+        self._thread.start()
+        await self._started
+
+    async def write(self, command: C) -> O:
+        refuse_when_full(self._waiting)
+        future: asyncio.Future[O] = self._loop.create_future()
+        self._put(_Write(command, future))
+        return await future
+
+    async def read(self, query: Callable[[Connection], Awaitable[T]]) -> T:
+        refuse_when_full(self._waiting)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Read(query, future))  # type: ignore[arg-type]  # the queue is heterogeneous; each future gets its own query's answer
+        return await future
+
+    def failure(self) -> str | None:
+        if not self._thread.is_alive():
+            return "the database thread has ended"
+        return self._failure
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join, 10)
+            self._lock.release()
+
+    def _put(self, item: "_Write[C, O] | _Read[object]") -> None:
+        if self._closed or not self._thread.is_alive():
+            raise StorageUnavailable("The gateway's database is closed.", log=self._failure)
+        self._waiting += 1
+        self._queue.put(item)
+
+    def _work(self) -> None:
+        """The thread: gather what is queued, commit the writes together, answer the reads."""
+        try:
+            connection = SqliteConnection(self._path)
+        except sqlite3.Error as exc:
+            self._tell(self._started.set_exception, exc)
+            return
+        self._tell(self._started.set_result, None)
+        transaction = _SqliteTransaction(connection, self._clock)
+        ending = False
+        while not ending:
+            items = [self._queue.get()]
+            while len(items) < BATCH_MAX and items[-1] is not None:
+                try:
+                    items.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            ending = items[-1] is None
+            writes = [item for item in items if isinstance(item, _Write)]
+            answers: list[tuple[asyncio.Future[object], object]] = []
+            if writes:
+                outcomes = run_to_end(commit_batch(transaction, self._apply, [write.command for write in writes]))
+                self._note_failure(outcomes)
+                answers.extend((write.future, outcome) for write, outcome in zip(writes, outcomes, strict=True))  # type: ignore[misc]
+            answers.extend((item.future, self._read(connection, item)) for item in items if isinstance(item, _Read))
+            self._tell(self._deliver, answers)
+        connection.close()
+
+    def _read(self, connection: SqliteConnection, item: _Read[T]) -> T | Exception:
+        try:
+            return run_to_end(item.query(connection))  # type: ignore[arg-type]  # queries are coroutine functions
+        except Exception as exc:  # noqa: BLE001 - whatever a query raises belongs to its caller, not to this thread
+            return exc
+
+    def _note_failure(self, outcomes: Sequence[object]) -> None:
+        failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
+        self._failure = (failures[0].log or str(failures[0])) if failures else None
+
+    def _deliver(self, answers: "list[tuple[asyncio.Future[object], object]]") -> None:
+        self._waiting -= len(answers)
+        for future, answer in answers:
+            if future.done():
+                continue  # its caller has gone
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    def _tell(self, function: Callable[..., object], argument: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, argument)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.debug("an answer of the database came after the end of the event loop")
+
+
+def _encode(value: Value) -> str | int | None:
+    return value if value is None or isinstance(value, (str, int)) else orjson.dumps(list(value)).decode()

@@ -1,0 +1,100 @@
+"""Group commit: whatever is queued goes into one transaction, and every command gets its own outcome.
+
+The writer knows nothing of what it writes: `Apply`, registered by the root, decides and writes a batch. There is no timer: a lone command is
+committed at once, and while a commit runs the next batch gathers. How it fails: a batch whose statement or code fails is rolled back and halved until
+the guilty command stands alone, so that one bad command never takes others with it; a database that does not answer fails the whole batch
+with StorageUnavailable, nothing written; after a COMMIT whose answer was lost the database is asked what became of the transaction, and only then
+anybody hears of it. The queue is bounded: above COMMANDS_MAX new commands are refused with Overloaded.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from gateway.db.connection import Connection
+from gateway.db.statements import Dialect
+from gateway.domain.errors import Overloaded, StorageUnavailable
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX = 256
+"""Commands in one transaction: measured gains level off there, and a batch stays under 20 ms."""
+COMMANDS_MAX = 20_000
+"""Commands that may wait: some seconds of work at full speed."""
+
+C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
+O = TypeVar("O")  # noqa: E741 - outcome
+O_co = TypeVar("O_co", covariant=True)
+T = TypeVar("T")
+Apply = Callable[[Connection, Sequence[C], int], Awaitable[Sequence[O]]]
+"""Decides and writes a batch: connection, commands, now in ms -> one outcome a command, in order."""
+
+
+class Database(Protocol[C_contra, O_co]):
+    """One database, open. `write` commits a command with its batch; `read` runs queries outside of any batch, on one snapshot."""
+
+    dialect: Dialect
+
+    async def write(self, command: C_contra) -> O_co:
+        """The command's outcome, after its commit. Raises StorageUnavailable, Overloaded, or what `apply` raised for this command alone."""
+        ...
+
+    async def read(self, query: Callable[[Connection], Awaitable[T]]) -> T:
+        """The query's answer. Raises StorageUnavailable."""
+        ...
+
+    def failure(self) -> str | None:
+        """Why writes cannot be expected to work now, for readiness; None while all is well."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued, then close."""
+        ...
+
+
+class Transaction(Protocol):
+    """What a batch needs from a driver. `begin` answers the time of the batch in ms."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    async def begin(self) -> int: ...
+
+    async def commit(self) -> None:
+        """Returns only if committed. Raises StorageUnavailable if certainly not, CommitUnknown if nobody could find out."""
+        ...
+
+    async def rollback(self) -> None: ...
+
+
+class CommitUnknown(StorageUnavailable):
+    """The connection was lost at COMMIT and the database could not be asked in time."""
+
+
+async def commit_batch(transaction: Transaction, apply: Apply[C, O], commands: Sequence[C]) -> list[O | Exception]:
+    """Run one batch, halving it where it fails. One outcome or exception a command, in order."""
+    try:
+        now_ms = await transaction.begin()
+        outcomes = list(await apply(transaction.connection, commands, now_ms))
+        if len(outcomes) != len(commands):
+            raise AssertionError(f"{len(outcomes)} outcomes for {len(commands)} commands")
+        await transaction.commit()
+    except StorageUnavailable as exc:
+        await transaction.rollback()
+        return [exc] * len(commands)
+    except Exception as exc:  # a fault of one command, whatever it is, must not reach the others or end the writer
+        await transaction.rollback()
+        if len(commands) == 1:
+            log.warning("a write was refused", extra={"command": type(commands[0]).__name__}, exc_info=exc)
+            return [exc]
+        middle = len(commands) // 2
+        first = await commit_batch(transaction, apply, commands[:middle])
+        return first + await commit_batch(transaction, apply, commands[middle:])
+    return list(outcomes)
+
+
+def refuse_when_full(queued: int) -> None:
+    """Raises Overloaded when no more commands should wait."""
+    if queued >= COMMANDS_MAX:
+        raise Overloaded("The gateway has more work than it can record. Try again shortly.", retry_after_s=5)

@@ -1,0 +1,112 @@
+"""Who pays: accounts org > team > key, their budgets, and the caller behind a request."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.domain import money
+from gateway.domain.ids import AccountId, KeyId
+from gateway.domain.images import Contract
+from gateway.domain.money import Amount
+
+
+class AccountKind(StrEnum):
+    """ORG, TEAM and KEY form the path that a call is charged along; the others keep our own books."""
+
+    ORG = "org"
+    TEAM = "team"
+    KEY = "key"
+    UPSTREAM = "upstream"
+    OURS = "ours"
+
+
+class Unit(StrEnum):
+    """What a budget counts: charged USD, charged credits, or delivered images."""
+
+    USD = "usd"
+    CREDITS = "credits"
+    IMAGES = "images"
+
+    def of(self, amount: Amount) -> int:
+        """The part of an amount that this unit counts: microusd, microcredits or images."""
+        if self is Unit.USD:
+            return amount.microusd
+        return amount.microcredits if self is Unit.CREDITS else amount.images
+
+
+class Window(StrEnum):
+    """The span a budget counts over. TOTAL never ends; calendar windows follow with spend control."""
+
+    TOTAL = "total"
+
+
+_BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)(usd|credits|images)/(day|week|month|total)")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that an account may be charged within a window. `limit` is in microusd, microcredits or images, as the unit says."""
+
+    limit: int
+    unit: Unit
+    window: Window = Window.TOTAL
+
+    def __str__(self) -> str:
+        amount = str(self.limit) if self.unit is Unit.IMAGES else money.format_micro(self.limit)
+        return f"{amount}{self.unit}/{self.window}"
+
+
+def parse_budget(text: str) -> Budget:
+    """`500credits/total` -> Budget. Raises ValueError with what is wrong and what is allowed."""
+    match = _BUDGET.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(
+            f"{text!r} is not a budget; write AMOUNT(usd|credits|images)/total, for example 500credits/total"
+        )
+    amount, unit, window = match[1], Unit(match[2]), match[3]
+    if window != Window.TOTAL:
+        raise ValueError(f"{text!r}: only the window total is kept by this version; write {amount}{unit}/total")
+    if unit is Unit.IMAGES:
+        if not amount.isdigit() or int(amount) > money.AMOUNT_MAX:
+            raise ValueError(f"{text!r}: images are counted in whole numbers")
+        return Budget(int(amount), unit)
+    return Budget(money.to_micro(amount), unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A payer. `path` of a key is (key, team?, org): what a hold must fit, nearest first."""
+
+    id: AccountId
+    kind: AccountKind
+    name: str
+    parent: AccountId | None = None
+    budgets: tuple[Budget, ...] = ()
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller behind a request, as authentication found it."""
+
+    key_id: KeyId
+    key_name: str
+    path: tuple[AccountId, ...]
+    """The accounts charged, nearest first: key, team (where there is one), org."""
+    org: str
+    team: str | None
+    models: tuple[str, ...] = ("*",)
+    response: Contract | None = None
+    """The contract that this key's calls get when the request does not say."""
+
+    @property
+    def account(self) -> AccountId:
+        return self.path[0]
+
+    @property
+    def user_group(self) -> str:
+        """The task contract's `usage.user_group`: the team's name, `default` where there is none."""
+        return self.team or "default"
+
+    def may_use(self, model: str) -> bool:
+        return "*" in self.models or model in self.models

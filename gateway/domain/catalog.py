@@ -1,0 +1,211 @@
+"""What is sold and how it can be made: models, the offers that make them, what each can do, and what it costs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from gateway.domain.images import Contract, Operation, OutputFormat, Pixels, Quality, parse_pixels, parse_ratio
+
+
+class Recovery(StrEnum):
+    """How a submit whose answer was lost can be found again at an upstream."""
+
+    IDEMPOTENCY_KEY = "idempotency_key"  # send again with the same key: the upstream answers with the first call's task
+    ASYNC_JOB = "async_job"  # the upstream's job id is stored before polling; polling resumes
+    LOOKUP = "lookup"  # the upstream can be asked by our own reference
+    NONE = "none"  # never sent again: the outcome stays unknown
+
+
+class OnUnknown(StrEnum):
+    """What follows a try that may have been billed."""
+
+    STOP = "stop"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class PerImage:
+    """A fixed price in USD for every image."""
+
+    per_image_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PerMegapixel:
+    """USD for every million pixels."""
+
+    per_megapixel_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One row of a price table; None matches any size or quality."""
+
+    usd: Decimal
+    size: str | None = None
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """USD per image by size and quality; the first row that matches counts."""
+
+    table: tuple[PriceRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceFormula:
+    """A published formula by name (`gpt-image-2`, `gpt-image-2.5`): output tokens by size and quality, plus the prompt's tokens."""
+
+    formula: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrice:
+    """USD per million tokens. `image_out_tokens_max` is the worst case of one image, for the hold."""
+
+    text_in: Decimal
+    image_in: Decimal
+    image_out: Decimal
+    image_out_tokens_max: int
+
+
+Price = PerImage | PerMegapixel | PriceTable | PriceFormula | TokenPrice
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an upstream can do with one of its models."""
+
+    operations: frozenset[Operation] = frozenset({Operation.GENERATE})
+    n: tuple[int, ...] = (1,)
+    """Counts that one call may ask for, ascending; other counts are split."""
+    sizes: tuple[str, ...] | None = None
+    """Pixel sizes and ratios understood, or None for any size of the model."""
+    params: frozenset[str] = frozenset()
+    """Optional parameters of OpenAI's contract that are understood, by name."""
+    output_formats: frozenset[OutputFormat] = frozenset({OutputFormat.PNG})
+    recovery: Recovery = Recovery.NONE
+    can_cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One way to make a model: an upstream, its name for the model, fixed parameters, and a price."""
+
+    id: str
+    """`upstream/model`, unique within a model; the label of circuits and attempts."""
+    upstream: str
+    upstream_model: str
+    price: Price
+    params: tuple[tuple[str, str], ...] = ()
+    """Parameters that are fixed here, whatever the caller says, e.g. quality."""
+    on_unknown: OnUnknown | None = None
+    n_max: int | None = None
+    """Lowers what the adapter's capabilities say."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRange:
+    """Any WxH within these bounds, as OpenAI documents for gpt-image-2 and later."""
+
+    multiple_of: int
+    ratio_max: int
+    edge_max: int
+    area_min: int
+    area_max: int
+
+    def allows(self, pixels: Pixels) -> bool:
+        long, short = max(pixels.width, pixels.height), min(pixels.width, pixels.height)
+        return (
+            pixels.width % self.multiple_of == 0
+            and pixels.height % self.multiple_of == 0
+            and long <= self.edge_max
+            and long <= short * self.ratio_max
+            and self.area_min <= pixels.area <= self.area_max
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRule:
+    """The sizes a model accepts: listed texts, and optionally any pixels within a range."""
+
+    listed: tuple[str, ...]
+    pixel_range: PixelRange | None = None
+
+    def resolve(self, text: str) -> Pixels | None:
+        """The pixel size that an accepted text means, None for `auto`; a ratio means the listed pixel size of that ratio.
+
+        Raises ValueError for any other text, with what may be written.
+        """
+        if text in self.listed:
+            if text == "auto":
+                return None
+            pixels, ratio = parse_pixels(text), parse_ratio(text)
+            if pixels is not None:
+                return pixels
+            for candidate in map(parse_pixels, self.listed):
+                if ratio is not None and candidate is not None and candidate.ratio == _reduced(ratio):
+                    return candidate
+            raise ValueError(f"{text!r} has no pixel size")
+        pixels = parse_pixels(text)
+        if pixels is not None and self.pixel_range is not None and self.pixel_range.allows(pixels):
+            return pixels
+        raise ValueError(self.describe())
+
+    def describe(self) -> str:
+        """For error messages: what may be written."""
+        text = ", ".join(self.listed)
+        if self.pixel_range is not None:
+            limits = self.pixel_range
+            text += (
+                f", or WIDTHxHEIGHT with both sides multiples of {limits.multiple_of}, at most {limits.edge_max}, "
+                f"ratio up to {limits.ratio_max}:1, {limits.area_min} to {limits.area_max} pixels"
+            )
+        return text
+
+
+def _reduced(ratio: tuple[int, int]) -> tuple[int, int]:
+    return Pixels(*ratio).ratio
+
+
+LEGACY_SIZES: Mapping[str, Mapping[str, str]] = {
+    "dall-e-2": {"256x256": "1024x1024", "512x512": "1024x1024", "1024x1024": "1024x1024"},
+    "dall-e-3": {"1024x1024": "1024x1024", "1792x1024": "1536x1024", "1024x1792": "1024x1536"},
+}
+"""Old names go on accepting their old sizes; each means the nearest size that every present model has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as callers see it."""
+
+    name: str
+    response: Contract
+    prompt_tokens_max: int
+    sizes: SizeRule
+    n: tuple[int, ...]
+    """Counts that a call may ask for, ascending."""
+    offers: tuple[Offer, ...]
+    estimated_time_s: int = 30
+    charge_microcredits: int | None = None
+    """Fixed charge per image; None: the actual cost × markup."""
+    markup: Decimal | None = None
+    qualities: tuple[Quality, ...] = (Quality.AUTO, Quality.LOW, Quality.MEDIUM, Quality.HIGH)
+    image_urls_max: int = 0
+    created_at_s: int = 1_757_165_031
+    """For `GET /v1/models`: when the model became known; the catalogue may say."""
+    owned_by: str = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All models by name, aliases resolved at look-up, and the upstreams' ways of doing things that routing needs."""
+
+    models: Mapping[str, Model]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    default_model: str = "gpt-image-2"
+
+    def find(self, name: str) -> Model | None:
+        return self.models.get(self.aliases.get(name, name))

@@ -1,0 +1,203 @@
+"""Every error that a caller can be told, as one tree. Codes, statuses and types are those of the task contract's error table.
+
+    GatewayError
+    ├── InvalidRequest 400          invalid_parameter
+    │   ├── UnsupportedParameter    unsupported_parameter
+    │   ├── UnsupportedSize         unsupported_size
+    │   ├── PromptTooLong           prompt_too_long
+    │   ├── InvalidTaskId           invalid_task_id
+    │   └── ContentRefused          content_policy_violation
+    ├── MissingKey 401              missing_api_key
+    ├── InvalidKey 401              invalid_api_key
+    ├── KeyExpired 401              key_expired
+    ├── KeyDisabled 401             key_disabled
+    ├── InsufficientQuota 402/429   insufficient_quota
+    ├── ModelNotAllowed 403         model_not_allowed
+    ├── NotFound 404                not_found
+    │   ├── TaskNotFound            task_not_found
+    │   └── ModelNotFound           model_not_found
+    ├── MethodNotAllowed 405        method_not_allowed
+    ├── TaskNotCancellable 409      task_not_cancellable
+    ├── RequestTimeout 408          request_timeout
+    ├── RequestTooLarge 413         request_too_large
+    ├── RateLimited 429             rate_limit_exceeded
+    ├── UpstreamError 502           upstream_failed
+    │   ├── OutcomeUnknown 502      outcome_unknown
+    │   └── UpstreamTimeout 504     upstream_timeout
+    ├── Unavailable 503             service_unavailable
+    │   ├── AllUpstreamsUnavailable all_upstreams_unavailable
+    │   ├── Overloaded              overloaded
+    │   ├── ShuttingDown            shutting_down
+    │   └── StorageUnavailable      storage_unavailable
+    └── InternalError 500           internal_error
+
+`str(error)` is the text for the caller; `log` is what only the log may say.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+RETRY_AFTER_S_MAX = 59
+"""OpenAI's SDKs ignore a longer Retry-After or give up (openai-python 1.x uses at most 60 s)."""
+
+
+class GatewayError(Exception):
+    """Base of all errors with a public face."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+    should_retry: ClassVar[bool | None] = None
+    """`x-should-retry`: False where a retry would pay again or cannot help; None leaves it to the status."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        log: str | None = None,
+        retry_after_s: int | None = None,
+        details: Mapping[str, str | int | float] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.log = log
+        self.retry_after_s = None if retry_after_s is None else max(1, min(retry_after_s, RETRY_AFTER_S_MAX))
+        self.details = dict(details or {})
+
+
+class InvalidRequest(GatewayError):
+    status, type, code = 400, "invalid_request_error", "invalid_parameter"
+
+
+class UnsupportedParameter(InvalidRequest):
+    code = "unsupported_parameter"
+
+
+class UnsupportedSize(InvalidRequest):
+    code = "unsupported_size"
+
+
+class PromptTooLong(InvalidRequest):
+    code = "prompt_too_long"
+
+
+class InvalidTaskId(InvalidRequest):
+    code = "invalid_task_id"
+
+
+class ContentRefused(InvalidRequest):
+    """An upstream refused the prompt for its content: final, a retry would be refused again."""
+
+    code = "content_policy_violation"
+    should_retry = False
+
+
+class AuthenticationError(GatewayError):
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+
+class MissingKey(AuthenticationError):
+    code = "missing_api_key"
+
+
+class InvalidKey(AuthenticationError):
+    code = "invalid_api_key"
+
+
+class KeyExpired(AuthenticationError):
+    code = "key_expired"
+
+
+class KeyDisabled(AuthenticationError):
+    code = "key_disabled"
+
+
+class InsufficientQuota(GatewayError):
+    """A budget on the caller's path does not hold this call. 402 in the task contract, OpenAI's 429 in the image contract."""
+
+    status, type, code = 402, "insufficient_quota_error", "insufficient_quota"
+    should_retry = False
+
+
+class ModelNotAllowed(GatewayError):
+    status, type, code = 403, "permission_error", "model_not_allowed"
+
+
+class NotFound(GatewayError):
+    status, type, code = 404, "not_found_error", "not_found"
+
+
+class TaskNotFound(NotFound):
+    code = "task_not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class RequestTimeout(GatewayError):
+    """The body did not arrive in time. 408 would be retried by SDKs at once, which is right: nothing was accepted."""
+
+    status, type, code = 408, "invalid_request_error", "request_timeout"
+
+
+class TaskNotCancellable(GatewayError):
+    status, type, code = 409, "conflict_error", "task_not_cancellable"
+    should_retry = False
+
+
+class RequestTooLarge(GatewayError):
+    status, type, code = 413, "request_too_large_error", "request_too_large"
+
+
+class RateLimited(GatewayError):
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class UpstreamError(GatewayError):
+    """All offers failed, or the one that counted."""
+
+    status, type, code = 502, "upstream_error", "upstream_failed"
+
+
+class OutcomeUnknown(UpstreamError):
+    """Sent, no answer: a picture may have been made and billed to us. The caller is not charged; a retry may pay a second time."""
+
+    code = "outcome_unknown"
+    should_retry = False
+
+
+class UpstreamTimeout(UpstreamError):
+    status, code = 504, "upstream_timeout"
+
+
+class Unavailable(GatewayError):
+    status, type, code = 503, "service_unavailable_error", "service_unavailable"
+
+
+class AllUpstreamsUnavailable(Unavailable):
+    code = "all_upstreams_unavailable"
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+
+
+class ShuttingDown(Unavailable):
+    code = "shutting_down"
+
+
+class StorageUnavailable(Unavailable):
+    """The database or the blob store does not answer; nothing was accepted."""
+
+    code = "storage_unavailable"
+
+
+class InternalError(GatewayError):
+    """A fault of our own; the log knows more."""

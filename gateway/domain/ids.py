@@ -1,0 +1,67 @@
+"""Typed identifiers: how they look, and how new ones are made (`secrets`, so none can be guessed)."""
+
+import re
+import secrets
+from typing import NewType
+
+TaskId = NewType("TaskId", str)
+AttemptId = NewType("AttemptId", str)
+AccountId = NewType("AccountId", str)
+KeyId = NewType("KeyId", str)
+RequestId = NewType("RequestId", str)
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+TASK_ID_PATTERN = re.compile(r"task-unified-[0-9]{10,12}-[a-z0-9]{8}")
+
+
+def new_task_id(now_ms: int) -> TaskId:
+    """`task-unified-<unix seconds>-<8 of a-z0-9>`, the form of the task contract (41 random bits; the primary key refuses a repeat)."""
+    return TaskId(f"task-unified-{now_ms // 1000}-{_random(8)}")
+
+
+def is_task_id(text: str) -> bool:
+    """Whether the text has the form of a task id; says nothing about its existence."""
+    return TASK_ID_PATTERN.fullmatch(text) is not None
+
+
+def new_attempt_id() -> AttemptId:
+    """`att_` + 26 characters (134 random bits): it names blobs and is an upstream's idempotency key, so it must not be guessable."""
+    return AttemptId(f"att_{_random(26)}")
+
+
+def new_key_id() -> KeyId:
+    return KeyId(f"key_{_random(16)}")
+
+
+def new_request_id() -> RequestId:
+    return RequestId(f"req_{secrets.token_hex(12)}")
+
+
+def new_owner_id() -> str:
+    """Names one run of one process, as the owner of task leases."""
+    return f"run_{_random(12)}"
+
+
+def org_account_id(org: str) -> AccountId:
+    return AccountId(f"org:{org}")
+
+
+def team_account_id(org: str, team: str) -> AccountId:
+    return AccountId(f"team:{org}/{team}")
+
+
+def key_account_id(org: str, team: str | None, key: str) -> AccountId:
+    return AccountId(f"key:{org}/{team or ''}/{key}")
+
+
+def upstream_account_id(upstream: str) -> AccountId:
+    """The account of what was paid (posted) and is in flight or in doubt (pending) at an upstream."""
+    return AccountId(f"upstream:{upstream}")
+
+
+OURS_ACCOUNT_ID = AccountId("ours")
+"""The account of costs that no caller pays for: billed refusals, lost results, costs above a hold."""
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))

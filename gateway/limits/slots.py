@@ -1,0 +1,69 @@
+"""Concurrency slots: how many attempts may be out at one upstream, in this process.
+
+A slot is held from immediately before an attempt's row is committed until the attempt's outcome is known. Waiting is bounded by the task's
+deadline, and by WAITERS_MAX: a longer queue is turned away at once. How it fails: SlotTimeout; nothing was sent.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.domain.clock import Clock
+
+WAITERS_MAX = 10_000
+"""Tasks that may wait for one upstream: as many as fit their deadline at some hundred pictures a second."""
+
+
+class SlotTimeout(Exception):
+    """No slot came free in time, or too many wait already."""
+
+
+class Slot:
+    """One place at an upstream. Release it exactly once is not asked for: later releases do nothing."""
+
+    def __init__(self, semaphore: asyncio.Semaphore) -> None:
+        self._semaphore: asyncio.Semaphore | None = semaphore
+
+    def release(self) -> None:
+        if self._semaphore is not None:
+            self._semaphore.release()
+            self._semaphore = None
+
+
+class Slots:
+    """The slots of all upstreams."""
+
+    def __init__(self, concurrency: Mapping[str, int], clock: Clock) -> None:
+        self._semaphores = {name: asyncio.Semaphore(count) for name, count in concurrency.items()}
+        self._waiting = dict.fromkeys(concurrency, 0)
+        self._clock = clock
+
+    def try_acquire(self, upstream: str, count: int) -> list[Slot]:
+        """So many slots at once without waiting, or none."""
+        semaphore = self._semaphores[upstream]
+        taken: list[Slot] = []
+        while len(taken) < count and not semaphore.locked():
+            # An unlocked semaphore grants at once: driving the coroutine by hand keeps this synchronous.
+            try:
+                semaphore.acquire().send(None)
+            except StopIteration:
+                taken.append(Slot(semaphore))
+        if len(taken) < count:
+            for slot in taken:
+                slot.release()
+            return []
+        return taken
+
+    async def acquire(self, upstream: str, deadline_s: float) -> Slot:
+        """One slot, waiting until the monotonic deadline at most. Raises SlotTimeout."""
+        semaphore = self._semaphores[upstream]
+        if self._waiting[upstream] >= WAITERS_MAX:
+            raise SlotTimeout(f"{WAITERS_MAX} tasks wait for {upstream}")
+        self._waiting[upstream] += 1
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s - self._clock.monotonic_s())):
+                await semaphore.acquire()
+        except TimeoutError as exc:
+            raise SlotTimeout(f"no place at {upstream} before the deadline") from exc
+        finally:
+            self._waiting[upstream] -= 1
+        return Slot(semaphore)

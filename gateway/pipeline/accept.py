@@ -1,0 +1,211 @@
+"""Transaction one: plan and price a call, hold for it, store it, and hand it to the runner; all or nothing.
+
+An image call whose first attempts have a free slot is committed with their rows, so that one commit lies between the call and the upstream. A call of
+the task contract is answered first: its attempts get their rows right after, so that its answer, and `can_cancel` in it, is true when it is given.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.db.writer import CommitUnknown, Database
+from gateway.domain import money
+from gateway.domain.accounts import AccountKind, Principal, Unit
+from gateway.domain.catalog import Model
+from gateway.domain.clock import Clock
+from gateway.domain.errors import (
+    AllUpstreamsUnavailable,
+    InsufficientQuota,
+    InvalidRequest,
+    ShuttingDown,
+    UnsupportedSize,
+)
+from gateway.domain.ids import AttemptId, TaskId, new_task_id
+from gateway.domain.images import Contract, ImageRequest
+from gateway.domain.tasks import Attempt, Task, TaskState
+from gateway.ledger.model import BudgetRefusal
+from gateway.limits.slots import Slot, Slots
+from gateway.pipeline import pricing
+from gateway.pipeline.admission import Admitted
+from gateway.pipeline.attempts import new_attempt
+from gateway.pipeline.commands import Accept, Accepted, Command, Outcome
+from gateway.pipeline.frozen import read_plan, request_text
+from gateway.pipeline.runner import Runner, Work
+from gateway.routing.health import Circuits
+from gateway.routing.plan import NotAble, Plan, plan
+from gateway.telemetry.metrics import Metrics
+from gateway.upstreams.base import Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the config says about every call."""
+
+    markup: Decimal
+    credits_per_usd: Decimal
+    deadline_s: float
+
+
+class Acceptance:
+    """Accepts calls. `draining` is set at shutdown."""
+
+    def __init__(
+        self,
+        *,
+        database: Database[Command, Outcome],
+        runner: Runner,
+        adapters: Mapping[str, Adapter],
+        slots: Slots,
+        circuits: Circuits,
+        metrics: Metrics,
+        clock: Clock,
+        terms: Callable[[], Terms],
+        owner: str,
+    ) -> None:
+        self._database = database
+        self._runner = runner
+        self._adapters = adapters
+        self._slots = slots
+        self._circuits = circuits
+        self._metrics = metrics
+        self._clock = clock
+        self._terms = terms
+        self._owner = owner
+        self.draining = False
+        self.closed = False
+        """Set when nothing more may begin; `draining` only takes this process out of the traffic."""
+
+    async def accept(
+        self, principal: Principal, admitted: Admitted, contract: Contract
+    ) -> tuple[Work, int | None, tuple[str, ...]]:
+        """The running work, the credits left, and the parameters that nobody understands."""
+        if self.closed:
+            raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
+        accepted_s, terms = self._clock.monotonic_s(), self._terms()
+        usable = self.plan(admitted)
+        frozen = pricing.freeze(usable, admitted.model, markup=terms.markup, credits_per_usd=terms.credits_per_usd)
+        options = pricing.hold_options(usable, frozen, admitted.request.n)
+        now_ms = self._clock.now_ms()
+        task = self._task(principal, admitted, contract, now_ms, terms)
+        attempts, slots = (
+            self._first_attempts(task.id, usable, admitted.request, now_ms) if contract is Contract.IMAGE else ((), {})
+        )
+        try:
+            outcome = await self._database.write(Accept(task, options, terms.credits_per_usd, attempts))
+        except BaseException as exc:
+            _release(slots)
+            if isinstance(exc, CommitUnknown):
+                await self._runner.abandon(task, attempts)
+            raise
+        if isinstance(outcome, BudgetRefusal):
+            _release(slots)
+            raise _insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
+        if not isinstance(outcome, Accepted):
+            raise AssertionError(f"an acceptance was answered with {outcome}")
+        task = outcome.task
+        self._metrics.credits("held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits)
+        work = Work(
+            task=task,
+            plan=frozen if len(options) == 1 else read_plan(task.plan_json),
+            request=admitted.request,
+            ended=self._runner.new_future(),
+            accepted_s=accepted_s,
+            attempts=attempts,
+            slots=slots,
+            keep_pictures=contract is Contract.IMAGE,
+            deadline_s=accepted_s + terms.deadline_s,
+        )
+        await self._runner.start(work)
+        return work, outcome.remaining_microcredits, usable.dropped
+
+    def plan(self, admitted: Admitted) -> Plan:
+        """The offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""
+        request, model = admitted.request, admitted.model
+        candidates = [
+            (offer, self._adapters[offer.upstream].capabilities(offer.upstream_model))
+            for offer in model.offers
+            if offer.upstream in self._adapters
+        ]
+        verdict = plan(request, model, candidates)
+        if isinstance(verdict, NotAble):
+            raise _not_able(verdict, request, model)
+        closed = [planned for planned in verdict.offers if not self._circuits.is_open(planned.offer.id)]
+        if not closed:
+            waits = [circuit.reopens_in_s for circuit in self._circuits.open_offers().values()]
+            raise AllUpstreamsUnavailable(
+                f"Every upstream of {model.name} is failing now. Try again shortly.",
+                retry_after_s=int(min(waits, default=30)) + 1,
+                param="model",
+            )
+        return Plan(tuple(closed), verdict.dropped, verdict.left_out)
+
+    def _task(self, principal: Principal, admitted: Admitted, contract: Contract, now_ms: int, terms: Terms) -> Task:
+        return Task(
+            id=new_task_id(now_ms),
+            account=principal.account,
+            path=principal.path,
+            state=TaskState.PENDING,
+            contract=contract,
+            model=admitted.model.name,
+            n=admitted.request.n,
+            user_group=principal.user_group,
+            created_at_ms=now_ms,
+            deadline_at_ms=now_ms + int(terms.deadline_s * 1000),
+            reserved_microcredits=0,
+            prompt=admitted.request.prompt,
+            request_json=request_text(admitted.request),
+            plan_json="",
+            owner=self._owner,
+            epoch=1,
+        )
+
+    def _first_attempts(
+        self, task_id: TaskId, usable: Plan, request: ImageRequest, now_ms: int
+    ) -> tuple[tuple[Attempt, ...], dict[AttemptId, Slot]]:
+        """The cheapest offer's attempts, where it may be tried and has slots for all of them at this moment."""
+        planned = usable.offers[0]
+        parts = planned.parts(request.n)
+        slots = self._slots.try_acquire(planned.offer.upstream, len(parts))
+        if not slots or not self._circuits.allows(planned.offer.id):
+            for slot in slots:
+                slot.release()
+            return (), {}
+        adapter = self._adapters[planned.offer.upstream]
+        attempts = tuple(new_attempt(task_id, None, planned.offer, adapter, request, part, now_ms) for part in parts)
+        return attempts, {attempt.id: slot for attempt, slot in zip(attempts, slots, strict=True)}
+
+
+def _release(slots: Mapping[AttemptId, Slot]) -> None:
+    for slot in slots.values():
+        slot.release()
+
+
+def _not_able(verdict: NotAble, request: ImageRequest, model: Model) -> InvalidRequest:
+    reasons = "; ".join(verdict.reasons)
+    if verdict.param == "size":
+        return UnsupportedSize(
+            f"No upstream of {model.name} makes the size {request.size} now.", param="size", log=reasons
+        )
+    wish = f"this {verdict.param}" if verdict.param else "this request"
+    return InvalidRequest(f"No upstream of {model.name} can make {wish}.", param=verdict.param, log=reasons)
+
+
+def _insufficient(refusal: BudgetRefusal, needed_microcredits: int, credits_per_usd: Decimal) -> InsufficientQuota:
+    """Says which budget refused, what is left and what the call would hold; `details` as the task contract names them."""
+    kind, _, name = refusal.account.partition(":")
+    unit, scope = refusal.budget.unit, AccountKind(kind)
+    if unit is Unit.IMAGES:
+        left, needed, remaining = str(refusal.left), str(refusal.needed), 0
+    else:
+        left, needed = money.format_micro(refusal.left), money.format_micro(refusal.needed)
+        remaining = refusal.left if unit is Unit.CREDITS else int(refusal.left * credits_per_usd)
+    shown = name.rsplit("/", 1)[-1]
+    return InsufficientQuota(
+        f"The budget {refusal.budget} of the {scope} {shown!r} has {left} {unit} left; this call needs {needed}. "
+        "Ask for fewer or cheaper images, or have the budget raised.",
+        details={
+            "estimated_credits": money.json_number(needed_microcredits),
+            "remaining_credits": money.json_number(remaining),
+            "limit_scope": scope.value,
+        },
+    )

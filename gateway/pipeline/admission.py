@@ -1,0 +1,139 @@
+"""May this call be made at all? Model, prompt length, size, n and quality, each with its own error; nothing is stored or held yet.
+
+Every refusal names the field, what is wrong, and what may be written instead.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.domain.accounts import Principal
+from gateway.domain.catalog import LEGACY_SIZES, Catalog, Model, PriceFormula, TokenPrice
+from gateway.domain.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, PromptTooLong, UnsupportedSize
+from gateway.domain.images import Background, ImageRequest, OutputFormat, Pixels, Quality
+from gateway.tokens.counter import INLINE_BYTES_MAX, TokenCounter
+
+MODELS_NAMED_MAX = 12
+"""How many models an error message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDraft:
+    """A generation as the caller wrote it, with types and enumerations checked, nothing resolved yet."""
+
+    model: str
+    prompt: str
+    n: int
+    size: str | None
+    quality: str | None
+    background: str | None
+    output_format: str | None
+    options: tuple[tuple[str, str], ...]
+    """Other parameters of OpenAI's contract by name, as JSON text, sorted by name."""
+    model_given: bool
+    """False where the configured default model stands in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that may be made, and the model that makes it."""
+
+    request: ImageRequest
+    model: Model
+
+
+class Admission:
+    """The checks before anything is held. `catalog` is asked for each call, since a reload replaces it."""
+
+    def __init__(self, catalog: Callable[[], Catalog], tokens: TokenCounter) -> None:
+        self._catalog = catalog
+        self._tokens = tokens
+
+    def model(self, principal: Principal, name: str) -> Model:
+        """The model behind a name or alias. Raises ModelNotFound or ModelNotAllowed."""
+        catalog = self._catalog()
+        model = catalog.find(name)
+        if model is None:
+            known = sorted(candidate for candidate in catalog.models if principal.may_use(candidate))
+            listed = ", ".join(known[:MODELS_NAMED_MAX]) + (" …" if len(known) > MODELS_NAMED_MAX else "")
+            raise ModelNotFound(
+                f"The model {_shown(name)} does not exist here. This key may use: {listed or 'none'}. GET /v1/models lists them.",
+                param="model",
+            )
+        if not principal.may_use(name) and not principal.may_use(model.name):
+            raise ModelNotAllowed(
+                f"This key may not use the model {_shown(name)}. Use one of {', '.join(principal.models)}, or ask your administrator.",
+                param="model",
+            )
+        return model
+
+    async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
+        """The normalised request. Raises the errors of the contract's table for what is wrong, the first field first."""
+        model = self.model(principal, draft.model)
+        await self._check_prompt(draft.prompt, model)
+        if draft.n not in model.n:
+            allowed = (
+                ", ".join(map(str, model.n)) if model.n != tuple(range(1, model.n[-1] + 1)) else f"1 to {model.n[-1]}"
+            )
+            raise InvalidRequest(f"n is {draft.n}; {model.name} makes {allowed} images in a call.", param="n")
+        size, pixels = _resolve_size(draft, model)
+        quality = Quality(draft.quality or Quality.AUTO)
+        if quality not in model.qualities:
+            raise InvalidRequest(
+                f"quality is {quality}; {model.name} takes {', '.join(model.qualities)}.", param="quality"
+            )
+        background = Background(draft.background or Background.AUTO)
+        output_format = OutputFormat(draft.output_format) if draft.output_format else None
+        if background is Background.TRANSPARENT and output_format is OutputFormat.JPEG:
+            raise InvalidRequest("A JPEG cannot be transparent: use output_format png or webp.", param="background")
+        request = ImageRequest(
+            model=model.name,
+            prompt=draft.prompt,
+            n=draft.n,
+            size=size,
+            pixels=pixels,
+            quality=quality,
+            background=background,
+            output_format=output_format,
+            prompt_tokens=await self._prompt_tokens(draft.prompt, model),
+            options=draft.options,
+        )
+        return Admitted(request, model)
+
+    async def _check_prompt(self, prompt: str, model: Model) -> None:
+        if not prompt.strip():
+            raise InvalidRequest("The prompt is blank: describe the picture.", param="prompt")
+        if not await self._tokens.check(prompt, model.prompt_tokens_max):
+            raise PromptTooLong(
+                f"The prompt is longer than {model.prompt_tokens_max} tokens (o200k_base), the most that {model.name} takes. Shorten it.",
+                param="prompt",
+            )
+
+    async def _prompt_tokens(self, prompt: str, model: Model) -> int:
+        """Exact where an offer is priced by tokens, else the UTF-8 length as an upper bound: then nothing depends on it."""
+        if not any(isinstance(offer.price, PriceFormula | TokenPrice) for offer in model.offers):
+            return len(prompt.encode("utf-8", "replace"))
+        if len(prompt) * 4 <= INLINE_BYTES_MAX:
+            return self._tokens.count(prompt)
+        return await asyncio.to_thread(self._tokens.count, prompt)
+
+
+def _resolve_size(draft: RequestDraft, model: Model) -> tuple[str, Pixels | None]:
+    """The size as answers name it, and its pixels. An alias's old sizes mean the nearest present one; without a size the model's default counts."""
+    listed = model.sizes.listed
+    text = draft.size or "auto"
+    if text not in listed:
+        text = LEGACY_SIZES.get(draft.model, {}).get(text, text)
+    if text == "auto" and text not in listed:
+        text = "1024x1024" if "1024x1024" in listed else listed[0]
+    try:
+        return text, model.sizes.resolve(text)
+    except ValueError as exc:
+        raise UnsupportedSize(
+            f"The size {_shown(text)} is not offered by {model.name}. Use one of: {exc}.", param="size"
+        ) from exc
+
+
+def _shown(text: str) -> str:
+    """A caller's value in a message, not longer than a line."""
+    return repr(text if len(text) <= 64 else text[:61] + "…")

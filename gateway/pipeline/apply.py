@@ -1,0 +1,274 @@
+"""One batch of commands, decided and written inside the writer's transaction.
+
+Order of locks, the same in every process: balance rows (sorted), then task rows (sorted by id). Then everything is decided in Python, command
+by command, on the rows in hand, so that a batch sees its own earlier commands; then it is written in bulk: balances, entries, holds, tasks,
+attempts, results.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.db.connection import Connection
+from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, upstream_account_id
+from gateway.domain.money import NOTHING, Amount
+from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
+from gateway.ledger import decide
+from gateway.ledger import store as ledger_store
+from gateway.ledger.model import Books, BudgetRefusal, Ended, EntryKind
+from gateway.pipeline.commands import (
+    Accept,
+    Accepted,
+    Cancel,
+    Claim,
+    Claimed,
+    Command,
+    ExtendLeases,
+    Finish,
+    Finished,
+    Lost,
+    NoTask,
+    NotCancellable,
+    Outcome,
+    RecordAttempts,
+    Recorded,
+    RecordSubmitted,
+    Transact,
+)
+from gateway.tasks import store as task_store
+
+LEASE_MS = 45_000
+"""How long a task belongs to a process that gives no sign of life; renewed every 10 s, so three signs may be missed."""
+_CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one batch has in hand and what it will write."""
+
+    books: Books
+    tasks: dict[TaskId, Task]
+    attempts: dict[TaskId, dict[AttemptId, Attempt]]
+    """Only of tasks whose command has to know them: cancellations and repeated commands."""
+    now_ms: int
+    added: list[Task] = field(default_factory=list)
+    finished: list[Task] = field(default_factory=list)
+    states: list[tuple[TaskId, TaskState]] = field(default_factory=list)
+    started: list[Attempt] = field(default_factory=list)
+    ended: list[Attempt] = field(default_factory=list)
+    submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
+
+
+async def apply(connection: Connection, commands: Sequence[Command], now_ms: int) -> list[Outcome]:
+    """Decide and write one batch; one outcome a command, in order."""
+    outcomes: dict[int, Outcome] = {}
+    for index, command in enumerate(commands):
+        if isinstance(command, Transact):
+            await command.run(connection, now_ms)
+            outcomes[index] = Recorded()
+    work = await _load(connection, commands, now_ms)
+    for index, command in enumerate(commands):
+        if isinstance(command, Claim | ExtendLeases):
+            outcomes[index] = await _lease(connection, command, now_ms)
+        elif not isinstance(command, Transact):
+            outcomes[index] = _decide(work, command)
+    await _save(connection, work)
+    return [outcomes[index] for index in range(len(commands))]
+
+
+async def _load(connection: Connection, commands: Sequence[Command], now_ms: int) -> _Work:
+    account_ids: set[AccountId] = set()
+    task_ids: list[TaskId] = []
+    looked_into: list[TaskId] = []
+    for command in commands:
+        match command:
+            case Accept(task=task, attempts=started):
+                account_ids.update(task.path)
+                account_ids.update(upstream_account_id(attempt.upstream) for attempt in started)
+            case RecordAttempts(task_id=task_id, ended=ended, started=started):
+                task_ids.append(task_id)
+                account_ids.update(upstream_account_id(attempt.upstream) for attempt in (*ended, *started))
+            case Finish(task_id=task_id, ended=ended):
+                task_ids.append(task_id)
+                account_ids.update(upstream_account_id(attempt.upstream) for attempt in ended)
+            case Cancel(task_id=task_id):
+                task_ids.append(task_id)
+                looked_into.append(task_id)
+            case RecordSubmitted(task_id=task_id):
+                task_ids.append(task_id)
+            case _:
+                pass
+    ending = [command.task_id for command in commands if isinstance(command, Finish | Cancel)]
+    if ending:
+        # The path is on the hold; it never changes, so it is read before anything is locked.
+        account_ids.update(await ledger_store.read_paths(connection, ending))
+    if any(isinstance(command, RecordAttempts | Finish) for command in commands):
+        account_ids.add(OURS_ACCOUNT_ID)
+    books = await ledger_store.load_books(connection, account_ids, ending)
+    tasks = await task_store.lock_tasks(connection, task_ids)
+    looked_into += [
+        command.task_id for command in commands if isinstance(command, RecordAttempts | Finish) and command.repeated
+    ]
+    attempts: dict[TaskId, dict[AttemptId, Attempt]] = {task_id: {} for task_id in task_ids}
+    for attempt in await task_store.read_attempts(connection, looked_into) if looked_into else []:
+        attempts[attempt.task_id][attempt.id] = attempt
+    return _Work(books, tasks, attempts, now_ms)
+
+
+def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel) -> Outcome:
+    match command:
+        case Accept():
+            return _accept(work, command)
+        case RecordAttempts():
+            return _record(work, command)
+        case RecordSubmitted():
+            lost = _lost(work, command.task_id, command.epoch)
+            if lost is None:
+                work.submitted.append((command.attempt_id, command.upstream_ref))
+            return lost or Recorded()
+        case Finish():
+            return _finish(work, command)
+        case Cancel():
+            return _cancel(work, command)
+
+
+def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
+    task = command.task
+    amounts = [option.amount for option in command.options]
+    verdict = decide.place_hold(work.books, task.id, task.path, amounts, command.credits_per_usd, work.now_ms)
+    if isinstance(verdict, BudgetRefusal):
+        return verdict
+    task = replace(
+        task,
+        reserved_microcredits=verdict.amount.microcredits,
+        plan_json=command.options[verdict.option].plan_json,
+        state=TaskState.PROCESSING if command.attempts else TaskState.PENDING,
+    )
+    work.added.append(task)
+    _start(work, command.attempts)
+    return Accepted(task, verdict.remaining_microcredits)
+
+
+def _record(work: _Work, command: RecordAttempts) -> Recorded | Lost:
+    lost = _lost(work, command.task_id, command.epoch)
+    if lost is not None:
+        return lost
+    _end(work, command.ended)
+    _start(work, command.started)
+    task = work.tasks[command.task_id]
+    if command.started and task.state is TaskState.PENDING:
+        work.tasks[task.id] = replace(task, state=TaskState.PROCESSING)
+        work.states.append((task.id, TaskState.PROCESSING))
+    return Recorded()
+
+
+def _finish(work: _Work, command: Finish) -> Finished | Lost:
+    lost = _lost(work, command.task_id, command.epoch)
+    if lost is not None:
+        return lost
+    task = work.tasks[command.task_id]
+    _end(work, command.ended)
+    hold = work.books.holds[task.id]
+    if command.state is TaskState.COMPLETED:
+        charged = command.charge.capped_at(hold.amount)
+        ended = decide.settle(work.books, task.id, charged, work.now_ms)
+        overrun = Amount(command.charge.microcredits - charged.microcredits, command.charge.microusd - charged.microusd)
+        decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.OVERRUN, overrun, work.now_ms, task.id)
+    else:
+        charged = NOTHING
+        ended = decide.release(work.books, task.id, work.now_ms)
+    return _ended(work, replace(
+        task, usage=command.usage, results=command.results, result_count=len(command.results), error=command.error,
+        results_expire_at_ms=command.results_expire_at_ms,
+    ), command.state, ended, charged, command)  # fmt: skip
+
+
+def _cancel(work: _Work, command: Cancel) -> Finished | NotCancellable | NoTask:
+    task = work.tasks.get(command.task_id)
+    if task is None or task.account != command.account:
+        return NoTask()
+    if task.state.is_final or any(attempt.state.is_open for attempt in work.attempts[task.id].values()):
+        return NotCancellable(task)
+    ended = decide.release(work.books, task.id, work.now_ms)
+    return _ended(work, replace(task, error=_CANCELLED), TaskState.CANCELLED, ended, NOTHING, command)
+
+
+def _ended(
+    work: _Work, task: Task, state: TaskState, ended: object, charged: Amount, command: Finish | Cancel
+) -> Finished:
+    """The common end of finish and cancel: the task's final row. A task whose hold is gone or was ended before is a broken invariant."""
+    if state not in TRANSITIONS[task.state]:
+        raise AssertionError(f"{task.id}: {task.state} does not become {state}")
+    if not isinstance(ended, Ended) or not ended.first:
+        raise AssertionError(f"{task.id} is unfinished, but its hold says {ended}")
+    task = replace(
+        task,
+        state=state,
+        finished_at_ms=work.now_ms,
+        used_microcredits=charged.microcredits,
+        used_microusd=charged.microusd,
+    )
+    work.tasks[task.id] = task
+    work.finished.append(task)
+    remaining = decide.remaining_microcredits(work.books, task.path, command.credits_per_usd)
+    return Finished(task, ended.hold.amount, charged, remaining)
+
+
+def _lost(work: _Work, task_id: TaskId, epoch: int) -> Lost | None:
+    task = work.tasks.get(task_id)
+    if task is None:
+        return Lost(TaskState.FAILED)  # its acceptance was never committed
+    return Lost(task.state) if task.epoch != epoch or task.state.is_final else None
+
+
+def _start(work: _Work, attempts: Sequence[Attempt]) -> None:
+    for attempt in attempts:
+        known = work.attempts.setdefault(attempt.task_id, {})
+        if attempt.id in known:
+            continue  # a repeated command
+        known[attempt.id] = attempt
+        decide.send(
+            work.books, upstream_account_id(attempt.upstream), attempt.task_id, attempt.id, attempt.presumed_cost_microusd, work.now_ms
+        )  # fmt: skip
+        work.started.append(attempt)
+
+
+def _end(work: _Work, attempts: Sequence[Attempt]) -> None:
+    """Book what attempts cost: paid at the upstream, and as our loss where no caller pays for it. In doubt stays pending at the upstream."""
+    for attempt in attempts:
+        known = work.attempts.setdefault(attempt.task_id, {})
+        if attempt.id in known and not known[attempt.id].state.is_open:
+            continue  # a repeated command
+        known[attempt.id] = attempt
+        work.ended.append(attempt)
+        if attempt.state is AttemptState.UNKNOWN:
+            continue
+        upstream, presumed, cost = (
+            upstream_account_id(attempt.upstream),
+            attempt.presumed_cost_microusd,
+            attempt.cost_microusd,
+        )
+        decide.pay(work.books, upstream, attempt.task_id, attempt.id, presumed, cost, work.now_ms)
+        if attempt.state is AttemptState.FAILED:
+            loss = Amount(microusd=cost)
+            decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.LOSS, loss, work.now_ms, attempt.task_id, attempt.id)
+
+
+async def _lease(connection: Connection, command: Claim | ExtendLeases, now_ms: int) -> Claimed | Recorded:
+    if isinstance(command, ExtendLeases):
+        await task_store.extend_leases(connection, command.owner, now_ms + command.lease_ms)
+        return Recorded()
+    before_ms = 2**62 if command.everything else now_ms
+    claimed = await task_store.claim_tasks(
+        connection, command.owner, before_ms=before_ms, until_ms=now_ms + command.lease_ms, size=command.size
+    )
+    return Claimed(tuple(claimed))
+
+
+async def _save(connection: Connection, work: _Work) -> None:
+    await ledger_store.save_books(connection, work.books)
+    await task_store.add_tasks(connection, work.added, work.now_ms + LEASE_MS)
+    await task_store.set_states(connection, work.states)
+    await task_store.add_attempts(connection, work.started)
+    await task_store.set_submitted(connection, work.submitted)
+    await task_store.end_attempts(connection, work.ended)
+    await task_store.finish_tasks(connection, work.finished)

@@ -1,0 +1,425 @@
+"""All attempts of one task: which offer, how many pictures, what follows a failure; and how a crashed task goes on.
+
+A task's pictures are made in parts. A part is one attempt; where it fails and the next offer may try, the new attempts are its children, so the rows
+alone tell what is done and what is left, and starting, failing over and resuming after a crash are one walk over that tree (`_make`).
+
+Order of things: slot → attempt row committed → sent → outcome. Nothing is sent before its row is durable. A database that does not answer is
+waited for; it never makes this code forget a picture in flight. TaskLost ends the walk: the task was cancelled, or another process took it over.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.blobs.store import BlobStoreUnavailable
+from gateway.db.writer import Database
+from gateway.domain import money
+from gateway.domain.catalog import Capabilities, Offer, OnUnknown, Recovery
+from gateway.domain.clock import Clock
+from gateway.domain.errors import StorageUnavailable
+from gateway.domain.ids import AttemptId, TaskId, new_attempt_id
+from gateway.domain.images import ImageRequest
+from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskState
+from gateway.limits.slots import Slot, Slots, SlotTimeout
+from gateway.pipeline import pricing
+from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, RecordSubmitted
+from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.results import Delivery, Results
+from gateway.pipeline.verdict import Failure
+from gateway.routing.health import Circuits
+from gateway.routing.plan import allowed_counts, request_for, split
+from gateway.routing.retry import Step, next_step
+from gateway.telemetry.metrics import Metrics
+from gateway.upstreams.base import Adapter, LinkedImage, UpstreamCall, UpstreamFailure
+
+log = logging.getLogger(__name__)
+
+RESEND_PAUSE_S = 0.5
+"""Doubled with every resend: 0.5, 1, 2 s."""
+STORAGE_PAUSE_S = 0.5
+STORAGE_PAUSE_S_MAX = 10.0
+RESUME_S_MIN = 120.0
+"""A resumed task may look for what was paid for at least so long, although its deadline passed while no process ran."""
+MANIFEST_GRACE_S = 60.0
+"""After an upstream's time-out, a paused owner may still store what it received."""
+MANIFEST_LOOK_S = 2.0
+
+
+class TaskLost(Exception):
+    """The task is not this worker's any more."""
+
+    def __init__(self, state: TaskState) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What making pictures needs, built once by the root."""
+
+    database: Database[Command, Outcome]
+    adapters: Mapping[str, Adapter]
+    slots: Slots
+    circuits: Circuits
+    results: Results
+    metrics: Metrics
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One part that was delivered. `pictures` are the bytes, where they have just come and may still be waited for."""
+
+    attempt: Attempt
+    delivery: Delivery
+    pictures: tuple[bytes, ...] = ()
+
+
+class Upstreamed:
+    """Measures how long a task had at least one call out: what is not the gateway's own time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._out = 0
+        self._since_s = 0.0
+        self.total_s = 0.0
+
+    def __enter__(self) -> None:
+        if self._out == 0:
+            self._since_s = self._clock.monotonic_s()
+        self._out += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._out -= 1
+        if self._out == 0:
+            self.total_s += self._clock.monotonic_s() - self._since_s
+
+
+@dataclass(slots=True)
+class Making:
+    """The walk over one task's attempts. `known` are its rows so far; `slots` belong to those that this process is about to send."""
+
+    tools: Tools
+    task: Task
+    plan: FrozenPlan
+    request: ImageRequest
+    deadline_s: float
+    known: Sequence[Attempt] = ()
+    held_slots: dict[AttemptId, Slot] = field(default_factory=dict)
+    owner_may_live: bool = False
+    made: list[Made] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    unrecorded: list[Attempt] = field(default_factory=list)
+    """Ended attempts whose end goes into the next commit."""
+    started: list[Attempt] = field(default_factory=list)
+    ended: list[Attempt] = field(default_factory=list)
+    """All attempts that began and ended in this walk, for the task's view."""
+    upstreamed: Upstreamed = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.upstreamed = Upstreamed(self.tools.clock)
+
+    async def run(self) -> None:
+        """Make all pictures. Afterwards `made`, `failures` and `unrecorded` tell what became of them. Raises TaskLost."""
+        try:
+            await self._make(self.task.n, None, 0)
+        finally:
+            for slot in self.held_slots.values():
+                slot.release()
+
+    async def _make(self, n: int, parent: AttemptId | None, first_offer: int) -> None:
+        """`n` pictures below one attempt (or the task): follow what exists, begin what is missing."""
+        children = [attempt for attempt in self.known if attempt.parent_id == parent]
+        jobs: list[Awaitable[None]] = [self._follow(child) for child in children]
+        rest = n - sum(child.n for child in children)
+        if rest > 0:
+            jobs.append(self._begin(rest, parent, first_offer))
+        await _all(jobs)
+
+    async def _begin(self, n: int, parent: AttemptId | None, first_offer: int) -> None:
+        """New attempts for `n` pictures at the first offer from `first_offer` on that may be tried now."""
+        for index in range(first_offer, len(self.plan.offers)):
+            offer = self.plan.offers[index]
+            adapter = self.tools.adapters.get(offer.upstream)
+            if adapter is None:
+                continue  # its upstream was taken out of the config
+            if self._time_is_up():
+                self.failures.append(Failure(None, timed_out=True))
+                return
+            try:
+                parts = split(n, allowed_counts(offer, adapter.capabilities(offer.upstream_model)))
+            except ValueError:
+                continue  # an adapter that changed since the plan was made
+            if self.tools.circuits.allows(offer.id):
+                await _all([self._try(offer, adapter, part, parent, index) for part in parts])
+                return
+        if first_offer == 0 or not self.failures:
+            self.failures.append(Failure(None))
+
+    async def _try(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, index: int) -> None:
+        try:
+            slot = await self.tools.slots.acquire(offer.upstream, self.deadline_s)
+        except SlotTimeout:
+            self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
+            await self._begin(n, parent, index + 1)
+            return
+        attempt = new_attempt(self.task.id, parent, offer, adapter, self.request, n, self.tools.clock.now_ms())
+        try:
+            await self._record(attempt)
+        except BaseException:
+            slot.release()
+            raise
+        self.started.append(attempt)
+        self.held_slots[attempt.id] = slot
+        await self._send(attempt, offer, adapter)
+
+    async def _follow(self, attempt: Attempt) -> None:
+        """An attempt that has a row: send it if it is ours to send, else find out what became of it."""
+        offer, adapter = self.plan.offer(attempt.offer_id), self.tools.adapters.get(attempt.upstream)
+        if attempt.id in self.held_slots and offer is not None and adapter is not None:
+            await self._send(attempt, offer, adapter)
+        elif attempt.state in (AttemptState.FAILED, AttemptState.UNKNOWN):
+            self.failures.append(Failure(attempt.fault, attempt.billed or Billed.UNKNOWN))
+            await self._after(attempt, self._step(attempt, attempt.fault, attempt.billed, resends=3))
+        else:
+            await self._resume(attempt, offer, adapter)
+
+    async def _resume(self, attempt: Attempt, offer: Offer | None, adapter: Adapter | None) -> None:
+        """Recovery by what the upstream offers: the manifest first, then the same key, the stored job, or never again."""
+        delivery = await self._find(attempt)
+        if delivery is None and offer is not None and adapter is not None:
+            recovery = adapter.capabilities(offer.upstream_model).recovery
+            if recovery is Recovery.IDEMPOTENCY_KEY or (recovery is Recovery.ASYNC_JOB and attempt.upstream_ref):
+                self.held_slots[attempt.id] = await self._slot_for_resume(offer)
+                await self._send(attempt, offer, adapter)
+                return
+            if self.owner_may_live and attempt.state.is_open:
+                delivery = await self._await_manifest(attempt, adapter)
+        if delivery is not None:
+            self._succeeded(attempt, offer, adapter, delivery, ())
+            return
+        lost = UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the process ended before an answer was stored")
+        await self._after(*self._failed(attempt, lost, resends=3))
+
+    async def _send(self, attempt: Attempt, offer: Offer, adapter: Adapter) -> None:
+        """Send one attempt, and send it again under the same key while its outcome can be found so; then go on with what follows."""
+        capabilities = adapter.capabilities(offer.upstream_model)
+        request = request_for(replace(self.request, n=attempt.n), offer, capabilities)
+        ref, resends = attempt.upstream_ref, 0
+
+        async def on_submitted(upstream_ref: str) -> None:
+            nonlocal ref
+            ref = upstream_ref
+            await self._write(RecordSubmitted(self.task.id, self.task.epoch, attempt.id, upstream_ref))
+
+        async def fetch(image: LinkedImage) -> bytes:
+            with self.upstreamed:
+                return await adapter.fetch(image, self.deadline_s)
+
+        while True:
+            call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref)
+            try:
+                with self.upstreamed:
+                    generated = await adapter.generate(call, on_submitted)
+                delivery, pictures = await self.tools.results.store(attempt.id, generated, fetch)
+            except UpstreamFailure as exc:
+                failure = exc
+            except (asyncio.CancelledError, TaskLost):
+                self._free(attempt)
+                raise
+            except Exception as exc:  # a bug of an adapter: nobody can say whether it was billed
+                log.exception("an adapter failed", extra={"attempt": attempt.id, "upstream": offer.upstream})
+                failure = UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, repr(exc))
+            else:
+                self._free(attempt)
+                self._succeeded(attempt, offer, adapter, delivery, tuple(pictures))
+                return
+            step = self._step(attempt, failure.fault, failure.billed, resends=resends, has_job=ref is not None)
+            if step is not Step.SAME or self._time_is_up():
+                break
+            await asyncio.sleep(RESEND_PAUSE_S * 2**resends)
+            resends += 1
+        self._free(attempt)
+        await self._after(*self._failed(attempt, failure, resends=3))
+
+    async def _after(self, attempt: Attempt, step: Step) -> None:
+        if step is Step.NEXT:
+            index = next((i for i, offer in enumerate(self.plan.offers) if offer.id == attempt.offer_id), -1)
+            await self._make(attempt.n, attempt.id, index + 1)
+
+    def _succeeded(
+        self,
+        attempt: Attempt,
+        offer: Offer | None,
+        adapter: Adapter | None,
+        delivery: Delivery,
+        pictures: tuple[bytes, ...],
+    ) -> None:
+        """Book an attempt's pictures. Without its offer (taken out of the config meanwhile) the presumed cost stands in."""
+        if offer is None:
+            cost = attempt.presumed_cost_microusd
+        else:
+            capabilities = adapter.capabilities(offer.upstream_model) if adapter else Capabilities()
+            cost = pricing.receipt(offer, capabilities, self.request, delivery).cost_microusd
+        if attempt.state is not AttemptState.SUCCEEDED:
+            attempt = replace(
+                attempt,
+                state=AttemptState.SUCCEEDED,
+                ended_at_ms=self.tools.clock.now_ms(),
+                cost_microusd=cost,
+                images=len(delivery.images),
+            )
+            self.unrecorded.append(attempt)
+            self.ended.append(attempt)
+            self.tools.circuits.succeeded(attempt.offer_id)
+            self._count(attempt, cost)
+        self.made.append(Made(attempt, delivery, pictures))
+
+    def _failed(self, attempt: Attempt, failure: UpstreamFailure, *, resends: int) -> tuple[Attempt, Step]:
+        """Book a failure; says what follows it."""
+        cost = 0
+        if failure.billed is Billed.YES:
+            cost = attempt.presumed_cost_microusd if failure.cost_usd is None else money.usd_cost(failure.cost_usd)
+        ended = replace(
+            attempt,
+            state=AttemptState.UNKNOWN if failure.billed is Billed.UNKNOWN else AttemptState.FAILED,
+            ended_at_ms=self.tools.clock.now_ms(),
+            fault=failure.fault,
+            billed=failure.billed,
+            cost_microusd=cost,
+            message=failure.message,
+        )
+        self.unrecorded.append(ended)
+        self.ended.append(ended)
+        self.failures.append(Failure(failure.fault, failure.billed))
+        self.tools.circuits.failed(attempt.offer_id, failure.fault, failure.retry_after_s)
+        self._count(ended, cost)
+        log.warning(
+            "an attempt failed",
+            extra={
+                "task": attempt.task_id, "attempt": attempt.id, "offer": attempt.offer_id, "fault": failure.fault.value,
+                "billed": failure.billed.value, "upstream_message": failure.message,
+            },
+        )  # fmt: skip
+        return ended, self._step(attempt, failure.fault, failure.billed, resends=resends)
+
+    def _step(
+        self, attempt: Attempt, fault: Fault | None, billed: Billed | None, *, resends: int, has_job: bool = False
+    ) -> Step:
+        offer, adapter = self.plan.offer(attempt.offer_id), self.tools.adapters.get(attempt.upstream)
+        recovery, on_unknown = Recovery.NONE, None
+        if adapter is not None and offer is not None:
+            recovery = adapter.capabilities(offer.upstream_model).recovery
+            on_unknown = offer.on_unknown or adapter.settings.on_unknown
+        return next_step(
+            fault or Fault.NO_ANSWER,
+            billed or Billed.UNKNOWN,
+            recovery=recovery,
+            on_unknown=on_unknown or OnUnknown.STOP,
+            resends=resends,
+            has_job=has_job,
+        )
+
+    async def _record(self, started: Attempt) -> None:
+        """Commit that an attempt is about to be sent, with the ends that wait to be written."""
+        ended, self.unrecorded = tuple(self.unrecorded), []
+        try:
+            await self._write(RecordAttempts(self.task.id, self.task.epoch, ended, (started,)))
+        except BaseException:
+            self.unrecorded = [*ended, *self.unrecorded]
+            raise
+
+    async def _write(self, command: RecordAttempts | RecordSubmitted) -> None:
+        """Write, waiting for a database that does not answer until the deadline. Raises TaskLost, at last StorageUnavailable."""
+        pause_s = STORAGE_PAUSE_S
+        while True:
+            try:
+                outcome = await self.tools.database.write(command)
+            except StorageUnavailable:
+                if self._time_is_up():
+                    raise
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, STORAGE_PAUSE_S_MAX)
+                if isinstance(command, RecordAttempts):
+                    command = replace(command, repeated=True)
+                continue
+            if isinstance(outcome, Lost):
+                raise TaskLost(outcome.state)
+            return
+
+    async def _find(self, attempt: Attempt) -> Delivery | None:
+        """The manifest of an attempt, waiting for a blob store that does not answer until the deadline."""
+        while True:
+            try:
+                return await self.tools.results.find(attempt.id)
+            except BlobStoreUnavailable:
+                if self._time_is_up():
+                    return None
+                await asyncio.sleep(STORAGE_PAUSE_S)
+
+    async def _await_manifest(self, attempt: Attempt, adapter: Adapter) -> Delivery | None:
+        """Its sender may only be paused: wait until it must have given up."""
+        until_ms = attempt.sent_at_ms + int((adapter.settings.timeout_s + MANIFEST_GRACE_S) * 1000)
+        while self.tools.clock.now_ms() < until_ms:
+            await asyncio.sleep(MANIFEST_LOOK_S)
+            delivery = await self._find(attempt)
+            if delivery is not None:
+                return delivery
+        return None
+
+    async def _slot_for_resume(self, offer: Offer) -> Slot:
+        """A slot for what is paid for already: waited for however long the queue is."""
+        while True:
+            try:
+                return await self.tools.slots.acquire(offer.upstream, self.deadline_s + RESUME_S_MIN)
+            except SlotTimeout:
+                await asyncio.sleep(STORAGE_PAUSE_S)
+
+    def _free(self, attempt: Attempt) -> None:
+        slot = self.held_slots.pop(attempt.id, None)
+        if slot is not None:
+            slot.release()
+
+    def _count(self, attempt: Attempt, cost_microusd: int) -> None:
+        fault = attempt.fault.value if attempt.fault else None
+        self.tools.metrics.attempt_ended(upstream=attempt.upstream, model=self.task.model, fault=fault)
+        if cost_microusd:
+            self.tools.metrics.upstream_paid(upstream=attempt.upstream, model=self.task.model, microusd=cost_microusd)
+
+    def _time_is_up(self) -> bool:
+        return self.tools.clock.monotonic_s() >= self.deadline_s
+
+
+def new_attempt(
+    task_id: TaskId,
+    parent: AttemptId | None,
+    offer: Offer,
+    adapter: Adapter,
+    request: ImageRequest,
+    n: int,
+    now_ms: int,
+) -> Attempt:
+    """The row of an attempt that is about to be sent."""
+    presumed = pricing.presumed_microusd(offer, adapter.capabilities(offer.upstream_model), request, n)
+    return Attempt(
+        new_attempt_id(),
+        task_id,
+        parent,
+        offer.id,
+        offer.upstream,
+        n,
+        AttemptState.SENDING,
+        presumed,
+        sent_at_ms=now_ms,
+    )
+
+
+async def _all(jobs: Sequence[Awaitable[None]]) -> None:
+    """Await side by side; all of them end before the first exception is raised, so that no picture in flight is dropped for another's failure."""
+    if len(jobs) == 1:
+        await jobs[0]
+        return
+    for outcome in await asyncio.gather(*jobs, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

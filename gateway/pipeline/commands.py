@@ -1,0 +1,161 @@
+"""What is committed: the commands that the group writer collects, and what each may answer.
+
+Every command carries all that is needed to decide it under lock; none carries a decision already made, except the facts of the outside world (what
+an upstream did). `apply.py` decides and writes.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.db.connection import Connection
+from gateway.domain.ids import AccountId, AttemptId, TaskId
+from gateway.domain.images import ImageResult, Usage
+from gateway.domain.money import Amount
+from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
+from gateway.ledger.model import BudgetRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOption:
+    """One amount that would do, with the plan it pays for. A dearer plan may try more offers."""
+
+    amount: Amount
+    plan_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Transaction one: hold the first option that fits, and store the task with the attempts that go out at once; all or nothing."""
+
+    task: Task
+    options: tuple[HoldOption, ...]
+    credits_per_usd: Decimal
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The task as stored, with the plan that was paid for."""
+
+    task: Task
+    remaining_microcredits: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAttempts:
+    """Attempts that ended and attempts that are about to be sent, in one commit: nothing is sent before it."""
+
+    task_id: TaskId
+    epoch: int
+    ended: tuple[Attempt, ...] = ()
+    started: tuple[Attempt, ...] = ()
+    repeated: bool = False
+    """Given before, without an answer: what is already written is left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSubmitted:
+    """An asynchronous upstream's job id, stored before the first poll."""
+
+    task_id: TaskId
+    epoch: int
+    attempt_id: AttemptId
+    upstream_ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Written; go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The task is no longer this worker's: it ended (`state` is final), or another took it over. Write and send nothing more."""
+
+    state: TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Transaction two: the task's end, its results, its last attempts and its money together. `charge` may exceed the hold; the rest is ours."""
+
+    task_id: TaskId
+    epoch: int
+    state: TaskState
+    credits_per_usd: Decimal
+    charge: Amount
+    ended: tuple[Attempt, ...] = ()
+    results: tuple[ImageResult, ...] = ()
+    usage: Usage | None = None
+    error: TaskError | None = None
+    results_expire_at_ms: int | None = None
+    repeated: bool = False
+    """Given before, without an answer: attempts whose end is already written are left as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The task after its end. `held` and `charged` say what became of its hold."""
+
+    task: Task
+    held: Amount
+    charged: Amount
+    remaining_microcredits: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A caller's wish. Granted while nothing is at an upstream that cannot cancel."""
+
+    task_id: TaskId
+    account: AccountId
+    credits_per_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class NotCancellable:
+    """The task as it is: finished, or its picture has been sent for."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class NoTask:
+    """This account has no such task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take over unfinished tasks whose lease ended. `everything` also takes those whose lease runs: only where the owner is known to be dead."""
+
+    owner: str
+    lease_ms: int
+    size: int
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The tasks, under their new epoch, with all their attempts."""
+
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendLeases:
+    """The owner lives: heartbeat for all its tasks in one statement."""
+
+    owner: str
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transact:
+    """Any other writing of rows outside of money and tasks, e.g. declared accounts and keys. Runs first in its batch."""
+
+    run: Callable[[Connection, int], Awaitable[None]]
+
+
+Command = Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Claim | ExtendLeases | Transact
+Outcome = Accepted | BudgetRefusal | Recorded | Lost | Finished | NotCancellable | NoTask | Claimed

@@ -1,0 +1,49 @@
+"""What a task keeps of its request and its plan: JSON in its row, so that it ends by the prices and rules it was accepted under.
+
+Reading it back fails with pydantic's ValidationError only where a newer version wrote the row.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from pydantic import TypeAdapter
+
+from gateway.domain.catalog import Offer
+from gateway.domain.images import ImageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPlan:
+    """The offers in the order they are tried, and what the caller's charge is made of."""
+
+    offers: tuple[Offer, ...]
+    charge_microcredits: int | None
+    """Fixed charge per delivered image; None: actual cost × markup."""
+    markup: Decimal
+    credits_per_usd: Decimal
+    dropped: tuple[str, ...] = ()
+    """Parameters that no offer understands."""
+
+    def offer(self, offer_id: str) -> Offer | None:
+        return next((offer for offer in self.offers if offer.id == offer_id), None)
+
+
+_PLAN = TypeAdapter(FrozenPlan)
+_REQUEST = TypeAdapter(ImageRequest)
+
+
+def plan_text(plan: FrozenPlan) -> str:
+    return _PLAN.dump_json(plan).decode()
+
+
+def read_plan(text: str) -> FrozenPlan:
+    return _PLAN.validate_json(text)
+
+
+def request_text(request: ImageRequest) -> str:
+    """Without the prompt: that has a column of its own, with its own retention."""
+    return _REQUEST.dump_json(replace(request, prompt="")).decode()
+
+
+def read_request(text: str, prompt: str | None) -> ImageRequest:
+    return replace(_REQUEST.validate_json(text), prompt=prompt or "")

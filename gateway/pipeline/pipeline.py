@@ -1,0 +1,321 @@
+"""The one path of a call, as the edge uses it: admit, accept, wait; and what callers ask about their tasks.
+
+Every method raises classes of domain/errors.py and nothing else on purpose. A database or a blob store that does not answer is StorageUnavailable.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+import pybase64
+
+from gateway.blobs.links import LinkSigner
+from gateway.blobs.store import CHUNK_BYTES, BlobStore, BlobStoreUnavailable
+from gateway.db.connection import Connection
+from gateway.db.writer import Database
+from gateway.domain.accounts import Principal
+from gateway.domain.catalog import Catalog, Model
+from gateway.domain.clock import Clock
+from gateway.domain.errors import InvalidTaskId, StorageUnavailable, TaskNotCancellable, TaskNotFound
+from gateway.domain.ids import TaskId, is_task_id
+from gateway.domain.images import Contract
+from gateway.domain.tasks import Attempt, Task, TaskState
+from gateway.ledger import decide
+from gateway.ledger import store as ledger_store
+from gateway.ledger.model import BalanceKey
+from gateway.pipeline.accept import Acceptance
+from gateway.pipeline.admission import Admission, Admitted, RequestDraft
+from gateway.pipeline.commands import Cancel, Command, Finished, NotCancellable, Outcome
+from gateway.pipeline.results import THREAD_BYTES_MIN
+from gateway.pipeline.runner import Ending, Runner, Work, count_credits
+from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
+from gateway.tasks import store as task_store
+from gateway.telemetry.metrics import Metrics
+
+ELSEWHERE_POLL_S = 0.5
+"""How often a caller's task that another process took over is looked at."""
+CONTENT_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+}
+"""By the extension in a signed link, which was made from what the bytes are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """One stored picture behind a signed link."""
+
+    content_type: str
+    size_bytes: int
+    blobs: BlobStore = field(repr=False)
+    name: str = field(repr=False)
+
+    async def read(self, start: int, length: int) -> AsyncIterator[bytes]:
+        """The bytes from `start`, in pieces. Raises StorageUnavailable."""
+        end = start + length
+        while start < end:
+            try:
+                piece = await self.blobs.read_range(self.name, start, min(CHUNK_BYTES, end - start))
+            except BlobStoreUnavailable as exc:
+                raise _no_blobs(exc) from exc
+            if not piece:
+                return
+            yield piece
+            start += len(piece)
+
+
+@dataclass(slots=True)
+class RunningTask:
+    """A task just accepted, for the caller who may wait for it."""
+
+    view: TaskView
+    pipeline: "Pipeline"
+    work: Work
+    ending: Ending | None = None
+
+    async def wait(self) -> TaskView:
+        """The task in its final state. May be cancelled without harm to the task."""
+        self.ending = await asyncio.shield(self.work.ended)
+        if self.ending is None:
+            return await self.pipeline.wait_elsewhere(self.work.task)
+        return self.pipeline.view(
+            self.ending.task,
+            self.ending.attempts,
+            dropped=self.view.dropped,
+            remaining_microcredits=self.ending.remaining_microcredits,
+        )
+
+    async def pictures(self) -> list[bytes]:
+        """Base64 text of every result, ready to stand between quotes; held only until it is asked for. Raises StorageUnavailable."""
+        ending, self.ending = self.ending, None
+        if ending is None:
+            return []
+        pictures = ending.pictures or await self.pipeline.read_results(ending.task)
+        return [await _base64(data) for data in pictures]
+
+
+class Pipeline:
+    """What the edge is handed. Built once by the root."""
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        acceptance: Acceptance,
+        runner: Runner,
+        database: Database[Command, Outcome],
+        blobs: BlobStore,
+        signer: LinkSigner,
+        metrics: Metrics,
+        clock: Clock,
+        catalog: Callable[[], Catalog],
+        credits_per_usd: Decimal,
+    ) -> None:
+        self._admission = admission
+        self._acceptance = acceptance
+        self._runner = runner
+        self._database = database
+        self._blobs = blobs
+        self._signer = signer
+        self._metrics = metrics
+        self._clock = clock
+        self._catalog = catalog
+        self._credits_per_usd = credits_per_usd
+
+    def drain(self) -> None:
+        """From now on readiness fails; what is running goes on."""
+        self._acceptance.draining = True
+
+    async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
+        """Check a call; nothing is held yet."""
+        return await self._admission.admit(principal, draft)
+
+    async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> RunningTask:
+        """Hold, store and start a call. Raises InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown."""
+        work, remaining, dropped = await self._acceptance.accept(principal, admitted, contract)
+        view = self.view(work.task, work.attempts, dropped=dropped, remaining_microcredits=remaining)
+        return RunningTask(view, self, work)
+
+    async def task(self, principal: Principal, task_id: str) -> TaskView:
+        """One of the key's own tasks. Raises InvalidTaskId, TaskNotFound."""
+        if not is_task_id(task_id):
+            raise InvalidTaskId(
+                "A task id looks like task-unified-1757165031-uyujaw3d: send the id that the create call answered.",
+                param="task_id",
+            )
+        found = await self._views(principal, [TaskId(task_id)])
+        if not found:
+            raise TaskNotFound("This key has no such task. Tasks are kept for a limited time.", param="task_id")
+        return found[0]
+
+    async def tasks(
+        self, principal: Principal, *, state: TaskState | None, model: str | None, page: int, page_size: int
+    ) -> TaskPage:
+        """A page of the key's own tasks, newest first."""
+        total, tasks = await self._database.read(
+            lambda connection: task_store.read_page(
+                connection, principal.account, state=state or "", model=model or "", page=page, page_size=page_size
+            )
+        )
+        return TaskPage(total, tuple(self.view(task, ()) for task in tasks))
+
+    async def tasks_by_id(self, principal: Principal, ids: Sequence[str]) -> list[TaskView]:
+        """The key's own tasks among these, in the order asked for; others are absent."""
+        found = await self._views(principal, [TaskId(task_id) for task_id in dict.fromkeys(ids) if is_task_id(task_id)])
+        by_id = {view.task.id: view for view in found}
+        return [by_id[TaskId(task_id)] for task_id in dict.fromkeys(ids) if task_id in by_id]
+
+    async def cancel(self, principal: Principal, task_id: str) -> TaskView:
+        """Cancel what is not yet at an upstream. Raises TaskNotCancellable, TaskNotFound, InvalidTaskId."""
+        before = await self.task(principal, task_id)
+        outcome = await self._database.write(Cancel(before.task.id, principal.account, self._credits_per_usd))
+        if isinstance(outcome, Finished):
+            count_credits(self._metrics, outcome)
+            work = self._runner.work_of(before.task.id)
+            if work is not None and not work.ended.done():
+                work.ended.set_result(Ending(outcome.task, work.attempts, (), outcome.remaining_microcredits))
+            return await self.task(principal, task_id)
+        if isinstance(outcome, NotCancellable):
+            why = "has ended" if outcome.task.state.is_final else "was sent to an upstream that cannot cancel it"
+            raise TaskNotCancellable(f"This task {why}; its state is {outcome.task.state}.", param="task_id")
+        raise TaskNotFound("This key has no such task. Tasks are kept for a limited time.", param="task_id")
+
+    def models(self, principal: Principal) -> list[Model]:
+        """What this key may use; an alias comes as its model under the alias's name."""
+        catalog = self._catalog()
+        names = [*catalog.models, *catalog.aliases]
+        found = [
+            (name, catalog.find(name))
+            for name in names
+            if principal.may_use(catalog.aliases.get(name, name)) or principal.may_use(name)
+        ]
+        return [
+            model if model.name == name else replace(model, name=name) for name, model in found if model is not None
+        ]
+
+    def model(self, principal: Principal, name: str) -> Model:
+        """Raises ModelNotFound, ModelNotAllowed."""
+        model = self._admission.model(principal, name)
+        return model if model.name == name else replace(model, name=name)
+
+    def find_model(self, name: str) -> Model | None:
+        return self._catalog().find(name)
+
+    async def credits(self, principal: Principal) -> Credits:
+        """What this key and its account (team, or org where there is none) used and have left."""
+        books = await self._database.read(lambda connection: ledger_store.read_books(connection, principal.path))
+        used = [books.balances[BalanceKey(account)].posted.microcredits for account in principal.path]
+        return Credits(
+            decide.remaining_microcredits(books, principal.path, self._credits_per_usd),
+            used[0],
+            decide.remaining_microcredits(books, principal.path[1:], self._credits_per_usd),
+            used[1],
+        )
+
+    async def result(self, token: str, file: str) -> ResultFile | None:
+        """The picture behind a signed link; None where the link is not valid, has expired, or its picture is gone."""
+        target = self._signer.verify(token, file, self._clock.now_ms() // 1000)
+        if target is None:
+            return None
+        try:
+            size_bytes = await self._blobs.size(target.blob_name)
+        except BlobStoreUnavailable as exc:
+            raise _no_blobs(exc) from exc
+        content_type = CONTENT_TYPES.get(target.extension)
+        if size_bytes is None or content_type is None:
+            return None
+        return ResultFile(content_type, size_bytes, self._blobs, target.blob_name)
+
+    async def ready(self) -> list[str]:
+        """Why this process should get no traffic; empty when it may."""
+        reasons = ["shutting down"] if self._acceptance.draining else []
+        failure = self._database.failure()
+        if failure is not None:
+            reasons.append("the database does not work")
+        try:
+            async with asyncio.timeout(1.0):
+                await self._database.read(_ping)
+        except (StorageUnavailable, TimeoutError):
+            reasons.append("the database does not answer")
+        try:
+            await self._blobs.check()
+        except BlobStoreUnavailable:
+            reasons.append("pictures cannot be stored")
+        return reasons
+
+    def view(
+        self,
+        task: Task,
+        attempts: Sequence[Attempt],
+        *,
+        dropped: tuple[str, ...] = (),
+        remaining_microcredits: int | None = None,
+    ) -> TaskView:
+        model = self.find_model(task.model)
+        return view_of(
+            task,
+            attempts,
+            self._signer,
+            estimated_time_s=self._runner.estimated_time_s(task.model, model.estimated_time_s if model else 30),
+            credits_per_usd=self._credits_per_usd,
+            dropped=dropped,
+            remaining_microcredits=remaining_microcredits,
+        )
+
+    async def wait_elsewhere(self, task: Task) -> TaskView:
+        """The end of a task that another process works on, or nobody: then until its deadline has passed."""
+        while True:
+            found = await self._database.read(lambda connection: _with_attempts(connection, [task.id], task))
+            late = self._clock.now_ms() > task.deadline_at_ms
+            if found and (found[0][0].state.is_final or late):
+                return self.view(*found[0])
+            if late:
+                raise StorageUnavailable("The gateway lost its database while this call ran. Look for the task later.")
+            await asyncio.sleep(ELSEWHERE_POLL_S)
+
+    async def read_results(self, task: Task) -> list[bytes]:
+        """A task's pictures from the store. Raises StorageUnavailable."""
+        pictures = []
+        for result in task.results:
+            try:
+                data = await self._blobs.read(result.blob)
+            except BlobStoreUnavailable as exc:
+                raise _no_blobs(exc) from exc
+            if data is None:
+                raise StorageUnavailable("A stored picture is gone.", log=f"blob {result.blob} is missing")
+            pictures.append(data)
+        return pictures
+
+    async def _views(self, principal: Principal, ids: Sequence[TaskId]) -> list[TaskView]:
+        if not ids:
+            return []
+        found = await self._database.read(lambda connection: _with_attempts(connection, ids, principal))
+        return [self.view(task, attempts) for task, attempts in found]
+
+
+async def _with_attempts(
+    connection: Connection, ids: Sequence[TaskId], owner: Principal | Task
+) -> list[tuple[Task, tuple[Attempt, ...]]]:
+    tasks = await task_store.read_tasks(connection, ids, owner.account)
+    attempts = await task_store.read_attempts(connection, [task.id for task in tasks])
+    return [(task, tuple(attempt for attempt in attempts if attempt.task_id == task.id)) for task in tasks]
+
+
+async def _ping(connection: Connection) -> None:
+    await task_store.count_unfinished(connection)
+
+
+async def _base64(data: bytes) -> bytes:
+    if len(data) < THREAD_BYTES_MIN:
+        return pybase64.b64encode(data)
+    return await asyncio.to_thread(pybase64.b64encode, data)
+
+
+def _no_blobs(exc: BlobStoreUnavailable) -> StorageUnavailable:
+    return StorageUnavailable(
+        "The gateway's picture store does not answer now. Try again.", log=str(exc), retry_after_s=5
+    )

@@ -1,0 +1,77 @@
+"""Holds and charges of a task, and costs of its attempts: pure, by the prices that were frozen when it was accepted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from gateway.domain import money
+from gateway.domain.catalog import Capabilities, Model, Offer
+from gateway.domain.images import ImageRequest, Pixels
+from gateway.domain.money import Amount
+from gateway.domain.tasks import Receipt
+from gateway.pipeline.commands import HoldOption
+from gateway.pipeline.frozen import FrozenPlan, plan_text
+from gateway.pipeline.results import Delivery
+from gateway.routing.plan import Plan, request_for
+from gateway.routing.quote import cost_of_usage, cost_usd
+
+
+def freeze(plan: Plan, model: Model, *, markup: Decimal, credits_per_usd: Decimal) -> FrozenPlan:
+    """The plan as the task keeps it. A model's own markup goes before the general one."""
+    return FrozenPlan(
+        offers=tuple(planned.offer for planned in plan.offers),
+        charge_microcredits=model.charge_microcredits,
+        markup=markup if model.markup is None else model.markup,
+        credits_per_usd=credits_per_usd,
+        dropped=plan.dropped,
+    )
+
+
+def hold_options(plan: Plan, frozen: FrozenPlan, n: int) -> tuple[HoldOption, ...]:
+    """What may be held, largest first: for the whole plan, then without its dearest offers, at last for the cheapest alone.
+
+    With a fixed charge every plan costs the caller the same, so there is one option.
+    """
+    if frozen.charge_microcredits is not None:
+        amount = money.charge_amount(n * frozen.charge_microcredits, n, credits_per_usd=frozen.credits_per_usd)
+        return (HoldOption(amount, plan_text(frozen)),)
+    options: list[HoldOption] = []
+    for most in sorted({planned.most_microusd for planned in plan.offers}, reverse=True):
+        kept = tuple(planned.offer for planned in plan.offers if planned.most_microusd <= most)
+        held = money.hold_of_cost(most, markup=frozen.markup, credits_per_usd=frozen.credits_per_usd)
+        amount = money.charge_amount(held, n, credits_per_usd=frozen.credits_per_usd)
+        options.append(HoldOption(amount, plan_text(replace(frozen, offers=kept))))
+    return tuple(options)
+
+
+def presumed_microusd(offer: Offer, capabilities: Capabilities, request: ImageRequest, n: int) -> int:
+    """The most that one call for `n` pictures may cost: in flight until its bill is known, in doubt where it never is."""
+    shaped = request_for(replace(request, n=n), offer, capabilities)
+    quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=n, calls=1)
+    return 0 if quote is None else quote.most_microusd
+
+
+def receipt(offer: Offer, capabilities: Capabilities, request: ImageRequest, delivery: Delivery) -> Receipt:
+    """What a delivery cost us: the upstream's word, else its reported tokens, else the catalogue's price of what came."""
+    if delivery.cost_usd is not None:
+        return Receipt(money.usd_cost(delivery.cost_usd), delivery.usage, actual=True)
+    if delivery.usage is not None:
+        by_tokens = cost_of_usage(offer.price, delivery.usage)
+        if by_tokens is not None:
+            return Receipt(money.usd_cost(by_tokens), delivery.usage, actual=True)
+    count = len(delivery.images)
+    shaped = request_for(replace(request, n=count), offer, capabilities)
+    pixels = request.pixels or Pixels(delivery.images[0].width, delivery.images[0].height)
+    quote = cost_usd(offer.price, shaped, pixels=pixels, n=count, calls=1)
+    if quote is None:  # a size that came out of `auto` and has no row: the price the offer was planned with
+        quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=count, calls=1)
+    return Receipt(0 if quote is None else quote.expected_microusd, delivery.usage)
+
+
+def charge(plan: FrozenPlan, images: int, costs_microusd: Sequence[int]) -> Amount:
+    """What the caller pays for the delivered pictures: the fixed charge, or their actual costs × markup."""
+    if plan.charge_microcredits is not None:
+        microcredits = images * plan.charge_microcredits
+    else:
+        microcredits = money.charge_of_cost(costs_microusd, markup=plan.markup, credits_per_usd=plan.credits_per_usd)
+    return money.charge_amount(microcredits, images, credits_per_usd=plan.credits_per_usd)

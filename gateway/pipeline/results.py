@@ -1,0 +1,146 @@
+"""From what an upstream delivered to stored pictures: decode, look at the headers, hash, write `<attempt id>/<index>`, then the manifest.
+
+The manifest is written last and read first: where it exists, the attempt succeeded, whatever else a crash left open. It names count, hashes,
+types, usage and cost, so that a recovered task is settled as it would have been. How it fails: bytes that are no picture leave as UpstreamFailure
+(NO_IMAGE, billed); a store that does not work is tried for STORE_S_MAX, then RESULT_LOST; a delivery of which some pictures are good keeps those.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pybase64
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.blobs.store import BlobStore, BlobStoreUnavailable
+from gateway.domain.clock import Clock
+from gateway.domain.ids import AttemptId
+from gateway.domain.images import ImageResult, Usage
+from gateway.domain.tasks import Billed, Fault
+from gateway.imaging.sniff import NotAnImage, sniff
+from gateway.upstreams.base import (
+    Generated,
+    InlineImage,
+    LinkedImage,
+    RawImage,
+    UpstreamFailure,
+    UpstreamImage,
+)
+
+log = logging.getLogger(__name__)
+
+STORE_S_MAX = 60.0
+"""How long a failing blob store is tried again: the picture is paid for and in memory only."""
+STORE_PAUSE_S = 0.5
+THREAD_BYTES_MIN = 64 * 1024
+"""Smaller pictures are decoded on the event loop: the hop to a thread would cost more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The pictures of one successful attempt, stored."""
+
+    images: tuple[ImageResult, ...]
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    """What the upstream itself named as the cost."""
+
+
+Fetch = Callable[[LinkedImage], Awaitable[bytes]]
+"""Downloads one linked picture; Adapter.fetch with the deadline filled in."""
+
+_MANIFEST = TypeAdapter(Delivery)
+
+
+class Results:
+    """Stores deliveries and finds them again."""
+
+    def __init__(self, blobs: BlobStore, clock: Clock) -> None:
+        self._blobs = blobs
+        self._clock = clock
+
+    async def store(self, attempt_id: AttemptId, generated: Generated, fetch: Fetch) -> tuple[Delivery, list[bytes]]:
+        """The stored delivery, and the pictures' bytes for a caller who waits. Raises UpstreamFailure where no picture is left."""
+        stored: list[ImageResult] = []
+        pictures: list[bytes] = []
+        failure: UpstreamFailure | None = None
+        store_until_s = self._clock.monotonic_s() + STORE_S_MAX
+        for index, image in enumerate(generated.images):
+            try:
+                data = await _bytes(image, fetch)
+                result = await _examined(f"{attempt_id}/{index}", data, image.revised_prompt)
+                await self._put(result.blob, data, store_until_s)
+            except UpstreamFailure as exc:
+                failure = exc
+                continue
+            stored.append(result)
+            pictures.append(data)
+        if not stored:
+            raise failure or UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the answer has no picture")
+        delivery = Delivery(tuple(stored), generated.usage, generated.cost_usd)
+        await self._put(_manifest_name(attempt_id), _MANIFEST.dump_json(delivery), store_until_s)
+        return delivery, pictures
+
+    async def find(self, attempt_id: AttemptId) -> Delivery | None:
+        """What an earlier process stored for this attempt, or None. Raises BlobStoreUnavailable."""
+        data = await self._blobs.read(_manifest_name(attempt_id))
+        if data is None:
+            return None
+        try:
+            return _MANIFEST.validate_json(data)
+        except ValidationError as exc:
+            log.error("a manifest cannot be read", extra={"attempt": attempt_id}, exc_info=exc)
+            return None
+
+    async def _put(self, name: str, data: bytes, until_s: float) -> None:
+        while True:
+            try:
+                await self._blobs.put(name, data)
+            except BlobStoreUnavailable as exc:
+                if self._clock.monotonic_s() > until_s:
+                    raise UpstreamFailure(
+                        Fault.RESULT_LOST, Billed.YES, f"the picture could not be stored: {exc}"
+                    ) from exc
+                log.warning("a paid picture cannot be stored yet", extra={"blob": name}, exc_info=exc)
+                await asyncio.sleep(STORE_PAUSE_S)
+            else:
+                return
+
+
+async def _bytes(image: UpstreamImage, fetch: Fetch) -> bytes:
+    match image:
+        case RawImage(data=data):
+            return data
+        case LinkedImage():
+            return await fetch(image)
+        case InlineImage(base64=text):
+            try:
+                if len(text) < THREAD_BYTES_MIN:
+                    return pybase64.b64decode(text, validate=True)
+                return await asyncio.to_thread(pybase64.b64decode, text, validate=True)
+            except ValueError as exc:
+                raise UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the picture is not valid base64") from exc
+
+
+async def _examined(blob: str, data: bytes, revised_prompt: str | None) -> ImageResult:
+    try:
+        if len(data) < THREAD_BYTES_MIN:
+            return _examine(blob, data, revised_prompt)
+        return await asyncio.to_thread(_examine, blob, data, revised_prompt)
+    except NotAnImage as exc:
+        raise UpstreamFailure(Fault.NO_IMAGE, Billed.YES, f"what came is no picture: {exc.reason}") from exc
+
+
+def _examine(blob: str, data: bytes, revised_prompt: str | None) -> ImageResult:
+    seen = sniff(data)
+    digest = hashlib.sha256(data).hexdigest()
+    return ImageResult(
+        blob, seen.content_type, seen.extension, len(data), seen.width, seen.height, digest, revised_prompt
+    )
+
+
+def _manifest_name(attempt_id: AttemptId) -> str:
+    return f"{attempt_id}/manifest"

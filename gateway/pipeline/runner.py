@@ -1,0 +1,253 @@
+"""Owns the tasks that this process works on, from their acceptance to the commit of their end.
+
+Work goes on when the caller hangs up, and is awaited at shutdown. The end of a task is retried until the database takes it: pictures are stored
+by then, and what a process leaves when it dies the next one finishes. A task lost to another process, or cancelled, just ends here.
+"""
+
+import asyncio
+import logging
+import statistics
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from aiojobs import Scheduler
+
+from gateway.db.writer import Database
+from gateway.domain.errors import StorageUnavailable
+from gateway.domain.ids import AttemptId, TaskId
+from gateway.domain.images import ImageRequest, Usage, add_usages
+from gateway.domain.money import NOTHING
+from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+from gateway.limits.slots import Slot
+from gateway.pipeline import pricing
+from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools
+from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
+from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.verdict import task_error
+from gateway.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+DURATIONS_KEPT = 50
+"""Completed tasks of a model that its estimated time is the median of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a task ended: its row, all its attempts, and its pictures where they were made just now."""
+
+    task: Task
+    attempts: tuple[Attempt, ...]
+    pictures: tuple[bytes, ...]
+    remaining_microcredits: int | None
+
+
+@dataclass(slots=True)
+class Work:
+    """One task in the hands of this process. `ended` is set when its end is committed, or with None when it was lost."""
+
+    task: Task
+    plan: FrozenPlan
+    request: ImageRequest
+    ended: "asyncio.Future[Ending | None]"
+    accepted_s: float
+    """Monotonic: when the call came in."""
+    attempts: tuple[Attempt, ...] = ()
+    slots: dict[AttemptId, Slot] = field(default_factory=dict)
+    keep_pictures: bool = False
+    """A caller waits for them."""
+    deadline_s: float = 0.0
+    owner_may_live: bool = False
+
+
+class Runner:
+    """Runs tasks. One a process."""
+
+    def __init__(self, tools: Tools, *, results_ms: int) -> None:
+        self._tools = tools
+        self._results_ms = results_ms
+        self._scheduler = Scheduler(limit=None, pending_limit=0, close_timeout=None, wait_timeout=None)
+        self._working: dict[TaskId, Work] = {}
+        self._durations_ms: dict[str, deque[int]] = {}
+        self.stranded: set[TaskId] = set()
+        """Tasks of ours that nobody works on, because the database did not answer when it had to; recovery takes them up."""
+
+    @property
+    def working(self) -> int:
+        """How many tasks are in this process's hands."""
+        return len(self._working)
+
+    def new_future(self) -> "asyncio.Future[Ending | None]":
+        return asyncio.get_running_loop().create_future()
+
+    def work_of(self, task_id: TaskId) -> Work | None:
+        return self._working.get(task_id)
+
+    def estimated_time_s(self, model: str, default_s: int) -> int:
+        """The median of the model's latest completed tasks, at least a second; the catalogue's figure until there are some."""
+        durations = self._durations_ms.get(model)
+        return max(1, round(statistics.median(durations) / 1000)) if durations else default_s
+
+    async def start(self, work: Work) -> None:
+        """Take a task over; returns at once."""
+        self._working[work.task.id] = work
+        await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
+
+    async def drain(self, timeout_s: float) -> int:
+        """Wait until all tasks have ended, at most so long; says how many are left for the next process."""
+        await self._scheduler.wait_and_close(timeout_s)
+        return len(self._working)
+
+    async def _run(self, work: Work) -> None:
+        making = Making(
+            self._tools,
+            work.task,
+            work.plan,
+            work.request,
+            work.deadline_s,
+            work.attempts,
+            work.slots,
+            work.owner_may_live,
+        )
+        ending: Ending | None = None
+        try:
+            await making.run()
+            ending = await self._finish(work, making)
+        except TaskLost as exc:
+            log.info("a task ended elsewhere", extra={"task": work.task.id, "state": exc.state.value})
+        except StorageUnavailable as exc:
+            log.error("a task waits for its database", extra={"task": work.task.id}, exc_info=exc)
+            self.stranded.add(work.task.id)
+        except Exception as exc:
+            log.exception("a task broke", extra={"task": work.task.id})
+            ending = await self._fail(work, making, exc)
+        finally:
+            self._working.pop(work.task.id, None)
+            if not work.ended.done():
+                work.ended.set_result(ending)
+
+    async def _finish(self, work: Work, making: Making) -> Ending:
+        """Commit the end. One task that delivered at least one picture is completed; the caller pays for what was delivered."""
+        made = sorted(making.made, key=lambda part: (part.attempt.sent_at_ms, part.attempt.id))
+        results = tuple(image for part in made for image in part.delivery.images)[: work.task.n]
+        command = Finish(
+            work.task.id,
+            work.task.epoch,
+            TaskState.COMPLETED if results else TaskState.FAILED,
+            work.plan.credits_per_usd,
+            charge=pricing.charge(work.plan, len(results), [part.attempt.cost_microusd for part in made])
+            if results
+            else NOTHING,
+            ended=tuple(making.unrecorded),
+            results=results,
+            usage=_usage(made),
+            error=None if results else task_error(making.failures),
+            results_expire_at_ms=self._tools.clock.now_ms() + self._results_ms if results else None,
+        )
+        finished = await _commit(self._tools.database, command)
+        attempts = _merged(work.attempts, making)
+        self._count(work, finished, attempts, making.upstreamed.total_s)
+        pictures = tuple(data for part in made for data in part.pictures)[: work.task.n] if work.keep_pictures else ()
+        if len(pictures) != len(results):
+            pictures = ()  # some come from before a restart: the caller reads them all from the store
+        return Ending(finished.task, attempts, pictures, finished.remaining_microcredits)
+
+    async def _fail(self, work: Work, making: Making, exc: Exception) -> Ending | None:
+        """A fault of our own: nothing is charged, what is out is in doubt. None where the task has ended meanwhile."""
+        known = {attempt.id: attempt for attempt in (*work.attempts, *making.started, *making.unrecorded)}
+        now_ms = self._tools.clock.now_ms()
+        doubtful = tuple(
+            replace(attempt, state=AttemptState.UNKNOWN, ended_at_ms=now_ms, message=repr(exc)[:300])
+            for attempt in known.values()
+            if attempt.state.is_open
+        )
+        command = Finish(
+            work.task.id,
+            work.task.epoch,
+            TaskState.FAILED,
+            work.plan.credits_per_usd,
+            charge=NOTHING,
+            ended=(*making.unrecorded, *doubtful),
+            error=TaskError(TaskErrorCode.UNKNOWN_ERROR, "The gateway failed on this task. Nothing is charged."),
+        )
+        try:
+            finished = await _commit(self._tools.database, command)
+        except TaskLost:
+            return None
+        return Ending(finished.task, tuple(known.values()), (), finished.remaining_microcredits)
+
+    async def abandon(self, task: Task, attempts: Sequence[Attempt]) -> None:
+        """End a task of which nobody knows whether it was recorded: its caller was told that it was not, and nothing was sent."""
+        now_ms = self._tools.clock.now_ms()
+        unsent = tuple(
+            replace(attempt, state=AttemptState.FAILED, ended_at_ms=now_ms, billed=Billed.NO, fault=Fault.CANCELLED)
+            for attempt in attempts
+        )
+        error = TaskError(TaskErrorCode.SERVICE_UNAVAILABLE, "The call could not be recorded. Nothing is charged.")
+        rate = Decimal(1)  # nothing is charged, so nothing is converted
+        command = Finish(task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=unsent, error=error, repeated=True)
+        await self._scheduler.spawn(_commit_if_there(self._tools.database, command), name=f"abandon {task.id}")
+
+    def _count(self, work: Work, finished: Finished, attempts: Sequence[Attempt], upstream_s: float) -> None:
+        task, metrics, clock = finished.task, self._tools.metrics, self._tools.clock
+        duration_ms = (task.finished_at_ms or 0) - task.created_at_ms
+        upstream = next((a.upstream for a in attempts if a.state is AttemptState.SUCCEEDED), None)
+        metrics.task_finished(
+            model=task.model,
+            upstream=upstream,
+            contract=task.contract.value,
+            outcome=task.state.value,
+            duration_s=max(0, duration_ms) / 1000,
+        )
+        count_credits(metrics, finished)
+        metrics.overhead(task.contract.value, max(0.0, clock.monotonic_s() - work.accepted_s - upstream_s))
+        if task.state is TaskState.COMPLETED:
+            self._durations_ms.setdefault(task.model, deque(maxlen=DURATIONS_KEPT)).append(duration_ms)
+
+
+def count_credits(metrics: Metrics, finished: Finished) -> None:
+    """What became of a hold, for the metrics."""
+    task, team = finished.task, finished.task.user_group
+    used = finished.charged.microcredits
+    metrics.credits("used", model=task.model, team=team, microcredits=used)
+    metrics.credits("released", model=task.model, team=team, microcredits=finished.held.microcredits - used)
+
+
+async def _commit(database: Database[Command, Outcome], command: Finish) -> Finished:
+    """Write the end of a task until the database takes it. Raises TaskLost where the task had ended, or belongs to another process."""
+    pause_s = STORAGE_PAUSE_S
+    while True:
+        try:
+            outcome = await database.write(command)
+        except StorageUnavailable as exc:
+            log.warning("the end of a task cannot be written yet", extra={"task": command.task_id}, exc_info=exc)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, STORAGE_PAUSE_S_MAX)
+            command = replace(command, repeated=True)
+            continue
+        if isinstance(outcome, Finished):
+            return outcome
+        if isinstance(outcome, Lost):
+            raise TaskLost(outcome.state)
+        raise AssertionError(f"the end of a task was answered with {outcome}")
+
+
+async def _commit_if_there(database: Database[Command, Outcome], command: Finish) -> None:
+    try:
+        await _commit(database, command)
+    except TaskLost as exc:
+        log.info("an abandoned task was not there", extra={"task": command.task_id, "state": exc.state.value})
+
+
+def _usage(made: Sequence[Made]) -> Usage | None:
+    """The sum of the parts' usages, where every part has one: a part of a usage would mislead."""
+    usages = [part.delivery.usage for part in made if part.delivery.usage is not None]
+    return add_usages(usages) if len(usages) == len(made) else None
+
+
+def _merged(before: Sequence[Attempt], making: Making) -> tuple[Attempt, ...]:
+    """All attempts in their last state, oldest first."""
+    latest = {attempt.id: attempt for attempt in (*before, *making.started, *making.ended)}
+    return tuple(sorted(latest.values(), key=lambda attempt: (attempt.sent_at_ms, attempt.id)))

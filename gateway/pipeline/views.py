@@ -1,0 +1,81 @@
+"""A task as its caller sees it: the row with what answers need besides. Pure values; rendering is the edge's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.blobs.links import LinkSigner
+from gateway.domain.tasks import Attempt, AttemptState, Task, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task with what its answers show. `links` are absolute, one a result, and end when the results do."""
+
+    task: Task
+    attempts: tuple[Attempt, ...]
+    links: tuple[str, ...]
+    estimated_time_s: int
+    can_cancel: bool
+    progress: int
+    """0 to 100, never going back: 0 accepted, 10 sent, 100 ended; upstreams that tell more are not asked for it yet."""
+    dropped: tuple[str, ...]
+    credits_per_usd: Decimal
+    remaining_microcredits: int | None = None
+
+    @property
+    def upstream(self) -> str | None:
+        """The upstream that delivered; of several parts the first."""
+        return next((a.upstream for a in self.attempts if a.state is AttemptState.SUCCEEDED), None)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """One page of an account's tasks, newest first, without their results."""
+
+    total: int
+    tasks: tuple[TaskView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """What is left and used, in microcredits; None: no budget in credits or USD sets a limit. `account` is the key's team, or its org."""
+
+    key_remaining_microcredits: int | None
+    key_used_microcredits: int
+    account_remaining_microcredits: int | None
+    account_used_microcredits: int
+
+
+PROGRESS = {
+    TaskState.PENDING: 0,
+    TaskState.PROCESSING: 10,
+    TaskState.COMPLETED: 100,
+    TaskState.FAILED: 100,
+    TaskState.CANCELLED: 100,
+}
+
+
+def view_of(
+    task: Task,
+    attempts: Sequence[Attempt],
+    signer: LinkSigner,
+    *,
+    estimated_time_s: int,
+    credits_per_usd: Decimal,
+    dropped: tuple[str, ...] = (),
+    remaining_microcredits: int | None = None,
+) -> TaskView:
+    """Every upstream of this version makes pictures that cannot be called back, so an attempt that is out ends `can_cancel`."""
+    expires_at_s = (task.results_expire_at_ms or 0) // 1000
+    return TaskView(
+        task=task,
+        attempts=tuple(attempts),
+        links=tuple(signer.url(result.blob, result.extension, expires_at_s) for result in task.results),
+        estimated_time_s=estimated_time_s,
+        can_cancel=not task.state.is_final and not any(attempt.state.is_open for attempt in attempts),
+        progress=PROGRESS[task.state],
+        dropped=dropped,
+        credits_per_usd=credits_per_usd,
+        remaining_microcredits=remaining_microcredits,
+    )

@@ -1,0 +1,158 @@
+"""Which offers are worth trying now: one circuit an offer, in this process's memory.
+
+A circuit opens for 30 s after 5 failures in a row, or when at least half of at least 20 calls within 30 s failed; then one probe decides.
+Bad credentials open it for 10 minutes at once, an empty account does so for every offer of the upstream; both ask for an operator.
+A rate limit only leaves the offer alone until the upstream's own time. A content refusal, a bad request or a caller's cancel
+says nothing about health. Losing this memory costs a few failed tries, nothing else.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.domain.clock import Clock
+from gateway.domain.tasks import Fault
+
+FAILURES_IN_A_ROW_MAX = 5
+RATIO_WINDOW_S = 30
+RATIO_CALLS_MIN = 20
+OPEN_S = 30.0
+OPEN_LONG_S = 600.0
+"""For what only an operator can mend; also the longest Retry-After that is believed."""
+RATE_LIMIT_DEFAULT_S = 10.0
+PROBE_S_MAX = 240.0
+"""A probe without a verdict is given up after the longest task's deadline, so that a lost one cannot keep a circuit open."""
+
+_NEUTRAL = (Fault.REFUSED, Fault.BAD_REQUEST, Fault.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCircuit:
+    """Why an offer (or, without a slash in the name, a whole upstream) is left alone, and for how long. `alert`: an operator must act."""
+
+    fault: Fault
+    reopens_in_s: float
+    alert: bool
+
+
+@dataclass(slots=True)
+class _Circuit:
+    in_a_row: int = 0
+    calls: deque[tuple[int, int, int]] = field(default_factory=deque)
+    """(second, calls, failures) of the last RATIO_WINDOW_S seconds."""
+    fault: Fault | None = None
+    """What opened it; None while closed."""
+    open_until_s: float = 0.0
+    alert: bool = False
+    probe_until_s: float | None = None
+    blocked_until_s: float = 0.0
+
+    def count(self, now_s: float, failed: bool) -> None:
+        second = int(now_s)
+        while self.calls and self.calls[0][0] <= second - RATIO_WINDOW_S:
+            self.calls.popleft()
+        calls, failures = 0, 0
+        if self.calls and self.calls[-1][0] == second:
+            _, calls, failures = self.calls.pop()
+        self.calls.append((second, calls + 1, failures + failed))
+        self.in_a_row = self.in_a_row + 1 if failed else 0
+
+    def is_bad(self) -> bool:
+        calls = sum(item[1] for item in self.calls)
+        failures = sum(item[2] for item in self.calls)
+        return self.in_a_row >= FAILURES_IN_A_ROW_MAX or (calls >= RATIO_CALLS_MIN and failures * 2 >= calls)
+
+    def open(self, fault: Fault, until_s: float, alert: bool) -> None:
+        self.fault, self.open_until_s, self.alert, self.probe_until_s = fault, until_s, alert, None
+
+    def close(self) -> None:
+        self.fault, self.alert, self.probe_until_s, self.in_a_row = None, False, None, 0
+        self.calls.clear()
+
+    def closed_to(self, now_s: float) -> bool:
+        if now_s < self.blocked_until_s:
+            return True
+        if self.fault is None:
+            return False
+        return now_s < self.open_until_s or (self.probe_until_s is not None and now_s < self.probe_until_s)
+
+
+class Circuits:
+    """All circuits of this process. Not thread-safe: used from the event loop only."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._circuits: dict[str, _Circuit] = {}
+
+    def is_open(self, offer_id: str) -> bool:
+        """For plans and quotes: whether the offer would be left alone now. Takes no probe."""
+        now_s = self._clock.monotonic_s()
+        return any(circuit.closed_to(now_s) for circuit in self._of(offer_id))
+
+    def allows(self, offer_id: str) -> bool:
+        """Ask immediately before sending, and report the outcome: in a half-open circuit the first asker becomes the probe."""
+        if self.is_open(offer_id):
+            return False
+        for circuit in self._of(offer_id):
+            if circuit.fault is not None:
+                circuit.probe_until_s = self._clock.monotonic_s() + PROBE_S_MAX
+        return True
+
+    def succeeded(self, offer_id: str) -> None:
+        """A picture came. Closes a half-open circuit; a late answer from before the opening changes nothing while it is open."""
+        now_s = self._clock.monotonic_s()
+        for circuit in self._of(offer_id):
+            if circuit.fault is not None and now_s >= circuit.open_until_s:
+                circuit.close()
+        self._circuit(offer_id).count(now_s, failed=False)
+
+    def failed(self, offer_id: str, fault: Fault, retry_after_s: float | None = None) -> None:
+        """An attempt ended without a picture. `retry_after_s`: what the upstream asked for, at most OPEN_LONG_S is believed."""
+        now_s = self._clock.monotonic_s()
+        circuit = self._circuit(offer_id)
+        if fault in _NEUTRAL:
+            for probed in self._of(offer_id):
+                probed.probe_until_s = None  # no verdict: the next call probes
+            return
+        if fault is Fault.RATE_LIMITED or retry_after_s is not None:
+            wait_s = RATE_LIMIT_DEFAULT_S if retry_after_s is None else min(max(retry_after_s, 0.0), OPEN_LONG_S)
+            circuit.blocked_until_s = max(circuit.blocked_until_s, now_s + wait_s)
+        if fault is Fault.RATE_LIMITED:
+            for probed in self._of(offer_id):
+                probed.probe_until_s = None
+            return
+        if fault is Fault.NO_MONEY:
+            self._circuit(_upstream(offer_id)).open(fault, now_s + OPEN_LONG_S, alert=True)
+        elif fault is Fault.CREDENTIALS:
+            circuit.open(fault, now_s + OPEN_LONG_S, alert=True)
+        else:
+            upstream = self._circuits.get(_upstream(offer_id))
+            if upstream is not None and upstream.probe_until_s is not None:
+                upstream.close()  # it works again, however badly: that our account was empty is no longer what is wrong
+            circuit.count(now_s, failed=True)
+            # While it is open, calls begun before may still fail: they do not prolong it. A failed probe does.
+            was_open = circuit.fault is not None and now_s < circuit.open_until_s
+            if not was_open and (circuit.fault is not None or circuit.is_bad()):
+                circuit.open(fault, now_s + OPEN_S, alert=False)
+
+    def open_offers(self) -> Mapping[str, OpenCircuit]:
+        """Everything that is left alone now, by offer id (`upstream/model`) or upstream name."""
+        now_s = self._clock.monotonic_s()
+        found: dict[str, OpenCircuit] = {}
+        for name, circuit in sorted(self._circuits.items()):
+            if circuit.closed_to(now_s):
+                until_s = max(circuit.open_until_s if circuit.fault else 0.0, circuit.blocked_until_s)
+                fault = circuit.fault or Fault.RATE_LIMITED
+                found[name] = OpenCircuit(fault, max(0.0, until_s - now_s), circuit.alert)
+        return found
+
+    def _of(self, offer_id: str) -> list[_Circuit]:
+        """The offer's own circuit and its upstream's, where there are any."""
+        return [self._circuits[name] for name in (offer_id, _upstream(offer_id)) if name in self._circuits]
+
+    def _circuit(self, name: str) -> _Circuit:
+        return self._circuits.setdefault(name, _Circuit())
+
+
+def _upstream(offer_id: str) -> str:
+    return offer_id.partition("/")[0]

@@ -1,0 +1,199 @@
+"""Which offers can make this request, cheapest first, and how many pictures each call asks for.
+
+Pure: the caller hands in the capabilities, circuits and budgets are looked at elsewhere. It fails by answering NotAble with one reason an offer.
+
+An offer is able by operation, by count (split where needed), by size, and by having a price. Then the parameters that shape the picture
+(`SHAPING`): where an able offer understands the caller's value, offers that do not leave the plan; where none does, the value is dropped and
+reported. All other parameters are advisory: they never restrict, and are dropped and reported where no offer of the plan understands them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.domain.catalog import Capabilities, Model, Offer
+from gateway.domain.images import Background, ImageRequest, OutputFormat, Quality
+from gateway.routing.quote import Quote, cost_usd
+
+SHAPING = ("quality", "background", "output_format")
+Candidate = tuple[Offer, Capabilities]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOffer:
+    """An offer of the plan with the price of the whole request."""
+
+    offer: Offer
+    capabilities: Capabilities
+    expected_microusd: int
+    most_microusd: int
+
+    def parts(self, n: int) -> tuple[int, ...]:
+        """How this offer makes `n` pictures: the count of each call."""
+        return split(n, allowed_counts(self.offer, self.capabilities))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The able offers, cheapest first; parameters that none of them understands; why the other offers are not here."""
+
+    offers: tuple[PlannedOffer, ...]
+    dropped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def most_microusd(self) -> int:
+        """The dearest offer's worst case: what must be held."""
+        return max(offer.most_microusd for offer in self.offers)
+
+
+@dataclass(frozen=True, slots=True)
+class NotAble:
+    """No offer can make this: one reason an offer, and the parameter at fault where it is the same for all."""
+
+    reasons: tuple[str, ...]
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Unable:
+    offer: Offer
+    param: str | None
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.offer.id}: {self.why}"
+
+
+def plan(request: ImageRequest, model: Model, candidates: Sequence[Candidate]) -> Plan | NotAble:
+    """Orders the candidates for this very request by expected price, then worst case, then id."""
+    unable: list[_Unable] = []
+    quoted: list[tuple[Candidate, Quote]] = []
+    for offer, capabilities in candidates:
+        verdict = _quote_or_unable(request, model, offer, capabilities)
+        if isinstance(verdict, Quote):
+            quoted.append(((offer, capabilities), verdict))
+        else:
+            unable.append(verdict)
+    able = [candidate for candidate, _ in quoted]
+    wishes = _shaping_wishes(request)
+    kept = {wish for wish in wishes if any(understands(request, wish, *candidate) for candidate in able)}
+    planned: list[PlannedOffer] = []
+    for (offer, capabilities), quote in quoted:
+        missing = sorted(wish for wish in kept if not understands(request, wish, offer, capabilities))
+        if missing:
+            unable.append(_Unable(offer, missing[0], f"does not understand {missing[0]} {_value(request, missing[0])}"))
+        else:
+            planned.append(PlannedOffer(offer, capabilities, quote.expected_microusd, quote.most_microusd))
+    reasons = tuple(map(str, unable))
+    if not planned:
+        params = {item.param for item in unable}
+        return NotAble(reasons, params.pop() if len(params) == 1 else None)
+    planned.sort(key=lambda item: (item.expected_microusd, item.most_microusd, item.offer.id))
+    dropped = {
+        name
+        for name in _wishes(request)
+        if not any(understands(request, name, item.offer, item.capabilities) for item in planned)
+    }
+    return Plan(tuple(planned), tuple(sorted(dropped)), reasons)
+
+
+def understands(request: ImageRequest, name: str, offer: Offer, capabilities: Capabilities) -> bool:
+    """Whether an offer honours the caller's value of a parameter. A value fixed by the offer hides the caller's, unless it is the same."""
+    fixed = dict(offer.params).get(name)
+    if fixed is not None:
+        return fixed == _value(request, name)
+    if name == "output_format" and request.output_format is not None:
+        formats = capabilities.output_formats
+        # A single format needs no parameter: the upstream always makes it.
+        return request.output_format in formats and (name in capabilities.params or len(formats) == 1)
+    return name in capabilities.params
+
+
+def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities) -> ImageRequest:
+    """The request as this offer gets it: values fixed by the offer applied, what it does not understand left out.
+
+    Fixed parameters other than quality, background and output_format are the adapter's to add from `offer.params`.
+    """
+    fixed = dict(offer.params)
+
+    def value(name: str, default: str) -> str:
+        wish = _value(request, name) if understands(request, name, offer, capabilities) else default
+        return fixed.get(name, wish or default)
+
+    output_format = value("output_format", "")
+    return replace(
+        request,
+        quality=Quality(value("quality", Quality.AUTO)),
+        background=Background(value("background", Background.AUTO)),
+        output_format=OutputFormat(output_format) if output_format else None,
+        options=tuple(
+            (name, text)
+            for name, text in request.options
+            if name not in fixed and understands(request, name, offer, capabilities)
+        ),
+    )
+
+
+def allowed_counts(offer: Offer, capabilities: Capabilities) -> tuple[int, ...]:
+    """Counts that one call of this offer may ask for, ascending."""
+    return tuple(sorted(count for count in capabilities.n if offer.n_max is None or count <= offer.n_max))
+
+
+def split(n: int, allowed: tuple[int, ...]) -> tuple[int, ...]:
+    """3 of (1, 2, 4) -> (2, 1): the fewest large calls first. Raises ValueError where the counts cannot add up to n."""
+    parts: list[int] = []
+    rest = n
+    for count in sorted(allowed, reverse=True):
+        parts += [count] * (rest // count)
+        rest %= count
+    if rest or not parts:
+        raise ValueError(f"{n} pictures cannot be made in calls of {', '.join(map(str, allowed)) or 'none'}")
+    return tuple(parts)
+
+
+def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabilities: Capabilities) -> Quote | _Unable:
+    if request.operation not in capabilities.operations:
+        return _Unable(offer, None, f"cannot {request.operation}")
+    sizes = capabilities.sizes
+    if request.pixels is not None and sizes is not None and not {request.size, str(request.pixels)} & set(sizes):
+        return _Unable(offer, "size", f"does not make {request.size}; it makes {', '.join(sizes)}")
+    try:
+        calls = len(split(request.n, allowed_counts(offer, capabilities)))
+    except ValueError as exc:
+        return _Unable(offer, "n", str(exc))
+    shaped = request_for(request, offer, capabilities)
+    quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=request.n, calls=calls)
+    if quote is not None:
+        return quote
+    any_quality = replace(shaped, quality=Quality.AUTO)
+    has_size = cost_usd(offer.price, any_quality, pixels=request.pixels, n=request.n, calls=calls) is not None
+    why = f"has no price for size {request.size} at quality {shaped.quality} of {model.name}"
+    return _Unable(offer, "quality" if has_size else "size", why)
+
+
+def _shaping_wishes(request: ImageRequest) -> list[str]:
+    """Parameters of SHAPING whose value differs from what any upstream does anyway: an opaque PNG of the model's own quality."""
+    wishes = request.option_names() & set(SHAPING)
+    if request.background is Background.OPAQUE:
+        wishes -= {"background"}
+    if request.output_format is OutputFormat.PNG:
+        wishes -= {"output_format"}
+    return sorted(wishes)
+
+
+def _wishes(request: ImageRequest) -> frozenset[str]:
+    """All parameters that are worth reporting when dropped. PNG is what an upstream without the parameter makes, so it is none."""
+    names = request.option_names()
+    return names - {"output_format"} if request.output_format is OutputFormat.PNG else names
+
+
+def _value(request: ImageRequest, name: str) -> str | None:
+    match name:
+        case "quality":
+            return request.quality.value
+        case "background":
+            return request.background.value
+        case "output_format":
+            return request.output_format.value if request.output_format else None
+        case _:
+            return dict(request.options).get(name)

@@ -1,0 +1,1 @@
+"""Durable tasks: their rows, and who works on them."""

@@ -1,0 +1,350 @@
+"""The rows of tasks, attempts and results.
+
+Stores run in the caller's transaction, make no ids and read no clock. Task rows are locked after balance rows, in the order of their ids. What may
+follow what is decided by the caller; the epoch in its hands is compared there, under the lock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+from sqlalchemy import bindparam, func, select
+
+from gateway.db.connection import Connection, Row
+from gateway.db.schema import attempts, results, tasks
+from gateway.db.statements import Statement, any_of, insert_rows, update_rows
+from gateway.domain.ids import AccountId, AttemptId, TaskId
+from gateway.domain.images import Contract, ImageResult, Usage
+from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+
+_TASK_COLUMNS = (
+    "id", "account_id", "path", "state", "contract", "model", "n", "user_group", "created_at_ms", "deadline_at_ms", "finished_at_ms",
+    "reserved_microcredits", "used_microcredits", "used_microusd", "prompt", "request", "plan", "owner", "epoch", "cancel_requested",
+    "error_code", "error_message", "usage", "result_count", "results_expire_at_ms",
+)  # fmt: skip
+_TASK_FINISH = (
+    "state", "finished_at_ms", "used_microcredits", "used_microusd", "error_code", "error_message", "usage", "result_count",
+    "results_expire_at_ms",
+)  # fmt: skip
+_ATTEMPT_COLUMNS = (
+    "id", "task_id", "parent_id", "offer_id", "upstream", "n", "state", "presumed_cost_microusd", "sent_at_ms", "upstream_ref", "ended_at_ms",
+    "fault", "billed", "cost_microusd", "images", "message",
+)  # fmt: skip
+_ATTEMPT_END = ("state", "ended_at_ms", "fault", "billed", "cost_microusd", "images", "message")
+_RESULT_COLUMNS = (
+    "task_id", "position", "blob", "content_type", "extension", "size_bytes", "width", "height", "sha256", "revised_prompt",
+)  # fmt: skip
+
+_all_task_columns = [tasks.c[name] for name in _TASK_COLUMNS]
+_LOCK = Statement(
+    select(*_all_task_columns).where(any_of(tasks.c.id, "ids")).order_by(tasks.c.id), postgresql_suffix="FOR UPDATE"
+)
+_READ = Statement(select(*_all_task_columns).where(any_of(tasks.c.id, "ids")))
+_READ_OWN = Statement(
+    select(*_all_task_columns).where(any_of(tasks.c.id, "ids"), tasks.c.account_id == bindparam("account"))
+)
+_PAGE_FILTERS = (
+    tasks.c.account_id == bindparam("account"),
+    (bindparam("state") == "") | (tasks.c.state == bindparam("state")),
+    (bindparam("model") == "") | (tasks.c.model == bindparam("model")),
+)
+_PAGE = Statement(
+    select(*_all_task_columns)
+    .where(*_PAGE_FILTERS)
+    .order_by(tasks.c.created_at_ms.desc(), tasks.c.id.desc())
+    .limit(bindparam("size"))
+    .offset(bindparam("skip"))
+)
+_COUNT = Statement(select(func.count()).select_from(tasks).where(*_PAGE_FILTERS))
+_UNFINISHED = select(*_all_task_columns).where(tasks.c.finished_at_ms.is_(None))
+_CLAIMABLE = Statement(
+    _UNFINISHED.where(tasks.c.lease_until_ms < bindparam("before"), tasks.c.owner != bindparam("me"))
+    .order_by(tasks.c.created_at_ms)
+    .limit(bindparam("size")),
+    postgresql_suffix="FOR UPDATE SKIP LOCKED",
+)
+_EXTEND_LEASES = Statement(
+    tasks.update()
+    .where(tasks.c.owner == bindparam("me"), tasks.c.finished_at_ms.is_(None))
+    .values(lease_until_ms=bindparam("until"))
+)
+_STATES = Statement(
+    select(tasks.c.state, func.count(), func.min(tasks.c.created_at_ms))
+    .where(tasks.c.finished_at_ms.is_(None))
+    .group_by(tasks.c.state)
+)
+_RECENT_MS = Statement(
+    select(tasks.c.finished_at_ms - tasks.c.created_at_ms)
+    .where(tasks.c.model == bindparam("model"), tasks.c.state == TaskState.COMPLETED.value)
+    .order_by(tasks.c.created_at_ms.desc())
+    .limit(bindparam("size"))
+)
+_ATTEMPTS = Statement(
+    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS))
+    .where(any_of(attempts.c.task_id, "ids"))
+    .order_by(attempts.c.sent_at_ms, attempts.c.id)
+)
+_IN_DOUBT = Statement(
+    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS))
+    .where(attempts.c.state == AttemptState.UNKNOWN.value)
+    .order_by(attempts.c.sent_at_ms)
+    .limit(bindparam("size"))
+)
+_RESULTS = Statement(
+    select(*(results.c[name] for name in _RESULT_COLUMNS))
+    .where(any_of(results.c.task_id, "ids"))
+    .order_by(results.c.task_id, results.c.position)
+)
+_ADD_TASKS = insert_rows(tasks, (*_TASK_COLUMNS, "lease_until_ms"))
+_FINISH = update_rows(tasks, ("id",), _TASK_FINISH)
+_SET_STATE = update_rows(tasks, ("id",), ("state",))
+_CLAIM = update_rows(tasks, ("id",), ("owner", "epoch", "lease_until_ms"))
+_ADD_ATTEMPTS = insert_rows(attempts, _ATTEMPT_COLUMNS)
+_END_ATTEMPTS = update_rows(attempts, ("id",), _ATTEMPT_END)
+_SUBMITTED = update_rows(attempts, ("id",), ("state", "upstream_ref"))
+_ADD_RESULTS = insert_rows(results, _RESULT_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """How many unfinished tasks are in a state, and when the oldest was accepted."""
+
+    state: TaskState
+    count: int
+    oldest_created_at_ms: int
+
+
+async def lock_tasks(connection: Connection, ids: Sequence[TaskId]) -> dict[TaskId, Task]:
+    """These tasks without their results, locked until the transaction ends."""
+    rows = await connection.fetch(_LOCK, ids=sorted(set(ids))) if ids else []
+    return {task.id: task for task in map(_task, rows)}
+
+
+async def add_tasks(connection: Connection, new: Sequence[Task], lease_until_ms: int) -> None:
+    await connection.write(_ADD_TASKS, [(*_task_row(task), lease_until_ms) for task in new])
+
+
+async def finish_tasks(connection: Connection, finished: Sequence[Task]) -> None:
+    """Write the end of tasks, with their results."""
+    rows = [
+        (
+            task.state.value, task.finished_at_ms, task.used_microcredits, task.used_microusd,
+            task.error.code.value if task.error else None, task.error.message if task.error else None,
+            _usage_text(task.usage), len(task.results), task.results_expire_at_ms, task.id,
+        )
+        for task in finished
+    ]  # fmt: skip
+    await connection.write(_FINISH, rows)
+    await connection.write(
+        _ADD_RESULTS,
+        [
+            (task.id, position, *_result_parts(result))
+            for task in finished
+            for position, result in enumerate(task.results)
+        ],
+    )
+
+
+async def set_states(connection: Connection, changed: Sequence[tuple[TaskId, TaskState]]) -> None:
+    await connection.write(_SET_STATE, [(state.value, task_id) for task_id, state in changed])
+
+
+async def claim_tasks(connection: Connection, owner: str, *, before_ms: int, until_ms: int, size: int) -> list[Task]:
+    """Take over unfinished tasks of others whose lease ended before a time; each gets a new epoch. Rows that others hold locked are skipped."""
+    found = [_task(row) for row in await connection.fetch(_CLAIMABLE, before=before_ms, me=owner, size=size)]
+    await connection.write(_CLAIM, [(owner, task.epoch + 1, until_ms, task.id) for task in found])
+    return [replace(task, owner=owner, epoch=task.epoch + 1) for task in found]
+
+
+async def extend_leases(connection: Connection, owner: str, until_ms: int) -> None:
+    await connection.execute(_EXTEND_LEASES, me=owner, until=until_ms)
+
+
+async def add_attempts(connection: Connection, started: Sequence[Attempt]) -> None:
+    await connection.write(_ADD_ATTEMPTS, [_attempt_row(attempt) for attempt in started])
+
+
+async def end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None:
+    await connection.write(
+        _END_ATTEMPTS,
+        [
+            (
+                attempt.state.value, attempt.ended_at_ms, attempt.fault.value if attempt.fault else None,
+                attempt.billed.value if attempt.billed else None, attempt.cost_microusd, attempt.images, attempt.message, attempt.id,
+            )
+            for attempt in ended
+        ],
+    )  # fmt: skip
+
+
+async def set_submitted(connection: Connection, submitted: Sequence[tuple[AttemptId, str]]) -> None:
+    """Store upstreams' job ids."""
+    await connection.write(_SUBMITTED, [(AttemptState.SUBMITTED.value, ref, attempt) for attempt, ref in submitted])
+
+
+async def read_tasks(connection: Connection, ids: Sequence[TaskId], account: AccountId | None = None) -> list[Task]:
+    """Tasks with their results; with an account, only its own. In no particular order."""
+    rows = (
+        await connection.fetch(_READ, ids=ids)
+        if account is None
+        else await connection.fetch(_READ_OWN, ids=ids, account=account)
+    )
+    found = [_task(row) for row in rows]
+    wanted = [task.id for task in found if task.result_count]
+    by_task: dict[str, list[ImageResult]] = {}
+    for row in await connection.fetch(_RESULTS, ids=wanted) if wanted else []:
+        by_task.setdefault(str(row[0]), []).append(_result(row))
+    return [replace(task, results=tuple(by_task.get(task.id, ()))) for task in found]
+
+
+async def read_attempts(connection: Connection, ids: Sequence[TaskId]) -> list[Attempt]:
+    """All attempts of these tasks, oldest first."""
+    return [_attempt(row) for row in await connection.fetch(_ATTEMPTS, ids=ids)]
+
+
+async def read_in_doubt(connection: Connection, size: int) -> list[Attempt]:
+    """Attempts of which nobody knows whether they were billed, oldest first."""
+    return [_attempt(row) for row in await connection.fetch(_IN_DOUBT, size=size)]
+
+
+async def read_page(
+    connection: Connection, account: AccountId, *, state: str, model: str, page: int, page_size: int
+) -> tuple[int, list[Task]]:
+    """The number of an account's tasks and one page of them, newest first, without results. Empty texts match all."""
+    total = await connection.fetch(_COUNT, account=account, state=state, model=model)
+    rows = await connection.fetch(
+        _PAGE, account=account, state=state, model=model, size=page_size, skip=(page - 1) * page_size
+    )
+    return _int(total[0][0]), [_task(row) for row in rows]
+
+
+async def count_unfinished(connection: Connection) -> list[StateCount]:
+    return [StateCount(TaskState(str(s)), _int(n), _int(o)) for s, n, o in await connection.fetch(_STATES)]
+
+
+async def recent_durations_ms(connection: Connection, model: str, size: int) -> list[int]:
+    """How long the latest completed tasks of a model took."""
+    return [_int(row[0]) for row in await connection.fetch(_RECENT_MS, model=model, size=size)]
+
+
+def _task_row(task: Task) -> tuple[str | int | None, ...]:
+    return (
+        task.id, task.account, orjson.dumps(task.path).decode(), task.state.value, task.contract.value, task.model, task.n, task.user_group,
+        task.created_at_ms, task.deadline_at_ms, task.finished_at_ms, task.reserved_microcredits, task.used_microcredits, task.used_microusd,
+        task.prompt, task.request_json, task.plan_json, task.owner, task.epoch, int(task.cancel_requested),
+        task.error.code.value if task.error else None, task.error.message if task.error else None, _usage_text(task.usage),
+        task.result_count, task.results_expire_at_ms,
+    )  # fmt: skip
+
+
+def _task(row: Row) -> Task:
+    values = dict(zip(_TASK_COLUMNS, row, strict=True))
+    error = values["error_code"]
+    return Task(
+        id=TaskId(_str(values["id"])),
+        account=AccountId(_str(values["account_id"])),
+        path=tuple(AccountId(account) for account in orjson.loads(_str(values["path"]))),
+        state=TaskState(_str(values["state"])),
+        contract=Contract(_str(values["contract"])),
+        model=_str(values["model"]),
+        n=_int(values["n"]),
+        user_group=_str(values["user_group"]),
+        created_at_ms=_int(values["created_at_ms"]),
+        deadline_at_ms=_int(values["deadline_at_ms"]),
+        reserved_microcredits=_int(values["reserved_microcredits"]),
+        prompt=_optional_str(values["prompt"]),
+        request_json=_str(values["request"]),
+        plan_json=_str(values["plan"]),
+        owner=_str(values["owner"]),
+        epoch=_int(values["epoch"]),
+        cancel_requested=bool(values["cancel_requested"]),
+        finished_at_ms=_optional_int(values["finished_at_ms"]),
+        used_microcredits=_int(values["used_microcredits"]),
+        used_microusd=_int(values["used_microusd"]),
+        error=None if error is None else TaskError(TaskErrorCode(_str(error)), _str(values["error_message"])),
+        usage=None if values["usage"] is None else Usage(*orjson.loads(_str(values["usage"]))),
+        result_count=_int(values["result_count"]),
+        results_expire_at_ms=_optional_int(values["results_expire_at_ms"]),
+    )
+
+
+def _attempt_row(attempt: Attempt) -> tuple[str | int | None, ...]:
+    return (
+        attempt.id, attempt.task_id, attempt.parent_id, attempt.offer_id, attempt.upstream, attempt.n, attempt.state.value,
+        attempt.presumed_cost_microusd, attempt.sent_at_ms, attempt.upstream_ref, attempt.ended_at_ms,
+        attempt.fault.value if attempt.fault else None, attempt.billed.value if attempt.billed else None,
+        attempt.cost_microusd, attempt.images, attempt.message,
+    )  # fmt: skip
+
+
+def _attempt(row: Row) -> Attempt:
+    values = dict(zip(_ATTEMPT_COLUMNS, row, strict=True))
+    parent, fault, billed = (
+        _optional_str(values["parent_id"]),
+        _optional_str(values["fault"]),
+        _optional_str(values["billed"]),
+    )
+    return Attempt(
+        id=AttemptId(_str(values["id"])),
+        task_id=TaskId(_str(values["task_id"])),
+        parent_id=None if parent is None else AttemptId(parent),
+        offer_id=_str(values["offer_id"]),
+        upstream=_str(values["upstream"]),
+        n=_int(values["n"]),
+        state=AttemptState(_str(values["state"])),
+        presumed_cost_microusd=_int(values["presumed_cost_microusd"]),
+        sent_at_ms=_int(values["sent_at_ms"]),
+        upstream_ref=_optional_str(values["upstream_ref"]),
+        ended_at_ms=_optional_int(values["ended_at_ms"]),
+        fault=None if fault is None else Fault(fault),
+        billed=None if billed is None else Billed(billed),
+        cost_microusd=_int(values["cost_microusd"]),
+        images=_int(values["images"]),
+        message=_optional_str(values["message"]),
+    )
+
+
+def _result_parts(result: ImageResult) -> tuple[str | int | None, ...]:
+    return (
+        result.blob, result.content_type, result.extension, result.size_bytes, result.width, result.height, result.sha256, result.revised_prompt,
+    )  # fmt: skip
+
+
+def _result(row: Row) -> ImageResult:
+    _, _, blob, content_type, extension, size, width, height, sha256, revised = row
+    return ImageResult(
+        _str(blob),
+        _str(content_type),
+        _str(extension),
+        _int(size),
+        _int(width),
+        _int(height),
+        _str(sha256),
+        _optional_str(revised),
+    )
+
+
+def _usage_text(usage: Usage | None) -> str | None:
+    if usage is None:
+        return None
+    return orjson.dumps([usage.input_text_tokens, usage.input_image_tokens, usage.output_tokens]).decode()
+
+
+def _str(value: str | int | None) -> str:
+    if not isinstance(value, str):
+        raise AssertionError(f"a text was expected in the row, not {value!r}")
+    return value
+
+
+def _int(value: str | int | None) -> int:
+    if not isinstance(value, int):
+        raise AssertionError(f"a number was expected in the row, not {value!r}")
+    return value
+
+
+def _optional_str(value: str | int | None) -> str | None:
+    return None if value is None else _str(value)
+
+
+def _optional_int(value: str | int | None) -> int | None:
+    return None if value is None else _int(value)

@@ -1,0 +1,225 @@
+"""Every Prometheus metric of the gateway, declared once. Callers say what happened; names, labels and buckets stay in here.
+
+Hot path: an event costs a dictionary look-up and an addition. Counters are plain integers that are read at scrape time (exact for
+money, and cheaper than the client library's locks); histograms keep their bound children. Everything runs on the event loop's thread.
+Must not raise for any value of a label: what is new beyond a label's limit counts as `other`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gateway.domain import money
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of what `render` returns: Prometheus' text format, which every scraper of the last ten years reads."""
+
+DISTINCT_VALUES_MAX = 200
+OTHER = "other"
+
+# 5 ms is a call that no upstream saw, 300 s is longer than the longest deadline (240 s).
+_DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
+# The gateway's own part: two commits and some parsing, well under 10 ms unless something is wrong.
+_OVERHEAD_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+# The rule is that nothing blocks the loop for 50 ms; the buckets around that decide.
+_LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class BoundedLabel:
+    """Lets the first DISTINCT_VALUES_MAX values of a label through and turns the rest into `other`, so that no caller can grow the series."""
+
+    def __init__(self, values_max: int = DISTINCT_VALUES_MAX) -> None:
+        self._values_max = values_max
+        self._seen: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value in self._seen:
+            return value
+        if len(self._seen) >= self._values_max:
+            return OTHER
+        self._seen.add(value)
+        return value
+
+
+class Metrics:
+    """One instance a process, handed in by the root. `registry` is the one that `/metrics` renders."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._registry = registry = registry if registry is not None else CollectorRegistry()
+        self._model, self._team, self._upstream = BoundedLabel(), BoundedLabel(), BoundedLabel()
+
+        self._requests = _Counter(
+            "gateway_http_requests", "Answered HTTP requests by route.", ("route", "method", "status")
+        )
+        self._credits = _Counter(
+            "gateway_credits", "Credits held, used and released.", ("kind", "model", "team"), money.MICRO
+        )
+        self._cost = _Counter(
+            "gateway_upstream_cost_usd", "What upstreams were paid, in USD.", ("upstream", "model"), money.MICRO
+        )
+        self._attempts = _Counter(
+            "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
+        )
+        self._circuits = _Gauges(
+            "gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model")
+        )
+        self._tasks = _Gauges("gateway_tasks", "Tasks by state.", ("state",))
+        self._task_ages = _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
+        for collector in (
+            self._requests,
+            self._credits,
+            self._cost,
+            self._attempts,
+            self._circuits,
+            self._tasks,
+            self._task_ages,
+        ):
+            registry.register(collector)
+
+        def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> "_Histograms":
+            return _Histograms(Histogram(name, text, labels, registry=registry, buckets=tuple(buckets)))
+
+        self._durations = histogram(
+            "gateway_task_duration_seconds",
+            "From acceptance to the final state.",
+            ("model", "upstream", "contract", "outcome"),
+            _DURATION_BUCKETS_S,
+        )
+        self._overheads = histogram(
+            "gateway_overhead_seconds",
+            "The part of a call that is the gateway's own.",
+            ("contract",),
+            _OVERHEAD_BUCKETS_S,
+        )
+        self._loop_lag = histogram("gateway_event_loop_lag_seconds", "How late the loop woke.", (), _LAG_BUCKETS_S)
+        self._bytes = Gauge("gateway_bytes_in_flight", "Picture bytes held in memory.", registry=registry)
+        self._in_doubt = Gauge("gateway_in_doubt_usd", "Presumed cost of attempts in doubt.", registry=registry)
+        self._differences = Gauge(
+            "gateway_ledger_differences", "Balances that differ from their entries.", registry=registry
+        )
+        self._hold_age = Gauge("gateway_oldest_hold_age_seconds", "Age of the oldest open hold.", registry=registry)
+
+    def request_answered(self, route: str, method: str, status: int) -> None:
+        """`route` is a template of the route table, never a path."""
+        self._requests.add((route, method, str(status)), 1)
+
+    def task_finished(
+        self, *, model: str, upstream: str | None, contract: str, outcome: str, duration_s: float
+    ) -> None:
+        """`outcome` is the final state; `upstream` delivered, None where nobody did."""
+        labels = (self._model(model), self._upstream(upstream) if upstream else "none", contract, outcome)
+        self._durations.observe(labels, duration_s)
+
+    def overhead(self, contract: str, overhead_s: float) -> None:
+        self._overheads.observe((contract,), overhead_s)
+
+    def credits(self, kind: str, *, model: str, team: str, microcredits: int) -> None:
+        """`kind` is held, used or released."""
+        self._credits.add((kind, self._model(model), self._team(team)), microcredits)
+
+    def upstream_paid(self, *, upstream: str, model: str, microusd: int) -> None:
+        self._cost.add((self._upstream(upstream), self._model(model)), microusd)
+
+    def attempt_ended(self, *, upstream: str, model: str, fault: str | None) -> None:
+        """`fault` None: it succeeded."""
+        self._attempts.add((self._upstream(upstream), self._model(model), fault or "none"), 1)
+
+    def circuit(self, *, upstream: str, model: str, is_open: bool) -> None:
+        self._circuits.set((self._upstream(upstream), self._model(model)), 1 if is_open else 0)
+
+    def tasks(self, counts: Mapping[str, int], oldest_age_s: Mapping[str, float]) -> None:
+        """By state; a state that is absent stands at 0 from now on."""
+        self._tasks.replace({(state,): count for state, count in counts.items()})
+        self._task_ages.replace({(state,): age for state, age in oldest_age_s.items()})
+
+    def loop_lag(self, lag_s: float) -> None:
+        self._loop_lag.observe((), lag_s)
+
+    def bytes_in_flight(self, change_bytes: int) -> None:
+        """Adds to, or with a negative number takes from, the picture bytes in memory."""
+        self._bytes.inc(change_bytes)
+
+    def books(self, *, in_doubt_microusd: int, differences: int, oldest_hold_age_s: float) -> None:
+        """What the periodic look at the ledger found."""
+        self._in_doubt.set(money.json_number(in_doubt_microusd))
+        self._differences.set(differences)
+        self._hold_age.set(oldest_hold_age_s)
+
+    def on_scrape(self, refresh: Callable[[], None]) -> None:
+        """Calls `refresh` before each rendering, for figures that are only worth counting when someone looks."""
+        self._registry.register(_Refresh(refresh))
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Observer(Protocol):
+    def observe(self, amount: float) -> None: ...
+
+
+class _Histograms:
+    """A histogram with its bound children kept: `labels()` costs more than `observe()`."""
+
+    def __init__(self, metric: Histogram) -> None:
+        self._metric = metric
+        self._children: dict[tuple[str, ...], _Observer] = {}
+
+    def observe(self, labels: tuple[str, ...], value: float) -> None:
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._metric.labels(*labels) if labels else self._metric
+        child.observe(value)
+
+
+class _Counter(Collector):
+    """Integer sums by label values, read at scrape time; `unit` is how many of them are one of the metric's (a million for money)."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], unit: int = 1) -> None:
+        self._name, self._text, self._labels, self._unit = name, text, labels, unit
+        self._sums: dict[tuple[str, ...], int] = {}
+
+    def add(self, labels: tuple[str, ...], amount: int) -> None:
+        self._sums[labels] = self._sums.get(labels, 0) + amount
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, total in self._sums.items():
+            family.add_metric(labels, float(Decimal(total) / self._unit))
+        yield family
+
+
+class _Gauges(Collector):
+    """Values by label values that are set or replaced as a whole."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self._values: dict[tuple[str, ...], float] = {}
+
+    def set(self, labels: tuple[str, ...], value: float) -> None:
+        self._values[labels] = value
+
+    def replace(self, values: Mapping[tuple[str, ...], float]) -> None:
+        self._values = dict.fromkeys(self._values, 0.0) | dict(values)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
+        yield family
+
+
+class _Refresh(Collector):
+    def __init__(self, refresh: Callable[[], None]) -> None:
+        self._refresh = refresh
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return ()  # without this, registering would already call collect
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        self._refresh()
+        return ()

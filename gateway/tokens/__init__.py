@@ -1,0 +1,1 @@
+"""The exact length of a prompt in tokens."""

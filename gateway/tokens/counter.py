@@ -1,0 +1,71 @@
+"""How long a prompt is in o200k_base tokens, and whether it fits a limit.
+
+Exact, offline, and cheap where the answer is already known from the length: a token has between 1 and 128 bytes.
+Must not judge what the limit is (the model's entry in the catalogue does) and must not block the event loop: `check` is
+for callers on the loop, and tiktoken releases the interpreter lock while it works.
+Fails only on `count` of a text above TEXT_CHARS_MAX (ValueError); `fits` and `check` answer False there.
+"""
+
+import asyncio
+
+from gateway.tokens.vocabulary import TOKEN_BYTES_MAX, build_encoding
+
+# tiktoken's regex engine overflows its stack on a run of whitespace of about a million characters (600,000 still pass)
+# and panics. Half of that is far more than any prompt and keeps the worst case near 0.1 s of a thread.
+TEXT_CHARS_MAX = 500_000
+
+# Below this a count takes under 0.5 ms, less than the trip through a thread is worth.
+INLINE_BYTES_MAX = 8 * 1024
+
+
+class TokenCounter:
+    """Thread-safe; holds the vocabulary, so share one in a process."""
+
+    def __init__(self) -> None:
+        self._encoding = build_encoding()
+
+    def count(self, text: str) -> int:
+        """The number of tokens; special-token text counts as the ordinary text it is."""
+        if len(text) > TEXT_CHARS_MAX:
+            raise ValueError(f"text of {len(text)} characters; at most {TEXT_CHARS_MAX} are counted")
+        return len(self._encoding.encode_ordinary(_without_lone_surrogates(text)))
+
+    def fits(self, text: str, limit: int) -> bool:
+        """Whether the text has at most `limit` tokens."""
+        known = _known_by_length(text, limit)
+        return known if known is not None else self.count(text) <= limit
+
+    async def check(self, text: str, limit: int) -> bool:
+        """`fits` for callers on the event loop: long texts are counted in a thread."""
+        known = _known_by_length(text, limit)
+        if known is not None:
+            return known
+        if _size_bytes(text) <= INLINE_BYTES_MAX:
+            return self.count(text) <= limit
+        return await asyncio.to_thread(self.count, text) <= limit
+
+
+def _known_by_length(text: str, limit: int) -> bool | None:
+    """The answer, where the length alone gives it: every token has 1 to TOKEN_BYTES_MAX bytes."""
+    # A character has at least one byte, so an absurdly long text is refused before it is even encoded.
+    if len(text) > min(limit * TOKEN_BYTES_MAX, TEXT_CHARS_MAX):
+        return False
+    size_bytes = _size_bytes(text)
+    if size_bytes <= limit:
+        return True
+    if size_bytes > limit * TOKEN_BYTES_MAX:
+        return False
+    return None
+
+
+def _size_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(_without_lone_surrogates(text).encode())
+
+
+def _without_lone_surrogates(text: str) -> str:
+    r"""JSON may carry "\ud800", which UTF-8 cannot: pairs are joined, the lonely become U+FFFD, as tiktoken does."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,106 @@
+"""What image answers of OpenAI's shape contain, read with tolerance: an odd field beside a paid picture must not cost the picture.
+
+Pure. ValueError where the body is not a JSON object.
+"""
+
+import re
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from gateway.domain.images import Usage
+from gateway.upstreams.base import InlineImage, LinkedImage, UpstreamImage
+
+T = TypeVar("T")
+
+
+def _none_if_odd(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
+Lenient = Annotated[T | None, WrapValidator(_none_if_odd)]
+"""A field that counts as absent where it has not the form expected."""
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class Details(BaseModel):
+    text_tokens: Lenient[Count] = None
+    image_tokens: Lenient[Count] = None
+
+
+class UsageBody(BaseModel):
+    """Token usage as OpenAI reports it; some gateways leave the details out."""
+
+    input_tokens: Lenient[Count] = None
+    output_tokens: Lenient[Count] = None
+    input_tokens_details: Lenient[Details] = None
+
+    def usage(self) -> Usage | None:
+        """None unless both sums are there: a part of a bill is no bill."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        images = (self.input_tokens_details.image_tokens if self.input_tokens_details else None) or 0
+        images = min(images, self.input_tokens)
+        return Usage(self.input_tokens - images, images, self.output_tokens)
+
+
+class Item(BaseModel):
+    """One element of `data`. The last four are how various vendors mark a refused picture in a successful answer."""
+
+    b64_json: Lenient[str] = None
+    url: Lenient[str] = None
+    revised_prompt: Lenient[str] = None
+    error: Lenient[dict[str, Any]] = None
+    is_image_safe: Lenient[bool] = None
+    respect_moderation: Lenient[bool] = None
+    finish_reason: Lenient[str] = None
+
+    @property
+    def refused(self) -> bool:
+        return (
+            self.is_image_safe is False
+            or self.respect_moderation is False
+            or re.fullmatch(r"content_?filter(ed)?", self.finish_reason or "", re.IGNORECASE) is not None
+        )
+
+    def image(self) -> UpstreamImage | None:
+        """The picture; base64 may come as a data URL in either field."""
+        for text in (self.b64_json, self.url):
+            if not text:
+                continue
+            if text.startswith("data:"):
+                head, _, payload = text.partition(",")
+                if head.endswith(";base64") and payload.isascii() and payload:
+                    return InlineImage(payload.encode(), self.revised_prompt)
+            elif text is self.b64_json:
+                if text.isascii():
+                    return InlineImage(text.encode(), self.revised_prompt)
+            else:
+                return LinkedImage(text, self.revised_prompt)
+        return None
+
+
+class ImagesAnswer(BaseModel):
+    """A 2xx answer to POST /images/generations."""
+
+    data: Lenient[list[Item]] = None
+    usage: Lenient[UsageBody] = None
+    error: Lenient[dict[str, Any] | str] = None
+
+
+def decode_images(body: bytes | bytearray) -> ImagesAnswer:
+    """Safe to call in a thread; the texts of pictures are not copied by the validation."""
+    return ImagesAnswer.model_validate(decode_object(body))
+
+
+def decode_object(body: bytes | bytearray) -> dict[str, Any]:
+    """The body's JSON object."""
+    document = orjson.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document

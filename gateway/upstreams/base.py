@@ -1,0 +1,145 @@
+"""The family that every adapter belongs to: what it is given, what it returns, and the one way it fails.
+
+An adapter translates and classifies; it never retries a paid call by itself (the pipeline decides), stores nothing and knows no ledger.
+Whatever goes wrong inside leaves as UpstreamFailure with a Fault and a Billed verdict; anything else that escapes is a bug, which
+the task runner treats as NO_ANSWER with Billed.UNKNOWN, because it cannot know better.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import ClassVar
+
+from gateway.domain.catalog import Capabilities, Offer, OnUnknown
+from gateway.domain.ids import AttemptId
+from gateway.domain.images import ImageRequest, Usage
+from gateway.domain.tasks import Billed, Fault
+
+MESSAGE_CHARS_MAX = 300
+"""What is kept of an upstream's own words, for operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """One entry under `upstreams:` of the config, checked."""
+
+    name: str
+    kind: str
+    base_url: str = ""
+    api_key: str = ""
+    timeout_s: float = 180.0
+    connect_timeout_s: float = 5.0
+    concurrency: int = 64
+    on_unknown: OnUnknown | None = None
+    """None: STOP where a lost submit cannot be found again, NEXT is the operator's choice."""
+    proxy: str | None = None
+    ca_file: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What only this kind understands, e.g. the sandbox's `latency` and `failure_rate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """One attempt, ready to be sent. `request.n` is the count of this attempt; `attempt_id` serves as the idempotency key."""
+
+    attempt_id: AttemptId
+    request: ImageRequest
+    offer: Offer
+    deadline_s: float
+    """Monotonic time after which nobody waits any more; the adapter's own time-out may be sooner."""
+    upstream_ref: str | None = None
+    """The upstream's job id where an earlier process stored one: resume polling, do not submit again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InlineImage:
+    """A picture inside the answer: base64 text as the upstream sent it (without a `data:` prefix)."""
+
+    base64: bytes
+    revised_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedImage:
+    """A picture behind a link of the upstream; `Adapter.fetch` gets it."""
+
+    url: str
+    revised_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """A picture's bytes, made in this process or downloaded."""
+
+    data: bytes
+    revised_prompt: str | None = None
+
+
+UpstreamImage = InlineImage | LinkedImage | RawImage
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What an upstream delivered: at least one picture, perhaps fewer than asked for."""
+
+    images: tuple[UpstreamImage, ...]
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    """What the upstream says this call cost; None: by usage or by the catalogue's price."""
+
+
+class UpstreamFailure(Exception):
+    """The one way an attempt fails. `message` is the upstream's own words for the operator's log, shortened; never shown to callers whole."""
+
+    def __init__(
+        self,
+        fault: Fault,
+        billed: Billed,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        cost_usd: Decimal | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(f"{fault}: {message}")
+        self.fault = fault
+        self.billed = billed
+        self.message = " ".join(message.split())[:MESSAGE_CHARS_MAX]
+        self.retry_after_s = retry_after_s
+        """How long this offer should be left alone, where the upstream said so."""
+        self.cost_usd = cost_usd
+        """For billed failures: the cost where the upstream named it."""
+        self.param = param
+
+
+OnSubmitted = Callable[[str], Awaitable[None]]
+"""Awaited with the upstream's job id before the first poll; returns once it is stored durably."""
+
+
+class Adapter(ABC):
+    """One configured upstream. Constructed once at start with its own session; safe for concurrent calls."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self.settings = settings
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @abstractmethod
+    def capabilities(self, upstream_model: str) -> Capabilities:
+        """What this upstream can do with one of its models; pure and cheap."""
+
+    @abstractmethod
+    async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
+        """Make the pictures. Raises UpstreamFailure, or CancelledError when the process stops."""
+
+    @abstractmethod
+    async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
+        """Download one result through egress, bounded in bytes and time. Raises UpstreamFailure(RESULT_LOST, YES)."""
+
+    async def close(self) -> None:  # noqa: B027 - most adapters own a session, the sandbox owns nothing
+        """Release sessions at shutdown."""

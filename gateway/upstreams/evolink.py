@@ -1,0 +1,233 @@
+"""EvoLink's task API: submit, store the task id, poll, hand out links.
+
+Submits carry the attempt's id as Idempotency-Key, so a lost one may be sent again by the pipeline: the upstream answers with the first
+call's task. Polls cost nothing and are repeated until the deadline. Once a task id is known, giving up means NO_ANSWER and UNKNOWN: the task
+goes on without us. Poll addresses are built from `base_url`, never taken from an answer.
+
+Options: `poll_interval` (seconds, `3s`, `500ms`; default 3 s) and `credits_per_usd` (default 72, for answers that name credits only).
+"""
+
+import asyncio
+import re
+from dataclasses import replace
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from pydantic import BaseModel, Field
+
+from gateway.domain.catalog import Capabilities, Offer, Recovery
+from gateway.domain.images import ImageRequest, parse_pixels, parse_ratio
+from gateway.domain.tasks import Billed, Fault
+from gateway.upstreams import faults
+from gateway.upstreams.answers import Lenient, decode_object
+from gateway.upstreams.base import (
+    Adapter,
+    Generated,
+    LinkedImage,
+    OnSubmitted,
+    UpstreamCall,
+    UpstreamFailure,
+    UpstreamSettings,
+)
+from gateway.upstreams.options import decimal_option, seconds_option
+from gateway.upstreams.params import fixed_params, optional_params
+from gateway.upstreams.wire import Resources, Send, Wire
+
+SIZES = ("auto", "1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024")
+SUBMIT_TIMEOUT_S = 120.0
+POLL_TIMEOUT_S = 15.0
+"""Both as EvoLink's own client has them."""
+RATE_LIMIT_S = 60.0
+"""EvoLink's documentation: wait about a minute after 429."""
+POLL_PAUSE_S_MAX = 15.0
+POLLS_REJECTED_MAX = 3
+"""Answers in a row that reject a poll itself (401, 404, …) before it is believed: a fresh task may not be everywhere yet."""
+_TASK_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:-]{0,127}")
+
+TASK_ROWS: tuple[faults.Row, ...] = (
+    # `error.code` of a failed task. The reservation is given back, so none of them costs anything.
+    faults.Row(Fault.REFUSED, words="content_policy_violation"),
+    faults.Row(
+        Fault.BAD_REQUEST,
+        words="invalid_parameters|image_processing_error|image_dimension_mismatch|resource_not_found",
+    ),
+    faults.Row(Fault.NO_IMAGE, words="generation_failed_no_content"),
+    faults.Row(Fault.OVERLOADED, words="resource_exhausted|service_unavailable|model_unavailable"),
+    faults.Row(Fault.RATE_LIMITED, words="quota_exceeded|rate_limited"),
+    faults.Row(Fault.FAILED, words="service_error|generation_timeout|upstream_error|unknown_error|request_cancelled"),
+)
+_STATUSES = {
+    "completed": "completed", "success": "completed", "succeeded": "completed",
+    "failed": "failed", "error": "failed", "cancelled": "failed", "canceled": "failed",
+}  # fmt: skip
+
+Money = Annotated[Decimal, Field(ge=0, le=10_000, allow_inf_nan=False)]
+
+
+class Cost(BaseModel):
+    usd: Lenient[Money] = None
+
+
+class TaskUsage(BaseModel):
+    credits_used: Lenient[Money] = None
+    cost: Lenient[Cost] = None
+
+
+class ResultItem(BaseModel):
+    image_url: Lenient[str] = None
+
+
+class TaskBody(BaseModel):
+    """The task envelope, as far as it matters here."""
+
+    id: Lenient[str] = None
+    status: Lenient[str] = None
+    results: Lenient[list[str]] = None
+    result_data: Lenient[list[ResultItem]] = None
+    usage: Lenient[TaskUsage] = None
+    error: Lenient[dict[str, Any] | str] = None
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(self.results or (item.image_url for item in self.result_data or () if item.image_url))
+
+
+def _decode_task(body: bytes | bytearray) -> TaskBody:
+    return TaskBody.model_validate(decode_object(body))
+
+
+class EvoLinkAdapter(Adapter):
+    kind: ClassVar[str] = "evolink"
+
+    def __init__(self, settings: UpstreamSettings, resources: Resources) -> None:
+        # Operators paste the address with OpenAI's /v1; the paths here bring their own.
+        settings = replace(settings, base_url=settings.base_url.rstrip("/").removesuffix("/v1"))
+        super().__init__(settings)
+        self._wire = Wire(settings, resources, {"Authorization": f"Bearer {settings.api_key}"})
+        self._clock = resources.clock
+        self._poll_interval_s = max(0.01, seconds_option(settings, "poll_interval", 3.0))
+        self._credits_per_usd = decimal_option(settings, "credits_per_usd", "72")
+
+    def capabilities(self, upstream_model: str) -> Capabilities:
+        newer = upstream_model.startswith("gpt-image-")
+        return Capabilities(
+            n=tuple(range(1, 11)) if newer else (1, 2, 4),
+            sizes=SIZES,
+            params=frozenset({"quality"}) if newer else frozenset(),
+            recovery=Recovery.IDEMPOTENCY_KEY,
+        )
+
+    async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
+        deadline_s = self._wire.deadline_s(call.deadline_s)
+        task_id, task = call.upstream_ref, None
+        if task_id is None:
+            task = await self._submit(call, deadline_s)
+            task_id = task.id or ""
+            await on_submitted(task_id)
+        elif not _TASK_ID.fullmatch(task_id):
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the stored task id cannot be asked for")
+        return self._outcome(await self._finished(task_id, task, deadline_s))
+
+    async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
+        return await self._wire.fetch(image.url, deadline_s)
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    async def _submit(self, call: UpstreamCall, deadline_s: float) -> TaskBody:
+        send = Send(
+            "POST",
+            "/v1/images/generations",
+            deadline_s=min(deadline_s, self._clock.monotonic_s() + SUBMIT_TIMEOUT_S),
+            # Sorted: the same attempt sends the same bytes again, or the key would not match its call.
+            body=orjson.dumps(
+                _body(call.request, call.offer, self.capabilities(call.offer.upstream_model)),
+                option=orjson.OPT_SORT_KEYS,
+            ),
+            headers=(("Idempotency-Key", call.attempt_id),),
+        )
+        try:
+            task = await self._wire.call(send, _decode_task)
+        except UpstreamFailure as exc:
+            if exc.fault is Fault.RATE_LIMITED and exc.retry_after_s is None:
+                exc.retry_after_s = RATE_LIMIT_S
+            raise
+        if task.id is None and task.error:
+            raise self._failed(task)
+        if task.id is None or not _TASK_ID.fullmatch(task.id):
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "accepted without a usable task id")
+        return task
+
+    async def _finished(self, task_id: str, task: TaskBody | None, deadline_s: float) -> TaskBody:
+        """Polls until the task is in a final state. Raises NO_ANSWER/UNKNOWN at the deadline."""
+        # The first poll comes sooner: a replayed task is long finished, and the sandbox of a test is fast.
+        pause_s, rejected, last = self._poll_interval_s / 3, 0, "still running"
+        while task is None or (task.status or "") not in _STATUSES:
+            now_s = self._clock.monotonic_s()
+            if now_s + pause_s >= deadline_s:
+                raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, f"task {task_id} not finished in time: {last}")
+            await asyncio.sleep(pause_s)
+            try:
+                task = await self._poll(task_id, deadline_s)
+                pause_s, rejected, last = self._poll_interval_s, 0, "still running"
+            except UpstreamFailure as exc:
+                hopeless = exc.fault in (Fault.CREDENTIALS, Fault.BAD_REQUEST, Fault.NO_MONEY, Fault.REFUSED)
+                rejected, last = rejected + 1 if hopeless else 0, exc.message
+                if rejected >= POLLS_REJECTED_MAX:
+                    # A poll was refused, not the task, and what became of that nobody can say.
+                    fault = Fault.NO_ANSWER if exc.fault is Fault.REFUSED else exc.fault
+                    raise UpstreamFailure(fault, Billed.UNKNOWN, f"task {task_id}: {last}") from exc
+                pause_s = min(max(pause_s * 2, exc.retry_after_s or 0.0), POLL_PAUSE_S_MAX)
+        return task
+
+    async def _poll(self, task_id: str, deadline_s: float) -> TaskBody:
+        deadline_s = min(deadline_s, self._clock.monotonic_s() + POLL_TIMEOUT_S)
+        return await self._wire.call(Send("GET", f"/v1/tasks/{task_id}", deadline_s=deadline_s), _decode_task)
+
+    def _outcome(self, task: TaskBody) -> Generated:
+        cost_usd = self._cost_usd(task.usage)
+        if _STATUSES[task.status or ""] == "completed":
+            if task.urls:
+                return Generated(tuple(LinkedImage(url) for url in task.urls), cost_usd=cost_usd)
+            # Charged by the count really generated, so nothing; unless the task itself names a cost.
+            billed = Billed.YES if cost_usd else Billed.NO
+            raise UpstreamFailure(Fault.NO_IMAGE, billed, "completed without results", cost_usd=cost_usd or None)
+        raise self._failed(task)
+
+    def _failed(self, task: TaskBody) -> UpstreamFailure:
+        error = faults.read_error_object(0, {"error": task.error or {"code": task.status}})
+        fault, billed = faults.classify(error, TASK_ROWS)
+        cost_usd = self._cost_usd(task.usage) or None
+        if cost_usd is not None:
+            billed = Billed.YES
+        message = f"task {task.status}: {' '.join(error.words)}: {error.message}"
+        return UpstreamFailure(fault, billed, message, cost_usd=cost_usd, param=error.param)
+
+    def _cost_usd(self, usage: TaskUsage | None) -> Decimal | None:
+        if usage is None:
+            return None
+        if usage.cost is not None and usage.cost.usd is not None:
+            return usage.cost.usd
+        return None if usage.credits_used is None else usage.credits_used / self._credits_per_usd
+
+
+def _body(request: ImageRequest, offer: Offer, capabilities: Capabilities) -> dict[str, object]:
+    body: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt, "n": request.n}
+    size = _size(request)
+    if size is not None:
+        body["size"] = size
+    body.update(optional_params(request, capabilities.params))
+    body.update(fixed_params(offer.params))
+    return body
+
+
+def _size(request: ImageRequest) -> str | None:
+    """The caller's own text or its pixels where EvoLink lists them, else the ratio; None for auto."""
+    if request.pixels is None:
+        return None
+    for text in (request.size, str(request.pixels)):
+        if text in SIZES and (parse_pixels(text) or parse_ratio(text)):
+            return text
+    width, height = request.pixels.ratio
+    return f"{width}:{height}"

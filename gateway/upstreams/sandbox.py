@@ -1,0 +1,105 @@
+"""An upstream without a vendor: draws labelled pictures in this process, so that everything else can be tried without a key.
+
+The same prompt, index and size always give the same picture. It sends nothing, costs nothing and reports no usage; the catalogue's price
+is what the ledger sees. Fails with FAILED and NO where `failure_rate` says so, and with NO_ANSWER and NO where `latency` passes the deadline.
+
+Options: `latency` (`2s`, `500ms`; default none) and `failure_rate` (0 to 1; the attempt's id decides, so a repeat fails again).
+"""
+
+import asyncio
+import hashlib
+from typing import ClassVar
+
+import orjson
+
+from gateway.domain.catalog import Capabilities, Recovery
+from gateway.domain.images import Background, OutputFormat, Pixels
+from gateway.domain.tasks import Billed, Fault
+from gateway.upstreams.base import (
+    Adapter,
+    Generated,
+    LinkedImage,
+    OnSubmitted,
+    RawImage,
+    UpstreamCall,
+    UpstreamFailure,
+    UpstreamSettings,
+)
+from gateway.upstreams.drawing import Drawing, draw
+from gateway.upstreams.options import rate_option, seconds_option
+from gateway.upstreams.wire import Resources
+
+DEFAULT_PIXELS = Pixels(1024, 1024)
+AREA_MAX = 8_294_400
+"""3840x2160, the largest picture of OpenAI's models; more would only burn memory here."""
+
+
+class SandboxAdapter(Adapter):
+    kind: ClassVar[str] = "sandbox"
+
+    def __init__(self, settings: UpstreamSettings, resources: Resources) -> None:
+        super().__init__(settings)
+        self._threads, self._clock = resources.threads, resources.clock
+        self._latency_s = seconds_option(settings, "latency", 0.0)
+        self._failure_rate = rate_option(settings, "failure_rate")
+
+    def capabilities(self, upstream_model: str) -> Capabilities:
+        return Capabilities(
+            n=tuple(range(1, 11)),
+            sizes=None,
+            params=frozenset({"quality", "background", "output_format", "output_compression"}),
+            output_formats=frozenset(OutputFormat),
+            recovery=Recovery.IDEMPOTENCY_KEY,
+        )
+
+    async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
+        await self._take_time(call)
+        if _share(call.attempt_id) < self._failure_rate:
+            raise UpstreamFailure(Fault.FAILED, Billed.NO, "the sandbox fails as its failure_rate says")
+        drawings = _drawings(call)
+        loop = asyncio.get_running_loop()
+        pictures = [loop.run_in_executor(self._threads, draw, drawing) for drawing in drawings]
+        return Generated(tuple(RawImage(data) for data in await asyncio.gather(*pictures)))
+
+    async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
+        raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, "the sandbox hands out no links")
+
+    async def _take_time(self, call: UpstreamCall) -> None:
+        left_s = min(call.deadline_s - self._clock.monotonic_s(), self.settings.timeout_s)
+        if self._latency_s >= left_s:
+            await asyncio.sleep(max(0.0, left_s))
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.NO, "the sandbox's latency is longer than the deadline")
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+
+
+def _drawings(call: UpstreamCall) -> list[Drawing]:
+    request, fixed = call.request, dict(call.offer.params)
+    pixels = request.pixels or DEFAULT_PIXELS
+    if pixels.area > AREA_MAX:
+        raise UpstreamFailure(Fault.BAD_REQUEST, Billed.NO, f"{pixels} is larger than the sandbox draws", param="size")
+    output_format = OutputFormat(fixed.get("output_format") or request.output_format or OutputFormat.PNG)
+    background = fixed.get("background") or request.background
+    compression = fixed.get("output_compression") or dict(request.options).get("output_compression", "100")
+    return [
+        Drawing(
+            prompt=request.prompt,
+            index=index,
+            pixels=pixels,
+            output_format=output_format,
+            transparent=background == Background.TRANSPARENT and output_format is not OutputFormat.JPEG,
+            compression=_percent(compression),
+            quality=str(fixed.get("quality") or request.quality),
+        )
+        for index in range(request.n)
+    ]
+
+
+def _percent(text: str) -> int:
+    value = orjson.loads(text)
+    return max(0, min(value, 100)) if isinstance(value, int) else 100
+
+
+def _share(attempt_id: str) -> float:
+    """A number from 0 to 1 that belongs to this attempt."""
+    return int.from_bytes(hashlib.sha256(attempt_id.encode()).digest()[:6], "big") / 2**48

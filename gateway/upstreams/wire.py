@@ -1,0 +1,227 @@
+"""JSON over one upstream's session: bounded bytes, bounded time, and every foreign exception translated in one place.
+
+It must not retry a call, and must not interpret a 2xx body. It fails with UpstreamFailure only. The verdict follows one question: had
+the body of the request begun to be written? If not, nothing can have been billed (UNREACHABLE, NO); if so, whatever happened before a
+whole answer was read leaves that open (NO_ANSWER, UNKNOWN). A kept connection that turns out dead before the write counts as not sent.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from aiohttp import BytesPayload, ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp.abc import AbstractStreamWriter
+
+from gateway.domain.clock import Clock
+from gateway.domain.tasks import Billed, Fault
+from gateway.egress.download import download
+from gateway.egress.errors import DownloadFailed, EgressError
+from gateway.egress.guard import EgressPolicy
+from gateway.egress.session import open_guarded_session, open_upstream_session
+from gateway.upstreams import faults
+from gateway.upstreams.base import UpstreamFailure, UpstreamSettings
+from gateway.upstreams.byte_budget import ByteBudget, Lease
+
+T = TypeVar("T")
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""One answer. Ten pictures of 1024x1536 as PNG in base64 are about 30 MB."""
+ERROR_BYTES_MAX = 64 * 1024
+PARSED_ON_LOOP_BYTES_MAX = 64 * 1024
+"""What is larger is parsed in a thread."""
+FETCH_PAUSES_S = (0.5, 1.5)
+"""Before the second and third download of one result: downloads are free, and a fresh object may not be everywhere yet."""
+FETCH_ASSUMED_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What all adapters of the process share."""
+
+    clock: Clock
+    threads: Executor
+    """For parsing and drawing; bounds what runs beside the loop."""
+    budget: ByteBudget = field(default_factory=ByteBudget)
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
+    """For links in upstream answers; each upstream's own host is added to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One API call. `path` is appended to the base URL, `deadline_s` is monotonic."""
+
+    method: str
+    path: str
+    deadline_s: float
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    assumed_bytes: int = 64 * 1024
+    """Reserved where the answer announces no length."""
+    rows: tuple[faults.Row, ...] = ()
+
+
+class TrackedBody(BytesPayload):
+    """A JSON body that remembers whether anybody began to write it."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value, content_type="application/json")
+        self.begun = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self.begun = True
+        await super().write_with_length(writer, content_length)
+
+
+@contextmanager
+def translated(request: TrackedBody) -> Iterator[None]:
+    """Turns exceptions of aiohttp, TLS, sockets and time-outs into UpstreamFailure. Only type and errno go on: their texts may quote URLs."""
+    try:
+        yield
+    except (ClientError, TimeoutError, OSError, ValueError) as exc:
+        if isinstance(exc, EgressError):
+            message = exc.reason
+        elif isinstance(exc, OSError) and exc.strerror:
+            message = f"{type(exc).__name__}: {exc.strerror}"
+        else:
+            message = type(exc).__name__
+        if request.begun:
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, f"sent, then {message}") from exc
+        raise UpstreamFailure(Fault.UNREACHABLE, Billed.NO, f"not sent: {message}") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytearray
+    cut: bool
+    """The body was longer than allowed; this is its beginning."""
+
+
+class Wire:
+    """One upstream's connections. The sessions are opened by the first call, inside the loop."""
+
+    def __init__(self, settings: UpstreamSettings, resources: Resources, headers: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.resources = resources
+        self._base_url = settings.base_url.rstrip("/")
+        self._headers = {"Accept": "application/json", **headers}
+        self._policy = resources.egress.for_upstream(settings.base_url)
+        self._opening = asyncio.Lock()
+        self._api: ClientSession | None = None
+        self._guarded: ClientSession | None = None
+
+    def deadline_s(self, call_deadline_s: float) -> float:
+        """The sooner of the call's deadline and this upstream's own time-out, counted from now."""
+        return min(call_deadline_s, self.resources.clock.monotonic_s() + self.settings.timeout_s)
+
+    async def call(self, send: Send, decode: Callable[[bytearray], T]) -> T:
+        """Sends, reads, and decodes (ValueError: not what the API promises). Raises UpstreamFailure for everything but a decodable 2xx."""
+        async with AsyncExitStack() as held:  # the bytes stay counted until they are decoded
+            request = TrackedBody(send.body)
+            with translated(request):
+                answer = await self._answer(send, request, held)
+            if not 200 <= answer.status < 300:
+                raise faults.failure(faults.read_error(answer.status, answer.body), answer.headers, send.rows)
+            if answer.cut:
+                raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, f"answered more than {BODY_BYTES_MAX} bytes")
+            with suppress(ValueError):  # not chained below: the decoder's exception holds the whole body
+                return await self._decoded(decode, answer.body)
+            message = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the JSON expected"
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, message)
+
+    async def fetch(self, url: str, deadline_s: float) -> bytes:
+        """Downloads one result through the guarded session, at most three times. Raises UpstreamFailure(RESULT_LOST, YES)."""
+        clock, reason = self.resources.clock, "no time left"
+        for pause_s in (0.0, *FETCH_PAUSES_S):
+            if clock.monotonic_s() + pause_s >= deadline_s:
+                break
+            await asyncio.sleep(pause_s)
+            try:
+                async with asyncio.timeout(deadline_s - clock.monotonic_s()):
+                    return await self._download(url, deadline_s)
+            except DownloadFailed as exc:
+                reason = exc.reason
+            except EgressError as exc:  # refused, or too large: it will be so the next time
+                reason = exc.reason
+                break
+            except (TimeoutError, ValueError) as exc:  # waiting for the byte budget; a ca_file that cannot be read
+                reason = type(exc).__name__
+                break
+        raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, f"result not fetched: {reason}")
+
+    async def close(self) -> None:
+        """Close both sessions; a later call would open new ones."""
+        for session in (self._api, self._guarded):
+            if session is not None:
+                await session.close()
+        self._api = self._guarded = None
+
+    async def _download(self, url: str, deadline_s: float) -> bytes:
+        session, resources = await self._guarded_session(), self.resources
+        async with resources.budget.lease(FETCH_ASSUMED_BYTES) as lease:
+            found = await download(
+                session, self._policy, url, bytes_max=BODY_BYTES_MAX, deadline_s=deadline_s, clock=resources.clock
+            )
+            lease.cover(len(found.content))
+            return found.content
+
+    async def _answer(self, send: Send, request: TrackedBody, held: AsyncExitStack) -> _Answer:
+        seconds = send.deadline_s - self.resources.clock.monotonic_s()
+        if seconds <= 0:
+            raise TimeoutError
+        async with asyncio.timeout(seconds):
+            session = await self._api_session()
+            connect_s = self.settings.connect_timeout_s
+            async with session.request(
+                send.method,
+                self._base_url + send.path,
+                data=request if send.body else None,
+                headers={**self._headers, **dict(send.headers)},
+                allow_redirects=False,
+                timeout=ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s),
+            ) as response:
+                bytes_max = BODY_BYTES_MAX if 200 <= response.status < 300 else ERROR_BYTES_MAX
+                announced = send.assumed_bytes if response.content_length is None else response.content_length
+                lease = await held.enter_async_context(self.resources.budget.lease(min(announced, bytes_max)))
+                body, cut = await _read(response, bytes_max, lease)
+                return _Answer(response.status, response.headers, body, cut)
+
+    async def _decoded(self, decode: Callable[[bytearray], T], body: bytearray) -> T:
+        if len(body) <= PARSED_ON_LOOP_BYTES_MAX:
+            return decode(body)
+        return await asyncio.get_running_loop().run_in_executor(self.resources.threads, decode, body)
+
+    async def _api_session(self) -> ClientSession:
+        settings = self.settings
+        async with self._opening:
+            if self._api is None:
+                self._api = await open_upstream_session(
+                    settings.base_url,
+                    concurrency=settings.concurrency,
+                    connect_timeout_s=settings.connect_timeout_s,
+                    timeout_s=settings.timeout_s,
+                    ca_file=settings.ca_file,
+                    proxy=settings.proxy,
+                )
+            return self._api
+
+    async def _guarded_session(self) -> ClientSession:
+        async with self._opening:
+            if self._guarded is None:
+                self._guarded = await open_guarded_session(self._policy, connections_max=self.settings.concurrency)
+            return self._guarded
+
+
+async def _read(response: ClientResponse, bytes_max: int, lease: Lease) -> tuple[bytearray, bool]:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        lease.cover(len(body))
+        if len(body) > bytes_max:
+            del body[bytes_max:]
+            return body, True
+    return body, False

@@ -1,0 +1,71 @@
+"""What every test may use: a tripwire against the network, databases, and the official clients' environments."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests import tripwire
+from tests.postgresql import PostgresqlServer, running_server
+
+# Emulated upstreams: openai_emulator, evolink_emulator, emulator_process.
+pytest_plugins = ["tests.emulators.fixtures"]
+
+# The same examples on every run and every machine: a red build means a change, not bad luck. No deadline: a time-out is
+# pytest's business, and a loaded machine is slow.
+settings.register_profile("seeded", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("seeded")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Refuse every socket that would leave this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        tripwire.install(patch)
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """One server a test process (pytest-xdist: one a worker), started by the first test that needs it."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+    """The address of the server's own `postgres` database, for tests that create databases themselves."""
+    return postgresql_server.url()
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    """The address of an empty database of the test's own; dropped afterwards, whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgresql_server.execute(f"CREATE DATABASE {name}")
+    yield postgresql_server.url(name)
+    postgresql_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> str:
+    """The address of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'gateway.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind: a test that takes this runs twice."""
+    url: str = request.getfixturevalue(f"{request.param}_database")
+    return url
+
+
+@pytest.fixture(params=["openai-1", "openai-3"])
+def client_python(request: pytest.FixtureRequest) -> Path:
+    """The interpreter of an environment with one major version of an official client (requirements/client-*.txt)."""
+    python = Path(__file__).parents[1] / f".venv-clients/{request.param}/bin/python"
+    if not python.exists():
+        pytest.fail(f"{python} is missing: `make test` makes it before it starts pytest")
+    return python

@@ -1,0 +1,263 @@
+"""What every adapter promises, run on each against its emulator: pictures or one classified failure, and never a second paid request."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import pytest
+import pytest_asyncio
+
+from gateway.domain.catalog import Recovery
+from gateway.domain.clock import SystemClock
+from gateway.domain.images import ImageRequest, Pixels
+from gateway.domain.tasks import Billed, Fault
+from gateway.upstreams.base import (
+    Adapter,
+    Generated,
+    InlineImage,
+    LinkedImage,
+    RawImage,
+    UpstreamCall,
+    UpstreamFailure,
+    UpstreamSettings,
+)
+from gateway.upstreams.registry import build
+from gateway.upstreams.wire import Resources
+from tests.emulators import behaviours as b
+from tests.emulators.base import Emulator
+from tests.emulators.evolink import EvolinkEmulator
+from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.pictures import decoded
+from tests.unit.upstreams.calls import a_call, an_offer
+
+SOON_S = 0.3
+"""A time-out short enough to wait for, long enough for a loopback answer on a busy machine."""
+MODELS = {"openai": "gpt-image-2", "openai-links": "gpt-image-2", "evolink": "gpt-4o-image"}
+REQUEST = ImageRequest("a-model", "a red fox", n=2, size="1024x1536", pixels=Pixels(1024, 1536))
+
+
+@dataclass
+class Bench:
+    """One adapter and the vendor behind it."""
+
+    kind: str
+    vendor: Emulator
+    adapter: Adapter
+    refs: list[str]
+
+    def call(self, request: ImageRequest = REQUEST, *, seconds: float = 20.0) -> UpstreamCall:
+        return a_call(request, offer=an_offer(MODELS[self.kind]), seconds=seconds)
+
+    async def generate(self, call: UpstreamCall | None = None) -> Generated:
+        return await self.adapter.generate(call or self.call(), self._submitted)
+
+    async def failure(self, call: UpstreamCall | None = None) -> tuple[Fault, Billed]:
+        with pytest.raises(UpstreamFailure) as caught:
+            await self.generate(call)
+        return caught.value.fault, caught.value.billed
+
+    async def files(self, generated: Generated) -> list[bytes]:
+        found = []
+        for image in generated.images:
+            match image:
+                case InlineImage():
+                    found.append(base64.b64decode(image.base64, validate=True))
+                case LinkedImage():
+                    found.append(await self.adapter.fetch(image, time.monotonic() + 20))
+                case RawImage():
+                    found.append(image.data)
+        return found
+
+    @property
+    def submits(self) -> int:
+        return sum(received.at == "create" for received in self.vendor.requests)
+
+    async def _submitted(self, upstream_ref: str) -> None:
+        self.refs.append(upstream_ref)
+
+
+@pytest.fixture
+def resources() -> Iterator[Resources]:
+    with ThreadPoolExecutor(2) as threads:
+        yield Resources(SystemClock(), threads)
+
+
+def settings_for(kind: str, vendor: Emulator, **changes: float) -> UpstreamSettings:
+    options: Mapping[str, str] = {"poll_interval": "30ms"} if kind == "evolink" else {}
+    name = kind.removesuffix("-links")
+    base = UpstreamSettings(name, name, base_url=vendor.base_url, api_key=vendor.api_key, options=options)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+@pytest_asyncio.fixture(params=list(MODELS))
+async def bench(request: pytest.FixtureRequest, resources: Resources) -> AsyncIterator[Bench]:
+    kind: str = request.param
+    vendor = EvolinkEmulator() if kind == "evolink" else OpenAIEmulator(as_url=kind == "openai-links")
+    async with vendor:
+        adapter = build(settings_for(kind, vendor), resources)
+        yield Bench(kind, vendor, adapter, [])
+        await adapter.close()
+        assert resources.budget.used_bytes == 0
+
+
+async def test_delivers_what_was_asked_for(bench: Bench) -> None:
+    """Two pictures of the asked size arrive, billed once, and none is the other."""
+    files = await bench.files(await bench.generate())
+    assert [decoded(file) for file in files] == [("png", (1024, 1536))] * 2
+    assert len(set(files)) == 2
+    assert (bench.submits, bench.vendor.billed_images) == (1, 2)
+
+
+async def test_many_at_once(bench: Bench) -> None:
+    """One adapter serves concurrent calls and keeps their pictures apart."""
+    single = replace(REQUEST, n=1)
+    answers = await asyncio.gather(*(bench.generate(bench.call(single)) for _ in range(12)))
+    files = [file for answer in answers for file in await bench.files(answer)]
+    assert len(set(files)) == 12
+    assert bench.vendor.billed_images == 12
+
+
+async def test_fewer_pictures_are_delivered(bench: Bench) -> None:
+    """What was made is handed on, although less than asked for."""
+    bench.vendor.next(b.Fewer(images=1))
+    assert len((await bench.generate()).images) == 1
+
+
+async def test_no_pictures(bench: Bench) -> None:
+    """An empty success is NO_IMAGE, unbilled where nothing says otherwise."""
+    bench.vendor.next(b.Fewer(images=0))
+    assert await bench.failure() == (Fault.NO_IMAGE, Billed.NO)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "fault"),
+    [
+        (b.Refuse(), Fault.REFUSED),
+        (b.RateLimit(retry_after="7"), Fault.RATE_LIMITED),
+        (b.Overloaded(), Fault.OVERLOADED),
+        (b.OutOfMoney(), Fault.NO_MONEY),
+        (b.Error(status=500), Fault.FAILED),
+        (b.Error(status=401, code="invalid_api_key"), Fault.CREDENTIALS),
+        (b.Error(status=400, code="invalid_value", message="bad size"), Fault.BAD_REQUEST),
+    ],
+)
+async def test_unbilled_failures(bench: Bench, behaviour: b.Behaviour, fault: Fault) -> None:
+    """Every failure that the vendor names is classified, unbilled at both ends, and not tried again by the adapter."""
+    bench.vendor.next(behaviour)
+    assert await bench.failure() == (fault, Billed.NO)
+    assert (bench.submits, bench.vendor.billed_images) == (1, 0)
+
+
+async def test_redirects_are_not_followed(bench: Bench) -> None:
+    """A vendor that redirects the paid request is a wrong base URL: neither the request nor the key goes anywhere else."""
+    bench.vendor.next(b.Error(status=307, headers=(("Location", "/v1/images/generations"),)))
+    assert await bench.failure() == (Fault.CREDENTIALS, Billed.NO)
+    assert bench.submits == 1
+
+
+async def test_how_long_to_leave_alone(bench: Bench) -> None:
+    """The vendor's own hint reaches the router."""
+    bench.vendor.next(b.RateLimit(retry_after_ms=2500))
+    with pytest.raises(UpstreamFailure) as caught:
+        await bench.generate()
+    assert caught.value.retry_after_s == 2.5
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        b.Reset(bills=True),
+        b.Reset(),
+        b.HtmlError(status=500, bills=True),
+        b.HtmlError(status=502, bills=True),
+        b.HtmlError(status=504),
+        b.Truncated(),
+        b.MalformedJson(),
+    ],
+    ids=lambda behaviour: f"{behaviour.kind}-{getattr(behaviour, 'status', '')}{getattr(behaviour, 'bills', '')}",
+)
+async def test_lost_answers(bench: Bench, behaviour: b.Behaviour) -> None:
+    """Sent and then nothing readable: the outcome is unknown, and the vendor saw exactly one request."""
+    bench.vendor.next(behaviour)
+    assert await bench.failure() == (Fault.NO_ANSWER, Billed.UNKNOWN)
+    assert bench.submits == 1
+
+
+async def test_hanging_vendor(bench: Bench) -> None:
+    """No answer until the deadline is an unknown outcome; the adapter does not wait longer."""
+    bench.vendor.next(b.Hang(bills=True))
+    started_s = time.monotonic()
+    assert await bench.failure(bench.call(seconds=SOON_S)) == (Fault.NO_ANSWER, Billed.UNKNOWN)
+    assert time.monotonic() - started_s < 5
+    assert bench.submits == 1
+
+
+async def test_own_time_out(bench: Bench, resources: Resources) -> None:
+    """The upstream's own time-out counts where it is sooner than the deadline, also when the answer drips in."""
+    adapter = build(settings_for(bench.kind, bench.vendor, timeout_s=SOON_S), resources)
+    bench.vendor.next(b.Drip(pause_s=0.05))
+    try:
+        assert await replace(bench, adapter=adapter).failure() == (Fault.NO_ANSWER, Billed.UNKNOWN)
+    finally:
+        await adapter.close()
+
+
+async def test_connection_refused(bench: Bench) -> None:
+    """Nobody listens: nothing was sent, nothing can be billed; and when somebody listens again, the same adapter works."""
+    await bench.vendor.refuse_connections()
+    assert await bench.failure() == (Fault.UNREACHABLE, Billed.NO)
+    await bench.vendor.accept_connections()
+    assert len((await bench.generate()).images) == 2
+    assert bench.submits == 1
+
+
+async def test_kept_connections_that_died(bench: Bench) -> None:
+    """A vendor that closed the kept connection: either a new one serves the call, or nobody claims that it was not sent."""
+    await bench.files(await bench.generate())
+    await bench.vendor.refuse_connections()
+    await bench.vendor.accept_connections()
+    before = bench.submits
+    verdict: tuple[Fault, Billed] | None = None
+    try:
+        await bench.generate()
+    except UpstreamFailure as exc:
+        verdict = (exc.fault, exc.billed)
+    assert verdict in (None, (Fault.NO_ANSWER, Billed.UNKNOWN), (Fault.UNREACHABLE, Billed.NO))
+    assert bench.submits == before + (verdict is None)
+
+
+async def test_deadline_already_over(bench: Bench) -> None:
+    """Without time left nothing is sent."""
+    assert await bench.failure(bench.call(seconds=-1)) == (Fault.UNREACHABLE, Billed.NO)
+    assert bench.submits == 0
+
+
+async def test_nothing_image_sized_in_failures(bench: Bench) -> None:
+    """A broken answer full of base64 leaves no picture in the exception or its causes."""
+    bench.vendor.picture_bytes = 300_000
+    bench.vendor.next(b.MalformedJson())
+    with pytest.raises(UpstreamFailure) as caught:
+        await bench.generate()
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert len(str(error)) + len(repr(error.args)) < 2_000
+        error = error.__cause__ or error.__context__
+
+
+async def test_cancellation_passes_through(bench: Bench) -> None:
+    """A stopping process gets its CancelledError, not a verdict."""
+    bench.vendor.next(b.Hang())
+    task = asyncio.ensure_future(bench.generate())
+    await bench.vendor.until(lambda vendor: vendor.hanging == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_recovery_is_declared(bench: Bench) -> None:
+    """The declared way to find a lost submit is the one the vendor has."""
+    recovery = bench.adapter.capabilities(MODELS[bench.kind]).recovery
+    assert recovery is (Recovery.IDEMPOTENCY_KEY if bench.kind == "evolink" else Recovery.NONE)

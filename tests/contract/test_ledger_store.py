@@ -1,0 +1,406 @@
+"""Schema, stores and the batch of commands: the same behaviour on SQLite and PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import bindparam, update
+
+from gateway.db.connection import Connection
+from gateway.db.engine import open_database, parse_database_url
+from gateway.db.migrate import migrate, newest_revision
+from gateway.db.schema import accounts, balances
+from gateway.db.sqlite import SqliteLock
+from gateway.db.statements import Dialect, Statement, insert_rows
+from gateway.db.writer import Database
+from gateway.domain.accounts import Budget, Unit, parse_budget
+from gateway.domain.clock import SystemClock
+from gateway.domain.ids import (
+    OURS_ACCOUNT_ID,
+    AccountId,
+    AttemptId,
+    TaskId,
+    new_attempt_id,
+    new_task_id,
+    upstream_account_id,
+)
+from gateway.domain.images import Contract, ImageResult, Usage
+from gateway.domain.money import Amount
+from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+from gateway.ledger import store as ledger_store
+from gateway.ledger.audit import audit
+from gateway.ledger.model import BalanceKey, BudgetRefusal
+from gateway.pipeline.apply import apply
+from gateway.pipeline.commands import (
+    Accept,
+    Accepted,
+    Cancel,
+    Claim,
+    Claimed,
+    Command,
+    Finish,
+    Finished,
+    HoldOption,
+    Lost,
+    NotCancellable,
+    NoTask,
+    Outcome,
+    RecordAttempts,
+    Recorded,
+    RecordSubmitted,
+    Transact,
+)
+from gateway.tasks import store as task_store
+
+RATE = Decimal(72)
+KEY, TEAM, ORG = AccountId("key:acme/design/ci"), AccountId("team:acme/design"), AccountId("org:acme")
+PATH = (KEY, TEAM, ORG)
+UPSTREAM = upstream_account_id("openai")
+CREDIT = 1_000_000
+Gateway = Database[Command, Outcome]
+
+_ADD_ACCOUNTS = insert_rows(
+    accounts, ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms"), ignore_repeats=True
+)
+_SET_BUDGETS = Statement(
+    update(accounts).where(accounts.c.id == bindparam("account")).values(budgets=bindparam("texts"))
+)
+_SPOIL = Statement(
+    update(balances).where(balances.c.account_id == bindparam("account")).values(posted_microcredits=bindparam("value"))
+)
+
+
+async def opened(url_text: str) -> Gateway:
+    """A migrated database with one path of accounts, open."""
+    url = parse_database_url(url_text)
+    lock = None
+    if url.dialect is Dialect.SQLITE:
+        lock = SqliteLock(url.path)
+        lock.acquire()
+    await migrate(url)
+    database: Gateway = await open_database(url, apply, SystemClock(), lock)
+    await database.write(Transact(_add_accounts))
+    return database
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Gateway]:
+    """One of each kind, empty but for its accounts."""
+    database = await opened(database_url)
+    yield database
+    await database.close()
+
+
+async def _add_accounts(connection: Connection, now_ms: int) -> None:
+    rows = [
+        (ORG, "org", "acme", None), (TEAM, "team", "design", ORG), (KEY, "key", "ci", TEAM),
+        (UPSTREAM, "upstream", "openai", None), (OURS_ACCOUNT_ID, "ours", "ours", None),
+    ]  # fmt: skip
+    await connection.write(_ADD_ACCOUNTS, [(*row, "[]", 0, now_ms) for row in rows])
+
+
+async def set_budgets(database: Gateway, account: AccountId, *budgets: str) -> None:
+    """As an operator would."""
+    text = ledger_store.budgets_text(tuple(map(parse_budget, budgets)))
+    await database.write(Transact(lambda c, _: c.execute(_SET_BUDGETS, account=account, texts=text)))
+
+
+def new_task(owner: str = "run_test") -> Task:
+    return Task(
+        id=new_task_id(1_757_165_031_000), account=KEY, path=PATH, state=TaskState.PENDING, contract=Contract.TASK, model="gpt-image-2", n=1,
+        user_group="design", created_at_ms=1_757_165_031_000, deadline_at_ms=1_757_165_271_000, reserved_microcredits=0, prompt="a cat",
+        request_json="{}", plan_json="", owner=owner, epoch=1,
+    )  # fmt: skip
+
+
+def accept(task: Task, credits: int, *, attempts: tuple[Attempt, ...] = ()) -> Accept:
+    amount = Amount(credits * CREDIT, credits * CREDIT // 72, 1)
+    return Accept(task, (HoldOption(amount, f'"{credits}"'),), RATE, attempts)
+
+
+def new_attempt(task: Task, presumed: int = 20_000) -> Attempt:
+    return Attempt(
+        new_attempt_id(),
+        task.id,
+        None,
+        "openai/gpt-image-2",
+        "openai",
+        1,
+        AttemptState.SENDING,
+        presumed,
+        task.created_at_ms,
+    )
+
+
+def succeeded(attempt: Attempt, cost: int = 15_000) -> Attempt:
+    return replace(
+        attempt, state=AttemptState.SUCCEEDED, ended_at_ms=attempt.sent_at_ms + 9, cost_microusd=cost, images=1
+    )
+
+
+def completed(task: Task, credits: int, *ended: Attempt) -> Finish:
+    result = ImageResult(
+        f"{ended[0].id if ended else 'att_none'}/0", "image/png", "png", 9, 2, 2, "0" * 64, "a cat, revised"
+    )
+    return Finish(
+        task.id, task.epoch, TaskState.COMPLETED, RATE, Amount(credits * CREDIT, credits * CREDIT // 72, 1), ended=ended,
+        results=(result,), usage=Usage(5, 0, 1000), results_expire_at_ms=1_757_251_431_000,
+    )  # fmt: skip
+
+
+async def balance(database: Gateway, account: AccountId) -> tuple[Amount, Amount]:
+    """Posted and pending."""
+    books = await database.read(lambda connection: ledger_store.read_books(connection, [account]))
+    found = books.balances[BalanceKey(account)]
+    return found.posted, found.pending
+
+
+async def clean(database: Gateway) -> bool:
+    return not (await audit(database)).differences
+
+
+async def test_a_call_is_held_sent_settled_and_the_rest_returned(database: Gateway) -> None:
+    """Hold 10, charge 4: key, team and org are charged 4 and nothing stays held; the upstream is paid its actual cost."""
+    task = new_task()
+    attempt = new_attempt(task)
+    accepted = await database.write(accept(task, 10, attempts=(attempt,)))
+    assert isinstance(accepted, Accepted)
+    assert accepted.task.state is TaskState.PROCESSING
+    assert accepted.task.reserved_microcredits == 10 * CREDIT
+    for account in PATH:
+        assert await balance(database, account) == (Amount(), Amount(10 * CREDIT, 10 * CREDIT // 72, 1))
+    assert await balance(database, UPSTREAM) == (Amount(), Amount(microusd=20_000))
+    finished = await database.write(completed(task, 4, succeeded(attempt)))
+    assert isinstance(finished, Finished)
+    for account in PATH:
+        assert await balance(database, account) == (Amount(4 * CREDIT, 4 * CREDIT // 72, 1), Amount())
+    assert await balance(database, UPSTREAM) == (Amount(microusd=15_000), Amount())
+    [stored] = await database.read(lambda connection: task_store.read_tasks(connection, [task.id], KEY))
+    assert stored.state is TaskState.COMPLETED
+    assert stored.used_microcredits == 4 * CREDIT
+    assert stored.usage == Usage(5, 0, 1000)
+    assert stored.results[0].revised_prompt == "a cat, revised"
+    [seen] = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    assert seen == succeeded(attempt)
+    assert await clean(database)
+
+
+async def test_a_failed_task_releases_everything_and_its_billed_attempt_is_our_loss(database: Gateway) -> None:
+    """A refusal that the upstream billed is paid, and booked on our own account; the caller is charged nothing."""
+    task = new_task()
+    attempt = new_attempt(task)
+    await database.write(accept(task, 10, attempts=(attempt,)))
+    refused = replace(
+        attempt, state=AttemptState.FAILED, ended_at_ms=1, fault=Fault.REFUSED, billed=Billed.YES, cost_microusd=20_000
+    )
+    error = TaskError(TaskErrorCode.CONTENT_POLICY_VIOLATION, "no")
+    outcome = await database.write(Finish(task.id, 1, TaskState.FAILED, RATE, Amount(), ended=(refused,), error=error))
+    assert isinstance(outcome, Finished)
+    assert outcome.task.error == error
+    assert await balance(database, KEY) == (Amount(), Amount())
+    assert await balance(database, UPSTREAM) == (Amount(microusd=20_000), Amount())
+    assert await balance(database, OURS_ACCOUNT_ID) == (Amount(microusd=20_000), Amount())
+    assert await clean(database)
+
+
+async def test_an_attempt_in_doubt_stays_pending_at_its_upstream(database: Gateway) -> None:
+    """Nobody knows whether it was billed: the presumed cost stays visible, and the attempt is listed."""
+    task = new_task()
+    attempt = new_attempt(task)
+    await database.write(accept(task, 10, attempts=(attempt,)))
+    unknown = replace(attempt, state=AttemptState.UNKNOWN, ended_at_ms=1, fault=Fault.NO_ANSWER, billed=Billed.UNKNOWN)
+    await database.write(Finish(task.id, 1, TaskState.FAILED, RATE, Amount(), ended=(unknown,)))
+    assert await balance(database, UPSTREAM) == (Amount(), Amount(microusd=20_000))
+    assert [a.id for a in await database.read(lambda c: task_store.read_in_doubt(c, 10))] == [attempt.id]
+    assert await clean(database)
+
+
+async def test_a_charge_above_the_hold_is_capped_and_the_rest_is_ours(database: Gateway) -> None:
+    """The caller pays the hold at most."""
+    task = new_task()
+    await database.write(accept(task, 3))
+    finished = await database.write(completed(task, 5))
+    assert isinstance(finished, Finished)
+    assert finished.charged.microcredits == 3 * CREDIT
+    posted, _ = await balance(database, OURS_ACCOUNT_ID)
+    assert posted.microcredits == 2 * CREDIT
+    assert await clean(database)
+
+
+@pytest.mark.parametrize("account", PATH)
+async def test_every_account_of_the_path_can_refuse(database: Gateway, account: AccountId) -> None:
+    """A budget on key, team or org refuses what does not fit it, and nothing at all is stored then."""
+    await set_budgets(database, account, "10credits/total")
+    assert isinstance(await database.write(accept(new_task(), 7)), Accepted)
+    task = new_task()
+    refusal = await database.write(accept(task, 4))
+    assert refusal == BudgetRefusal(account, Budget(10 * CREDIT, Unit.CREDITS), left=3 * CREDIT, needed=4 * CREDIT)
+    assert await database.read(lambda connection: task_store.read_tasks(connection, [task.id])) == []
+    assert isinstance(await database.write(accept(new_task(), 3)), Accepted)
+    assert await clean(database)
+
+
+@pytest.mark.parametrize(("budget", "fits"), [("0.5usd/total", 3), ("3images/total", 3), ("36credits/total", 3)])
+async def test_a_budget_counts_in_its_own_unit(database: Gateway, budget: str, fits: int) -> None:
+    """Dollars by the charge's USD side, images by their number, credits by credits."""
+    await set_budgets(database, TEAM, budget)
+    outcomes = [await database.write(accept(new_task(), 12)) for _ in range(fits + 2)]
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True] * fits + [False] * 2
+
+
+async def test_the_largest_option_that_fits_is_held(database: Gateway) -> None:
+    """The dearest offers leave the plan before the call is refused."""
+    await set_budgets(database, KEY, "5credits/total")
+    options = tuple(HoldOption(Amount(c * CREDIT, c * CREDIT // 72, 1), f'"{c}"') for c in (9, 5, 2))
+    outcome = await database.write(Accept(new_task(), options, RATE))
+    assert isinstance(outcome, Accepted)
+    assert outcome.task.plan_json == '"5"'
+    assert outcome.remaining_microcredits == 0
+
+
+async def test_concurrent_holds_never_exceed_a_budget(database: Gateway) -> None:
+    """200 calls at once on a budget for 20: exactly 20 are accepted."""
+    await set_budgets(database, ORG, "20credits/total")
+    outcomes = await asyncio.gather(*(database.write(accept(new_task(), 1)) for _ in range(200)))
+    assert sum(isinstance(outcome, Accepted) for outcome in outcomes) == 20
+    assert await clean(database)
+
+
+async def test_lowering_a_budget_only_refuses_new_holds(database: Gateway) -> None:
+    """What is held and charged stays; the next call is refused, with nothing left."""
+    task = new_task()
+    await database.write(accept(task, 8))
+    await set_budgets(database, KEY, "5credits/total")
+    refusal = await database.write(accept(new_task(), 1))
+    assert isinstance(refusal, BudgetRefusal)
+    assert refusal.left == 0
+    assert isinstance(await database.write(completed(task, 8)), Finished)
+    assert await clean(database)
+
+
+async def test_a_task_ends_once(database: Gateway) -> None:
+    """A second end, a late attempt and a stale epoch change nothing."""
+    task = new_task()
+    attempt = new_attempt(task)
+    await database.write(accept(task, 2, attempts=(attempt,)))
+    assert await database.write(replace(completed(task, 2), epoch=9)) == Lost(TaskState.PROCESSING)
+    assert isinstance(await database.write(completed(task, 2, succeeded(attempt))), Finished)
+    assert await database.write(completed(task, 2, succeeded(attempt))) == Lost(TaskState.COMPLETED)
+    late = RecordAttempts(task.id, 1, started=(new_attempt(task),))
+    assert await database.write(late) == Lost(TaskState.COMPLETED)
+    assert (await balance(database, KEY))[0].microcredits == 2 * CREDIT
+    assert await clean(database)
+
+
+async def test_a_repeated_command_is_written_once(database: Gateway) -> None:
+    """The same start given twice, because its first answer was lost, is one attempt and one amount in flight."""
+    task = new_task()
+    await database.write(accept(task, 2))
+    attempt = new_attempt(task)
+    command = RecordAttempts(task.id, 1, started=(attempt,))
+    assert await database.write(command) == Recorded()
+    assert await database.write(replace(command, repeated=True)) == Recorded()
+    assert await balance(database, UPSTREAM) == (Amount(), Amount(microusd=20_000))
+    failed = replace(attempt, state=AttemptState.FAILED, ended_at_ms=1, fault=Fault.FAILED, billed=Billed.NO)
+    again = new_attempt(task)
+    command = RecordAttempts(task.id, 1, ended=(failed,), started=(again,))
+    await database.write(command)
+    await database.write(replace(command, repeated=True))
+    assert await balance(database, UPSTREAM) == (Amount(), Amount(microusd=20_000))
+    assert await clean(database)
+
+
+async def test_cancel_is_granted_until_something_is_sent(database: Gateway) -> None:
+    """Pending: cancelled and released. Sent: refused. Foreign: unknown. Between two offers: cancelled."""
+    task, sent, between = new_task(), new_task(), new_task()
+    attempt, failed = new_attempt(sent), new_attempt(between)
+    await database.write(accept(task, 2))
+    await database.write(accept(sent, 2, attempts=(attempt,)))
+    await database.write(accept(between, 2, attempts=(failed,)))
+    ended = replace(failed, state=AttemptState.FAILED, ended_at_ms=1, fault=Fault.FAILED, billed=Billed.NO)
+    await database.write(RecordAttempts(between.id, 1, ended=(ended,)))
+    assert await database.write(Cancel(task.id, AccountId("key:acme//other"), RATE)) == NoTask()
+    assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), Finished)
+    assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), NotCancellable)
+    assert isinstance(await database.write(Cancel(sent.id, KEY, RATE)), NotCancellable)
+    assert isinstance(await database.write(Cancel(between.id, KEY, RATE)), Finished)
+    assert await balance(database, KEY) == (Amount(), Amount(2 * CREDIT, 2 * CREDIT // 72, 1))
+    assert await clean(database)
+
+
+async def test_a_claimed_task_belongs_to_its_new_owner(database: Gateway) -> None:
+    """After a claim the old epoch writes nothing; only expired leases are claimed unless everything is."""
+    task = new_task()
+    await database.write(accept(task, 2))
+    assert await database.write(Claim("run_b", 1000, 10)) == Claimed(())
+    claimed = await database.write(Claim("run_b", 60_000, 10, everything=True))
+    assert isinstance(claimed, Claimed)
+    assert [(t.id, t.epoch, t.owner) for t in claimed.tasks] == [(task.id, 2, "run_b")]
+    assert isinstance(await database.write(completed(task, 2)), Lost)
+    assert isinstance(await database.write(replace(completed(task, 2), epoch=2)), Finished)
+
+
+async def test_a_job_id_is_stored(database: Gateway) -> None:
+    """Recovery finds the upstream's own id."""
+    task = new_task()
+    attempt = new_attempt(task)
+    await database.write(accept(task, 2, attempts=(attempt,)))
+    assert await database.write(RecordSubmitted(task.id, 1, attempt.id, "job-7")) == Recorded()
+    [stored] = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    assert (stored.state, stored.upstream_ref) == (AttemptState.SUBMITTED, "job-7")
+
+
+async def test_one_bad_command_does_not_take_others_with_it(database: Gateway) -> None:
+    """A batch with a task id that exists already is halved until it stands alone."""
+    taken = new_task()
+    await database.write(accept(taken, 1))
+    commands = [accept(new_task(), 1) for _ in range(7)]
+    commands.insert(3, accept(taken, 1))
+    outcomes = await asyncio.gather(*map(database.write, commands), return_exceptions=True)
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True] * 3 + [False] + [True] * 4
+    assert isinstance(outcomes[3], Exception)
+    assert await clean(database)
+
+
+async def test_pages_are_newest_first_and_filtered(database: Gateway) -> None:
+    """State and model filter, the total counts all pages, other accounts' tasks are absent."""
+    tasks = [replace(new_task(), created_at_ms=1_757_165_031_000 + i) for i in range(5)]
+    for task in tasks:
+        await database.write(accept(task, 1))
+    await database.write(Cancel(tasks[0].id, KEY, RATE))
+
+    async def page(**wish: object) -> tuple[int, list[TaskId]]:
+        wish = {"state": "", "model": "", "page": 1, "page_size": 2, **wish}
+        total, found = await database.read(lambda c: task_store.read_page(c, KEY, **wish))  # type: ignore[arg-type]
+        return total, [task.id for task in found]
+
+    assert await page() == (5, [tasks[4].id, tasks[3].id])
+    assert await page(page=3) == (5, [tasks[0].id])
+    assert await page(state="cancelled") == (1, [tasks[0].id])
+    assert await page(model="other") == (0, [])
+    assert await database.read(lambda c: task_store.read_tasks(c, [tasks[1].id], ORG)) == []
+
+
+async def test_the_audit_names_a_spoilt_balance(database: Gateway) -> None:
+    """A balance that was written past the entries is found, by account and column."""
+    task = new_task()
+    await database.write(accept(task, 3))
+    await database.write(completed(task, 3))
+    assert await clean(database)
+    await database.write(Transact(lambda c, _: c.execute(_SPOIL, account=TEAM, value=1)))
+    report = await audit(database)
+    assert [(d.account, d.stored, d.expected) for d in report.differences] == [(TEAM, 1, 3 * CREDIT)]
+
+
+async def test_a_migration_is_repeatable(database_url: str) -> None:
+    """The second run finds nothing to do."""
+    url = parse_database_url(database_url)
+    assert await migrate(url) == (None, newest_revision())
+    assert await migrate(url) == (newest_revision(), newest_revision())
+
+
+def test_attempt_ids_fit_an_idempotency_key() -> None:
+    """EvoLink takes 16 to 96 characters."""
+    assert 16 <= len(AttemptId(new_attempt_id())) <= 96

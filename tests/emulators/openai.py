@@ -1,0 +1,257 @@
+"""OpenAI's Images API: `POST /v1/images/generations`, `GET /v1/models`; synchronous, billed by tokens.
+
+Owns the routes, the shape of answers and errors; what is accepted and what it costs is in `openai_rules`. Places with a
+script: `create`, `models`, `download`, `other` (URLs that do not exist). With `legacy` it also serves the retired DALL·E
+models (by default as links to itself), with `as_url` every model answers with links, as some compatible vendors do.
+
+`python -m tests.emulators.openai` runs it as a process of its own.
+"""
+
+import argparse
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Unpack
+
+from aiohttp import web
+
+from tests.emulators import behaviours as b
+from tests.emulators import process
+from tests.emulators.base import Emulator, Options, json_response
+from tests.emulators.openai_rules import (
+    FAMILIES,
+    LEGACY,
+    Invalid,
+    Job,
+    check,
+    output_tokens,
+    price_usd,
+    text_tokens,
+)
+from tests.emulators.pictures import spoiled
+from tests.emulators.records import Bill, Received
+
+_TYPES = {401: "invalid_request_error", 429: "rate_limit_error", 503: "service_unavailable_error"}
+_CREATED_OF_MODELS = 1_745_000_000  # any past second; clients only show it
+
+
+class OpenAIEmulator(Emulator):
+    """The vendor."""
+
+    path = "/v1"
+    points = ("create", "models", "download", "other")
+    unsupported = (b.FailTask, b.StallTask)
+
+    def __init__(self, *, legacy: bool = False, as_url: bool = False, **options: Unpack[Options]) -> None:
+        self._files: dict[str, tuple[bytes, str]] = {}
+        self._legacy = legacy
+        self._as_url = as_url
+        super().__init__(**options)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Everything outside these answers as the vendor does for an unknown URL."""
+        return [
+            web.post("/v1/images/generations", self._create),
+            web.get("/v1/models", self._models),
+            web.get("/v1/models/{model}", self._models),
+            web.get("/files/{name}", self._download),
+            web.route("*", "/v1/{tail:.*}", self._unknown_url),
+        ]
+
+    def envelope(self, received: Received, status: int, code: str | None, message: str) -> web.Response:
+        """`{"error": {message, type, param, code}}`."""
+        kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+        return self._error(received, status, message, kind, code=code)
+
+    def fault(self, received: Received, behaviour: b.Behaviour) -> web.Response | None:
+        """Moderation is a 400, an empty account a 429, like a rate limit."""
+        match behaviour:
+            case b.Refuse():
+                return self._refusal(received, behaviour)
+            case b.RateLimit():
+                message = "Rate limit reached for images per minute. Please try again later."
+                response = self._error(received, 429, message, "requests", code="rate_limit_exceeded")
+                if behaviour.retry_after is not None:
+                    response.headers["retry-after"] = behaviour.retry_after
+                if behaviour.retry_after_ms is not None:
+                    response.headers["retry-after-ms"] = str(behaviour.retry_after_ms)
+                return response
+            case b.Overloaded():
+                return self.envelope(received, 503, "server_is_overloaded", "The engine is currently overloaded.")
+            case b.OutOfMoney():
+                code = behaviour.code or "insufficient_quota"
+                message = "You exceeded your current quota, please check your plan and billing details."
+                return self._error(received, 429, message, "insufficient_quota", code=code)
+            case _:
+                return None
+
+    def forget(self) -> None:
+        """The files behind links."""
+        self._files.clear()
+
+    # --- routes
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(request, "create", self._generate)
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(request, "models", self._list_models)
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(request, "download", self._send_file)
+
+    async def _unknown_url(self, request: web.Request) -> web.StreamResponse:
+        message = f"Invalid URL ({request.method} {request.path})"
+        return await self.serve(request, "other", lambda received, _: self.envelope(received, 404, None, message))
+
+    # --- answers
+
+    def _generate(self, received: Received, behaviour: b.Behaviour) -> web.Response:
+        denied = self._denied(received)
+        if denied is not None:
+            return denied
+        body = received.json
+        if body is None:
+            message = "We could not parse the JSON body of your request."
+            return self.envelope(received, 400, None, message)
+        try:
+            job = check(body, legacy=self._legacy)
+        except Invalid as exc:
+            return self._error(
+                received, exc.status, exc.message, "invalid_request_error", code=exc.code, param=exc.param
+            )
+        images = min(job.n, behaviour.images) if isinstance(behaviour, b.Fewer) else job.n
+        usd = price_usd(job, images)
+        self.bill(Bill(request_id=received.id, model=job.model, images=images, usd=usd, prompt=job.prompt))
+        data = [self._item(received, job, index, behaviour) for index in range(images)]
+        return self._with_headers(received, json_response(self._answer(job, images, data)))
+
+    def _item(self, received: Received, job: Job, index: int, behaviour: b.Behaviour) -> dict[str, object]:
+        label = f"{received.id}/{index}"
+        content = spoiled(
+            behaviour.what if isinstance(behaviour, b.WrongImage) else None,
+            job.size,
+            job.output_format,
+            label,
+            transparent=job.background == "transparent",
+            padding_bytes=self.picture_bytes,
+        )
+        if not (self._as_url or job.as_url):
+            return {"b64_json": base64.b64encode(content).decode()}
+        name = f"{received.id}-{index}.{job.output_format}"
+        self._files[name] = (content, f"image/{job.output_format}")
+        return {"url": f"{self.origin}/files/{name}"}
+
+    def _answer(self, job: Job, images: int, data: list[dict[str, object]]) -> dict[str, object]:
+        answer: dict[str, object] = {"created": int(self.now()), "data": data}
+        if job.legacy:
+            return answer
+        text, out = text_tokens(job.prompt), output_tokens(job, images)
+        return answer | {
+            "background": job.background,
+            "output_format": job.output_format,
+            "quality": job.quality,
+            "size": job.size_text,
+            "usage": {
+                "input_tokens": text,
+                "output_tokens": out,
+                "total_tokens": text + out,
+                "input_tokens_details": {"text_tokens": text, "image_tokens": 0},
+                "output_tokens_details": {"image_tokens": out, "text_tokens": 0},
+            },
+        }
+
+    def _list_models(self, received: Received, _: b.Behaviour) -> web.Response:
+        denied = self._denied(received)
+        if denied is not None:
+            return denied
+        names = [*FAMILIES, *(LEGACY if self._legacy else ())]
+        models = [
+            {"id": name, "object": "model", "created": _CREATED_OF_MODELS, "owned_by": "system"} for name in names
+        ]
+        wanted = received.path.removeprefix("/v1/models").strip("/")
+        if not wanted:
+            return self._with_headers(received, json_response({"object": "list", "data": models}))
+        for model in models:
+            if model["id"] == wanted:
+                return self._with_headers(received, json_response(model))
+        message = f"The model '{wanted}' does not exist or you do not have access to it."
+        return self._error(received, 404, message, "invalid_request_error", code="model_not_found", param="model")
+
+    def _send_file(self, received: Received, _: b.Behaviour) -> web.Response:
+        content, content_type = self._files.get(received.path.removeprefix("/files/"), (b"", ""))
+        if not content_type:
+            return web.Response(body=b"not found", status=404, content_type="text/plain")
+        return web.Response(body=content, content_type=content_type)
+
+    # --- errors
+
+    def _denied(self, received: Received) -> web.Response | None:
+        if received.bearer == self.api_key:
+            return None
+        if not received.bearer:
+            return self.envelope(received, 401, None, "You didn't provide an API key.")
+        message = f"Incorrect API key provided: {received.bearer[:3]}***."
+        return self.envelope(received, 401, "invalid_api_key", message)
+
+    def _refusal(self, received: Received, behaviour: b.Refuse) -> web.Response:
+        message = (
+            "Your request was rejected by the safety system. If you believe this is an error, contact us and include "
+            f"the request ID {received.id}. safety_violations=[{', '.join(behaviour.categories)}]."
+        )
+        details = {"moderation_stage": behaviour.stage, "categories": list(behaviour.categories)}
+        kind = "image_generation_user_error"
+        return self._error(
+            received, 400, message, kind, code="moderation_blocked", extra={"moderation_details": details}
+        )
+
+    def _error(
+        self,
+        received: Received,
+        status: int,
+        message: str,
+        kind: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> web.Response:
+        error = {"message": message, "type": kind, "param": param, "code": code} | dict(extra or {})
+        return self._with_headers(received, json_response({"error": error}, status))
+
+    def _with_headers(self, received: Received, response: web.Response) -> web.Response:
+        response.headers.update(
+            {
+                "x-request-id": received.id,
+                "openai-version": "2020-10-01",
+                "openai-organization": "org-emulator",
+                "openai-processing-ms": "1",
+                "x-ratelimit-limit-requests": "1000",
+                "x-ratelimit-remaining-requests": "999",
+                "x-ratelimit-reset-requests": "60ms",
+            }
+        )
+        return response
+
+
+def _build(options: argparse.Namespace) -> Emulator:
+    state_file: Path | None = options.state_file
+    return OpenAIEmulator(
+        legacy=options.legacy,
+        as_url=options.as_url,
+        api_key=options.api_key,
+        state_file=state_file,
+        picture_bytes=options.picture_bytes,
+    )
+
+
+def main() -> None:
+    """The process form."""
+    parser = argparse.ArgumentParser(prog="tests.emulators.openai", description="OpenAI's Images API, emulated")
+    parser.add_argument("--legacy", action="store_true", help="also serve dall-e-2 and dall-e-3")
+    parser.add_argument("--as-url", action="store_true", help="answer with links instead of base64")
+    process.run(parser, _build)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Properties of quotes, splits and plans over many inputs."""
+
+from decimal import Decimal
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.catalog import (
+    Capabilities,
+    Model,
+    Offer,
+    PerImage,
+    PerMegapixel,
+    Price,
+    PriceFormula,
+    PriceRow,
+    PriceTable,
+    SizeRule,
+    TokenPrice,
+)
+from gateway.domain.images import Contract, ImageRequest, OutputFormat, Pixels, Quality
+from gateway.domain.money import usd_cost
+from gateway.routing.plan import NotAble, plan, split
+from gateway.routing.quote import cost_usd
+
+usd = st.decimals(min_value=0, max_value=5, places=7, allow_nan=False)
+prices: st.SearchStrategy[Price] = st.one_of(
+    usd.map(PerImage),
+    usd.map(PerMegapixel),
+    st.sampled_from(["gpt-image-2", "gpt-image-2.5"]).map(PriceFormula),
+    st.builds(TokenPrice, usd, usd, usd, st.integers(1, 30_000)),
+    st.lists(
+        st.builds(PriceRow, usd, st.sampled_from([None, "1024x1024", "3:2"]), st.sampled_from([None, *Quality])),
+        max_size=6,
+    ).map(lambda rows: PriceTable(tuple(rows))),
+)
+sizes = st.one_of(st.none(), st.builds(Pixels, st.integers(16, 3840), st.integers(16, 3840)))
+requests = st.builds(
+    ImageRequest,
+    model=st.just("m"),
+    prompt=st.just("p"),
+    n=st.integers(1, 10),
+    pixels=sizes,
+    quality=st.sampled_from(Quality),
+    output_format=st.sampled_from([None, *OutputFormat]),
+    prompt_tokens=st.integers(0, 32_000),
+)
+capabilities = st.builds(
+    Capabilities,
+    n=st.sampled_from([(1,), (1, 2, 4), tuple(range(1, 11)), (2,)]),
+    params=st.sets(st.sampled_from(["quality", "output_format"])).map(frozenset),
+    output_formats=st.sampled_from([frozenset(OutputFormat), frozenset({OutputFormat.PNG})]),
+)
+MODEL = Model("m", Contract.IMAGE, 2000, SizeRule(("1024x1024",)), (1,), ())
+
+
+@given(prices, requests)
+def test_quotes_grow_with_n_and_never_expect_more_than_the_most(price: Price, request: ImageRequest) -> None:
+    """expected <= most for every request, and neither falls when one more picture is asked for."""
+    quotes = [cost_usd(price, request, pixels=request.pixels, n=n, calls=n) for n in range(1, 6)]
+    known = [quote for quote in quotes if quote is not None]
+    assert len(known) in (0, len(quotes))
+    for quote in known:
+        assert 0 <= quote.expected_microusd <= quote.most_microusd
+    for fewer, more in pairwise(known):
+        assert fewer.expected_microusd <= more.expected_microusd
+        assert fewer.most_microusd <= more.most_microusd
+
+
+@given(usd, st.integers(1, 10))
+def test_hold_covers_the_sum_of_rounded_attempts(price: Decimal, n: int) -> None:
+    """However a call is split, the attempts' costs, each rounded half-up, fit what was held."""
+    request = ImageRequest("m", "p", n=n)
+    quote = cost_usd(PerImage(price), request, pixels=Pixels(1024, 1024), n=n, calls=n)
+    assert quote is not None
+    assert n * usd_cost(price) <= quote.most_microusd
+
+
+@given(st.integers(1, 10), st.sets(st.integers(1, 10), min_size=1))
+def test_split_sums_to_n(n: int, counts: set[int]) -> None:
+    """Every part is an allowed count, largest first, and together they are n; with 1 allowed there always is a split."""
+    allowed = tuple(sorted(counts))
+    try:
+        parts = split(n, allowed)
+    except ValueError:
+        assert 1 not in allowed
+        return
+    assert sum(parts) == n
+    assert set(parts) <= counts
+    assert list(parts) == sorted(parts, reverse=True)
+
+
+@given(requests, st.lists(st.tuples(prices, capabilities), max_size=5))
+def test_plan_is_sorted_and_deterministic(request: ImageRequest, made: list[tuple[Price, Capabilities]]) -> None:
+    """Every candidate is either planned or has a reason, the order is by price, and the catalogue's order changes nothing but the reasons' order."""
+    candidates = [
+        (Offer(f"up{index}/m", f"up{index}", "m", price), ability) for index, (price, ability) in enumerate(made)
+    ]
+    result = plan(request, MODEL, candidates)
+    turned = plan(request, MODEL, candidates[::-1])
+    if isinstance(result, NotAble):
+        assert isinstance(turned, NotAble)
+        assert len(result.reasons) == len(candidates)
+        return
+    assert not isinstance(turned, NotAble)
+    assert (result.offers, result.dropped) == (turned.offers, turned.dropped)
+    assert len(result.offers) + len(result.left_out) == len(candidates)
+    expected = [item.expected_microusd for item in result.offers]
+    assert expected == sorted(expected)

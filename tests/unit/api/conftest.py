@@ -1,0 +1,57 @@
+"""The HTTP edge over a pipeline in memory, with aiohttp's own client in front."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpClient
+
+from gateway.api.server import make_app
+from gateway.api.state import ApiSettings
+from gateway.telemetry.metrics import Metrics
+from tests.unit.api.fake_pipeline import KEY, FakeAuthenticator, FakePipeline, Lines
+
+
+@dataclass
+class Edge:
+    client: TestClient[web.Request, web.Application]
+    pipeline: FakePipeline
+    authenticator: FakeAuthenticator
+    lines: Lines
+    metrics: Metrics
+
+    async def get(self, path: str, **headers: str) -> ClientResponse:
+        return await self.client.get(path, headers={"Authorization": f"Bearer {KEY}", **headers})
+
+    async def post(self, path: str, body: object, headers: dict[str, str] | None = None) -> ClientResponse:
+        return await self.client.post(path, json=body, headers={"Authorization": f"Bearer {KEY}", **(headers or {})})
+
+    async def generate(self, headers: dict[str, str] | None = None, **body: object) -> ClientResponse:
+        return await self.post("/v1/images/generations", {"prompt": "a red fox", **body}, headers)
+
+
+MakeEdge = Callable[..., Awaitable[Edge]]
+
+
+@pytest.fixture
+def make_edge(aiohttp_client: AiohttpClient) -> MakeEdge:
+    async def make(pipeline: FakePipeline | None = None, *, metrics_public: bool = False) -> Edge:
+        pipeline = pipeline or FakePipeline()
+        authenticator, lines, metrics = FakeAuthenticator(), Lines(), Metrics()
+        app = make_app(
+            pipeline=pipeline,
+            authenticator=authenticator,
+            metrics=metrics,
+            canonical=lines,
+            settings=ApiSettings(default_model="gpt-image-2", version="1.2.3", metrics_public=metrics_public),
+        )
+        return Edge(await aiohttp_client(app), pipeline, authenticator, lines, metrics)
+
+    return make
+
+
+@pytest.fixture
+async def edge(make_edge: MakeEdge) -> Edge:
+    return await make_edge()

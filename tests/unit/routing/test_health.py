@@ -1,0 +1,158 @@
+"""Circuits: what opens one, for how long, and who may probe."""
+
+import pytest
+
+from gateway.domain.tasks import Fault
+from gateway.routing.health import OPEN_LONG_S, PROBE_S_MAX, Circuits
+
+A, B, OTHER = "up/a", "up/b", "other/a"
+
+
+class SetClock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def now_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def circuits(clock: SetClock) -> Circuits:
+    return Circuits(clock)
+
+
+def fail(circuits: Circuits, times: int, fault: Fault = Fault.FAILED) -> None:
+    for _ in range(times):
+        circuits.failed(A, fault)
+
+
+def test_fifth_failure_in_a_row_opens(circuits: Circuits) -> None:
+    """Four failures do not open, a success between starts the count again, the fifth in a row opens that offer only."""
+    fail(circuits, 4)
+    circuits.succeeded(A)
+    fail(circuits, 4)
+    assert circuits.allows(A)
+    fail(circuits, 1)
+    assert not circuits.allows(A)
+    assert circuits.allows(B)
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.BAD_REQUEST, Fault.CANCELLED])
+def test_refusals_never_count(circuits: Circuits, fault: Fault) -> None:
+    """A refused prompt, a bad request or a cancel says nothing about the upstream."""
+    fail(circuits, 50, fault)
+    assert circuits.allows(A)
+
+
+def test_bad_ratio_opens(circuits: Circuits, clock: SetClock) -> None:
+    """Half of twenty within thirty seconds opens; the same failures spread wider do not."""
+    for index in range(19):
+        circuits.failed(A, Fault.FAILED) if index % 2 == 0 else circuits.succeeded(A)
+        circuits.failed(B, Fault.FAILED) if index % 2 == 0 else circuits.succeeded(B)
+        clock.now_s += 1
+        assert not circuits.is_open(A)
+    circuits.failed(A, Fault.FAILED)
+    assert circuits.is_open(A)
+    clock.now_s += 20
+    circuits.failed(B, Fault.FAILED)
+    assert not circuits.is_open(B)
+
+
+def test_half_open_lets_one_probe_through(circuits: Circuits, clock: SetClock) -> None:
+    """After thirty seconds one call decides: its success closes, its failure opens for thirty more, the others wait for neither."""
+    fail(circuits, 5)
+    clock.now_s += 29.9
+    assert not circuits.allows(A)
+    clock.now_s += 0.1
+    assert not circuits.is_open(A)
+    assert circuits.allows(A)
+    assert not circuits.allows(A)
+    circuits.failed(A, Fault.OVERLOADED)
+    clock.now_s += 29.9
+    assert not circuits.allows(A)
+    clock.now_s += 0.1
+    assert circuits.allows(A)
+    circuits.succeeded(A)
+    assert circuits.allows(A)
+    fail(circuits, 4)
+    assert circuits.allows(A)
+
+
+def test_probe_without_verdict_is_given_up(circuits: Circuits, clock: SetClock) -> None:
+    """A refused probe frees the place at once, a lost one after the longest deadline."""
+    fail(circuits, 5)
+    clock.now_s += 30
+    assert circuits.allows(A)
+    circuits.failed(A, Fault.REFUSED)
+    assert circuits.allows(A)
+    clock.now_s += PROBE_S_MAX
+    assert circuits.allows(A)
+
+
+def test_late_answers_do_not_move_an_open_circuit(circuits: Circuits, clock: SetClock) -> None:
+    """Calls begun before it opened neither close nor prolong it."""
+    fail(circuits, 5)
+    clock.now_s += 20
+    circuits.succeeded(A)
+    fail(circuits, 5)
+    assert not circuits.allows(A)
+    clock.now_s += 10
+    assert circuits.allows(A)
+
+
+def test_empty_account_opens_the_whole_upstream(circuits: Circuits, clock: SetClock) -> None:
+    """No money closes every offer of the upstream for ten minutes and asks for an operator; other upstreams go on."""
+    fail(circuits, 1, Fault.NO_MONEY)
+    assert [circuits.allows(name) for name in (A, B, OTHER)] == [False, False, True]
+    assert circuits.open_offers()["up"].alert
+    clock.now_s += OPEN_LONG_S
+    assert circuits.allows(B)
+    circuits.succeeded(B)
+    assert circuits.allows(A)
+
+
+def test_bad_credentials_open_one_offer_for_long(circuits: Circuits, clock: SetClock) -> None:
+    """An unknown model looks like bad credentials, so only that offer is closed."""
+    fail(circuits, 1, Fault.CREDENTIALS)
+    clock.now_s += OPEN_LONG_S - 1
+    assert not circuits.allows(A)
+    assert circuits.allows(B)
+    assert circuits.open_offers()[A].fault is Fault.CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "blocked_s"), [(None, 10.0), (3.0, 3.0), (86_400.0, OPEN_LONG_S), (-5.0, 0.0)]
+)
+def test_rate_limit_leaves_the_offer_alone(
+    circuits: Circuits, clock: SetClock, retry_after_s: float | None, blocked_s: float
+) -> None:
+    """Until the upstream's own time, ten seconds without one, ten minutes at most; it is no failure."""
+    circuits.failed(A, Fault.RATE_LIMITED, retry_after_s)
+    assert circuits.is_open(A) == (blocked_s > 0)
+    clock.now_s += blocked_s
+    assert circuits.allows(A)
+    for _ in range(10):
+        circuits.failed(A, Fault.RATE_LIMITED, 0)
+    assert circuits.allows(A)
+
+
+def test_open_offers_lists_only_what_is_closed_now(circuits: Circuits, clock: SetClock) -> None:
+    """The operator's view: fault and remaining time, gone when the time is over."""
+    fail(circuits, 5, Fault.UNREACHABLE)
+    circuits.failed(OTHER, Fault.RATE_LIMITED, 40)
+    clock.now_s += 10
+    view = circuits.open_offers()
+    assert (view[A].fault, view[A].reopens_in_s, view[A].alert) == (Fault.UNREACHABLE, 20.0, False)
+    assert (view[OTHER].fault, view[OTHER].reopens_in_s) == (Fault.RATE_LIMITED, 30.0)
+    clock.now_s += 30
+    assert not circuits.open_offers()

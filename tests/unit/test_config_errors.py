@@ -1,0 +1,156 @@
+"""Every error of the config names key, value, why and fix, and all come at once."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.config_files import MODEL, OFFER, problems, read
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value", "why", "fix"),
+    [
+        ("prot: 1", "prot", "1", "no key", "Known are: server"),
+        ("sever: {port: 1}", "sever", "", "no key", "Did you mean server?"),
+        ("server: {prt: 1}", "server.prt", "1", "no key", "Did you mean port?"),
+        ("server: {port: 70000}", "server.port", "70000", "less than or equal", "port number"),
+        ("server: {port: eighty}", "server.port", "eighty", "integer", "port number"),
+        ("server: {public_url: example.com}", "server.public_url", "example.com", "URL", "https://"),
+        ("server: {drain: 4 minutes}", "server.drain", "4 minutes", "duration", "240s"),
+        ("server: {trusted_proxies: [10.0.0.1/8]}", "server.trusted_proxies[0]", "10.0.0.1/8", "network", "10.0.0.0/8"),
+        ("server: 8080", "server", "8080", "dictionary", "server: {host"),
+        ("metrics: {port: 0}", "metrics.port", "0", "greater", "null"),
+        ("database: mysql://root:hunter2@db/x", "database", "mysql://***@db/x", "database URL", "sqlite:///"),
+        ("state: redis://valkey:6379/0", "state", "redis://valkey:6379/0", "not in this version", "Write memory"),
+        ("state: disk", "state", "disk", "no kind of state", "Write memory"),
+        ("blobs: s3://bucket", "blobs", "s3://bucket", "not in this version", "file:///"),
+        ("blobs: /srv", "blobs", "/srv", "no place", "file:///"),
+        ("catalog: missing.yaml", "catalog", "missing.yaml", "no such file", "readable"),
+        ("credits_per_usd: 0", "credits_per_usd", "0", "greater than 0", "such as 72"),
+        ("markup: .inf", "markup", ".inf", "decimal", "factor"),
+        ("deadline: 0s", "deadline", "0s", "greater", "240s"),
+        ("default_model: gpt-image-3", "default_model", "gpt-image-3", "no model", "Did you mean gpt-image-2?"),
+        ("aliases: {a: gpt-imag-2}", "aliases.a", "gpt-imag-2", "no model", "Did you mean gpt-image-2?"),
+        ("aliases: {gpt-image-2: gpt-4o-image}", "aliases.gpt-image-2", "gpt-4o-image", "has this name", "another alias"),
+        ("egress: {allow: [10.0.0.1/8]}", "egress.allow", "a list", "10.0.0.1/8", "networks or host"),
+        ("egress: {ca_file: /nowhere.pem}", "egress.ca_file", "/nowhere.pem", "no such file", "PEM"),
+        ("egress: {ports: [0]}", "egress.ports[0]", "0", "greater", "[443]"),
+        ("cache: {scope: world}", "cache.scope", "world", "'key', 'team' or 'org'", "key, team or org"),
+        ("retention: {results: 0s}", "retention.results", "0s", "greater", "24h"),
+        ("upstreams: {a: {kind: midjourney}}", "upstreams.a.kind", "midjourney", "no kind", "kind: openai"),
+        ("upstreams: {a: {}}", "upstreams.a.kind", "", "missing", "kind: openai"),
+        ("upstreams: {a/b: {kind: sandbox}}", "upstreams.a/b", "a/b", "no name", "upstreams"),
+        ("upstreams: {a: {kind: openai, timeout: fast}}", "upstreams.a.timeout", "fast", "duration", "240s"),
+        ("upstreams: {a: {kind: openai, budget: 5eur}}", "upstreams.a.budget", "5eur", "budget", "usd/"),
+        ("upstreams: {a: {kind: openai, latency: 1s}}", "upstreams.a.latency", "1s", "kind openai", "Leave it out"),
+        ("upstreams: {a: {kind: openai, api_key: 12345678}}", "upstreams.a.api_key", "(hidden)", "string", "as text"),
+        ("upstreams: {a: {kind: openai, api_key: x, ca_file: /no.pem}}", "upstreams.a.ca_file", "/no.pem", "no such file", "PEM"),
+        ("upstreams: {a: {kind: openai, on_unknown: retry}}", "upstreams.a.on_unknown", "retry", "'stop' or 'next'", "stop or next"),
+        ("upstreams: {a: {kind: sandbox, latency: 2h}}", "upstreams.a.latency", "2h", "hour", "200ms"),
+        ("upstreams: {a: {kind: sandbox, failure_rate: 2}}", "upstreams.a.failure_rate", "2", "less than", "0 to 1"),
+        ("secret_key: ${NOPE}", "secret_key", "${NOPE}", "NOPE is not set", "Set NOPE"),
+        ("secret_key: ${file:/nope}", "secret_key", "${file:/nope}", "no such file", "Create it"),
+        ("secret_key: ${not a name}", "secret_key", "${not a name}", "no substitution", "${NAME:-default}"),
+        ("secret_key: 12345", "secret_key", "(hidden)", "string", "quotes"),
+        ("port: 1\nport: 2", "port", "", "twice in one mapping in line 2", "Keep one"),
+        ("- a", "file", "gateway.yaml", "not a mapping", "server:"),
+        ("a: [", "file", "", "YAML", "that place"),
+        ("models: {x: {offers: []}}", "models.x.sizes", "", "missing", "list of sizes"),
+        ("models: {x: 1}", "models.x", "", "not a mapping", "model's keys"),
+        ("models: {gpt-image-2: {sizs: []}}", "models.gpt-image-2.sizs", "", "no key", "Did you mean sizes?"),
+        ("models: {gpt-image-2: {sizes: [big]}}", "models.gpt-image-2.sizes[0]", "big", "no size", "1024x1024"),
+        ("models: {gpt-image-2: {sizes: ['16:9']}}", "models.gpt-image-2.sizes[0]", "16:9", "no listed pixel size", "List one"),
+        ("models: {gpt-image-2: {n: {max: 0}}}", "models.gpt-image-2.n", "a mapping", "tuple", "{max: 10}"),
+        ("models: {gpt-image-2: {charge: {credits: 0.0000001}}}", "models.gpt-image-2.charge.credits", "1E-7", "decimal", "1.5"),
+    ],
+)  # fmt: skip
+def test_an_error_names_key_value_why_and_fix(
+    tmp_path: Path, text: str, key: str, value: str, why: str, fix: str
+) -> None:
+    """One mistake, one problem, with all an operator needs to mend it; passwords and secrets hidden."""
+    found = problems(tmp_path, text)
+    assert key in found
+    assert found[key].value.endswith(value) if value else found[key].value == ""
+    assert why in found[key].why
+    assert fix in found[key].fix
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "why", "fix"),
+    [
+        ({"upstream": "opnai"}, "upstream", "no upstream", "Did you mean openai?"),
+        ({"cost": {}}, "cost", "names no price", "per_image_usd"),
+        ({"cost": {"per_image_usd": 1, "formula": "gpt-image-2"}}, "cost", "per_image_usd and formula", "one of"),
+        ({"cost": {"formula": "gpt-image-3"}}, "cost.formula", "no published formula", "Did you mean gpt-image-2"),
+        ({"cost": {"per_image_usd": -1}}, "cost.per_image_usd", "greater", "USD per picture"),
+        ({"cost": {"tokens": {"text_in": 1}}}, "cost.tokens.image_in", "missing", "image input"),
+        ({"cost": {"table": [{"size": "1:1"}]}}, "cost.table[0].usd", "missing", "one picture"),
+        ({"params": {"qualty": "low"}}, "params.qualty", "no parameter", "Did you mean quality?"),
+        ({"params": {"quality": "best"}}, "params.quality", "no value of quality", "auto, low"),
+        ({"params": {"output_compression": 101}}, "params.output_compression", "no value", "0 to 100"),
+        ({"n_max": 0}, "n_max", "greater", "most pictures"),
+    ],
+)
+def test_an_error_in_an_offer_names_its_place(
+    tmp_path: Path, change: dict[str, object], key: str, why: str, fix: str
+) -> None:
+    """Deep inside a model the key path still leads to the very value."""
+    text = json.dumps({"models": {"x": MODEL | {"offers": [OFFER, OFFER | change]}}})  # noqa: TID251 - a small file for a test
+    found = problems(tmp_path, text)[f"models.x.offers[1].{key}"]
+    assert why in found.why
+    assert fix in found.fix
+
+
+@pytest.mark.parametrize(
+    ("accounts", "key", "why"),
+    [
+        ("[{teams: []}]", "accounts[0].org", "missing"),
+        ("[{org: a}, {org: a}]", "accounts[1].org", "taken"),
+        ("[{org: a, teams: [{team: t}, {team: t}]}]", "accounts[0].teams[1].team", "taken"),
+        ("[{org: a, keys: [{name: k, secret: 12345678x}, {name: k, secret: 12345678y}]}]", "accounts[0].keys[1].name", "taken"),
+        ("[{org: a, keys: [{name: k, secret: same-same}, {name: l, secret: ' same-same'}]}]", "accounts[0].keys[1].secret", "accounts[0].keys[0]"),
+        ("[{org: a, keys: [{name: k, secret: 1234567}]}]", "accounts[0].keys[0].secret", "string"),
+        ("[{org: a, keys: [{name: k, secret: '1234567'}]}]", "accounts[0].keys[0].secret", "shorter than 8"),
+        ("[{org: a, keys: [{name: k, secret: '         '}]}]", "accounts[0].keys[0].secret", "shorter than 8"),
+        ("[{org: a, keys: [{name: k, secret: \"line\\nbreak\"}]}]", "accounts[0].keys[0].secret", "line breaks"),
+        ("[{org: a, keys: [{name: k, secret: igw_" + "a" * 38 + "}]}]", "accounts[0].keys[0].secret", "typing error"),
+        ("[{org: a, keys: [{name: k, secret: ${NOPE}}]}]".replace("${NOPE}", '"${NOPE}"'), "accounts[0].keys[0].secret", "NOPE is not set"),
+        ("[{org: a, keys: [{name: k, secret: 12345678x, models: [gpt-image-9]}]}]", "accounts[0].keys[0].models[0]", "no model"),
+        ("[{org: a, keys: [{name: k, secret: 12345678x, response: jpeg}]}]", "accounts[0].keys[0].response", "'image' or 'task'"),
+        ("[{org: a, budgets: [5usd]}]", "accounts[0].budgets[0]", "not a budget"),
+        ("[{org: a, budgets: [5usd/day]}]", "accounts[0].budgets[0]", "only the window total"),
+        ("[{org: a, timezone: Mars}]", "accounts[0].timezone", "no time zone"),
+        ("[{org: a/b}]", "accounts[0].org", "no name"),
+    ],
+)  # fmt: skip
+def test_an_error_in_the_accounts_names_its_place(tmp_path: Path, accounts: str, key: str, why: str) -> None:
+    """Names, secrets, budgets and models of declared accounts; a budget that would not be kept is refused, not ignored."""
+    found = problems(tmp_path, f"accounts: {accounts}")
+    assert why in found[key].why
+    assert "same-same" not in str(found)
+
+
+def test_all_errors_are_reported_together(tmp_path: Path) -> None:
+    """Form and meaning, in every section, at once: nobody mends a config one error at a time."""
+    text = """
+server: {port: x, drain: y}
+database: mysql://x
+state: disk
+admin_token: ${NOPE}
+default_model: gpt-9
+upstreams: {a: {kind: b}}
+accounts: [{org: a}, {org: a}]
+"""
+    assert set(problems(tmp_path, text)) == {
+        "server.port", "server.drain", "database", "state", "admin_token", "default_model", "upstreams.a.kind", "accounts[1].org"
+    }  # fmt: skip
+
+
+def test_postgresql_requires_the_secret_key(tmp_path: Path) -> None:
+    """Several processes must share it, so none is made up."""
+    found = problems(tmp_path, "database: postgresql://u:hunter2@db/x\nsecret_key: ${GATEWAY_SECRET_KEY:-}")
+    assert "required with PostgreSQL" in found["secret_key"].why
+    config = read(tmp_path, "database: postgresql://u:p@db/x\nsecret_key: short")
+    assert any("secret_key is shorter" in note for note in config.notes)
