@@ -25,28 +25,12 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.config_text import Plain, Problems, join
+from gateway.config_text import Plain, Problems, join, parse_duration_s
 from gateway.domain.accounts import Budget, parse_budget
 from gateway.domain.catalog import OnUnknown
 from gateway.domain.images import Contract, Quality
 from gateway.keys.secrets import SECRET_CHARS_MAX, SECRET_CHARS_MIN, is_mistyped
 from gateway.upstreams.registry import KINDS
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_UNIT_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
-DURATION_S_MAX = 3660 * 86_400
-"""Ten years: what is longer is a typing error."""
-
-
-def parse_duration_s(value: object) -> float:
-    """`240s`, `5m`, `24h`, `30d`, `500ms`, or a number of seconds. Raises ValueError."""
-    match = _DURATION.fullmatch(str(value)) or _DURATION.fullmatch(f"{value}s")
-    if match is None or isinstance(value, bool):
-        raise ValueError("is no duration")
-    seconds = Decimal(match[1]) * _UNIT_S[match[2]]
-    if seconds > DURATION_S_MAX:
-        raise ValueError("is longer than ten years")
-    return float(seconds)
 
 
 def _counts(value: object) -> object:

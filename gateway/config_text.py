@@ -20,6 +20,11 @@ FILE_BYTES_MAX = 1 << 20
 """A config or a secret file above a megabyte is a wrong path."""
 SHOWN_CHARS_MAX = 80
 
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_UNIT_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+DURATION_S_MAX = 3660 * 86_400
+"""Ten years: what is longer is a typing error."""
+
 _SECRET_KEYS = ("api_key", "secret", "secret_key", "admin_token", "callback_secret", "proxy")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 _SUBSTITUTION = re.compile(r"\$\$\{|\$\{(?P<body>[^}]*)\}")
@@ -82,6 +87,17 @@ def join(parent: str, part: str | int) -> str:
     if isinstance(part, int):
         return f"{parent}[{part}]"
     return f"{parent}.{part}" if parent else part
+
+
+def parse_duration_s(value: object) -> float:
+    """`240s`, `5m`, `24h`, `30d`, `500ms`, or a number of seconds. Raises ValueError."""
+    match = _DURATION.fullmatch(str(value)) or _DURATION.fullmatch(f"{value}s")
+    if match is None or isinstance(value, bool):
+        raise ValueError("is no duration")
+    seconds = Decimal(match[1]) * _UNIT_S[match[2]]
+    if seconds > DURATION_S_MAX:
+        raise ValueError("is longer than ten years")
+    return float(seconds)
 
 
 def read_file(path: Path, environ: Mapping[str, str], problems: Problems, key: str) -> dict[str, Plain]:

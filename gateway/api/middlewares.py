@@ -94,7 +94,9 @@ def authenticate(public: Collection[Handler]) -> Middleware:
     async def find_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
         match = request.match_info
         if match.handler not in open_handlers and not isinstance(match, MatchInfoError):
-            request[PRINCIPAL] = principal = request.app[AUTHENTICATOR].authenticate(request.headers)
+            request[PRINCIPAL] = principal = request.app[AUTHENTICATOR].authenticate(
+                request.headers.get("Authorization"), request.headers.get("api-key")
+            )
             fields = request[LOG]
             fields["key"] = principal.key_name
             fields["key_id"] = principal.key_id

@@ -3,7 +3,7 @@
 The objects are handed in by the root. Every method raises the classes of `domain.errors` and nothing else on purpose.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from gateway.domain.accounts import Principal
@@ -16,8 +16,8 @@ from gateway.pipeline.admission import Admitted, RequestDraft
 class Authenticator(Protocol):
     """Finds the caller behind the headers; pure memory, no I/O."""
 
-    def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """`Authorization: Bearer …` or `api-key: …`; names are looked up without regard to case.
+    def authenticate(self, authorization: str | None, api_key: str | None = None) -> Principal:
+        """By the values of the headers `Authorization` (`Bearer …`) and `api-key`.
 
         Raises MissingKey, InvalidKey, KeyExpired, KeyDisabled.
         """

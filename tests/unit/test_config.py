@@ -12,9 +12,8 @@ from gateway.config_schema import (
     ModelSection,
     OfferSection,
     UpstreamSection,
-    parse_duration_s,
 )
-from gateway.config_text import Problems, read_file
+from gateway.config_text import Problems, parse_duration_s, read_file
 from gateway.domain.accounts import Budget, Unit
 from gateway.domain.catalog import OnUnknown, PerImage, PriceFormula, TokenPrice
 from gateway.domain.images import Contract, Pixels, Quality

@@ -200,10 +200,10 @@ class FakeAuthenticator:
     principal: Principal = PRINCIPAL
     error: GatewayError | None = None
 
-    def authenticate(self, headers: Mapping[str, str]) -> Principal:
+    def authenticate(self, authorization: str | None, api_key: str | None = None) -> Principal:
         if self.error is not None:
             raise self.error
-        secret = headers.get("Authorization", "").removeprefix("Bearer ") or headers.get("api-key")
+        secret = (authorization or "").removeprefix("Bearer ") or api_key
         if not secret:
             raise MissingKey("Send Authorization: Bearer with a key of this gateway.")
         if secret != KEY:

@@ -1,0 +1,192 @@
+"""Accounts and keys: those that the config declares, and those that are made by command. Keeps the authenticator up to date.
+
+A key made here is returned once and stored only as a digest. How it fails: AdministrationError with what is wrong; StorageUnavailable.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.db.connection import Connection
+from gateway.db.writer import Database
+from gateway.domain.accounts import Account, AccountKind, Budget, Principal
+from gateway.domain.clock import Clock
+from gateway.domain.ids import (
+    OURS_ACCOUNT_ID,
+    AccountId,
+    KeyId,
+    key_account_id,
+    new_key_id,
+    org_account_id,
+    team_account_id,
+    upstream_account_id,
+)
+from gateway.domain.images import Contract
+from gateway.keys import store as key_store
+from gateway.keys.authenticator import Authenticator, KeyRecord
+from gateway.keys.secrets import digest, display_prefix, new_key
+from gateway.keys.store import StoredKey
+from gateway.ledger import accounts as account_store
+from gateway.ledger.accounts import AccountBalance
+from gateway.pipeline.commands import Command, Outcome, Transact
+
+
+class AdministrationError(Exception):
+    """An operator's wish that cannot be fulfilled; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredKey:
+    """A key of the config: its account (org, team?, name) and its secret."""
+
+    org: str
+    team: str | None
+    name: str
+    secret: str = field(repr=False)
+    budgets: tuple[Budget, ...] = ()
+    models: tuple[str, ...] = ("*",)
+    response: Contract | None = None
+
+    @property
+    def account(self) -> Account:
+        parent = team_account_id(self.org, self.team) if self.team else org_account_id(self.org)
+        return Account(key_account_id(self.org, self.team, self.name), AccountKind.KEY, self.name, parent, self.budgets)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key just made. The secret is shown once."""
+
+    id: KeyId
+    account: AccountId
+    secret: str = field(repr=False)
+
+
+class AccountAdministration:
+    """Accounts and keys of one gateway."""
+
+    def __init__(
+        self, database: Database[Command, Outcome], authenticator: Authenticator, pepper: bytes, clock: Clock
+    ) -> None:
+        self._database = database
+        self._authenticator = authenticator
+        self._pepper = pepper
+        self._clock = clock
+
+    async def declare(
+        self, orgs: Sequence[Account], teams: Sequence[Account], keys: Sequence[DeclaredKey], upstreams: Sequence[str]
+    ) -> None:
+        """Make the config's accounts and keys true: new names are new accounts, a changed secret is a rotation, what is gone is disabled."""
+        now_ms = self._clock.now_ms()
+        books = [
+            Account(OURS_ACCOUNT_ID, AccountKind.OURS, "ours"),
+            *(Account(upstream_account_id(name), AccountKind.UPSTREAM, name) for name in upstreams),
+        ]
+        declared = [
+            StoredKey(
+                KeyId(f"declared:{key.account.id}"), key.account.id, key.name, digest(self._pepper, key.secret), display_prefix(key.secret),
+                key.response, key.models, declared=True, created_at_ms=now_ms,
+            )
+            for key in keys
+        ]  # fmt: skip
+
+        async def write(connection: Connection, at_ms: int) -> None:
+            await account_store.add_accounts(connection, books, at_ms)
+            await account_store.put_accounts(connection, [*orgs, *teams, *(key.account for key in keys)], at_ms)
+            await key_store.put_declared(connection, declared, at_ms)
+
+        await self._database.write(Transact(write))
+        await self.reload_keys()
+
+    async def create_key(
+        self,
+        *,
+        org: str,
+        team: str | None,
+        name: str,
+        budgets: tuple[Budget, ...] = (),
+        models: tuple[str, ...] = ("*",),
+        response: Contract | None = None,
+        expires_at_ms: int | None = None,
+    ) -> IssuedKey:
+        """Make a key, and its org and team where they do not exist. Raises AdministrationError where the name is taken."""
+        for part, text in (("org", org), ("team", team), ("name", name)):
+            if text is not None and (not text.strip() or "/" in text or ":" in text):
+                raise AdministrationError(f"{part} {text!r}: write a name without / and :")
+        secret, now_ms = new_key(), self._clock.now_ms()
+        account = DeclaredKey(org, team, name, secret, budgets).account
+        stored = StoredKey(
+            new_key_id(), account.id, name, digest(self._pepper, secret), display_prefix(secret), response, models,
+            declared=False, created_at_ms=now_ms, expires_at_ms=expires_at_ms,
+        )  # fmt: skip
+        parents = [Account(org_account_id(org), AccountKind.ORG, org)]
+        if team is not None:
+            parents.append(Account(team_account_id(org, team), AccountKind.TEAM, team, org_account_id(org)))
+
+        async def write(connection: Connection, at_ms: int) -> None:
+            taken = [
+                key
+                for key in await key_store.read_keys(connection)
+                if key.account == account.id and key.disabled_at_ms is None
+            ]
+            if taken:
+                raise AdministrationError(f"the key {name!r} exists there already ({taken[0].id}); choose another name")
+            await account_store.add_accounts(connection, parents, at_ms)
+            await account_store.put_accounts(connection, [account], at_ms)
+            await key_store.add_key(connection, stored)
+
+        await self._database.write(Transact(write))
+        await self.reload_keys()
+        return IssuedKey(stored.id, account.id, secret)
+
+    async def revoke_key(self, key_id: str) -> None:
+        """The key is refused from now on in this process. Raises AdministrationError where there is no such key, or the config declares it."""
+        found = [key for key in await self.keys() if key.id == key_id]
+        if not found:
+            raise AdministrationError(f"there is no key {key_id!r}; `gateway keys list` shows them")
+        if found[0].declared:
+            raise AdministrationError(f"the key {found[0].name!r} is declared in the config: take it out there")
+        await self._database.write(
+            Transact(lambda connection, at_ms: key_store.disable_key(connection, KeyId(key_id), at_ms))
+        )
+        await self.reload_keys()
+
+    async def keys(self) -> list[StoredKey]:
+        return await self._database.read(key_store.read_keys)
+
+    async def balances(self) -> list[AccountBalance]:
+        return await self._database.read(account_store.read_balances)
+
+    async def reload_keys(self) -> int:
+        """Read all keys into the authenticator; says how many may be used."""
+        stored, accounts = await self._database.read(_read_everything)
+        by_id = {account.id: account for account in accounts}
+        records = [
+            KeyRecord(key.id, key.digest, _principal(key, by_id), key.expires_at_ms, _is_disabled(key, by_id))
+            for key in stored
+        ]
+        self._authenticator.replace(records)
+        return sum(not record.disabled for record in records)
+
+
+async def _read_everything(connection: Connection) -> tuple[list[StoredKey], list[Account]]:
+    return await key_store.read_keys(connection), await account_store.read_accounts(connection)
+
+
+def _path(key: StoredKey, accounts: dict[AccountId, Account]) -> list[Account]:
+    """Key, team (where there is one), org."""
+    path = [accounts[key.account]]
+    while path[-1].parent is not None:
+        path.append(accounts[path[-1].parent])
+    return path
+
+
+def _principal(key: StoredKey, accounts: dict[AccountId, Account]) -> Principal:
+    path = _path(key, accounts)
+    team = next((account.name for account in path if account.kind is AccountKind.TEAM), None)
+    return Principal(
+        key.id, key.name, tuple(account.id for account in path), path[-1].name, team, key.models, key.response
+    )
+
+
+def _is_disabled(key: StoredKey, accounts: dict[AccountId, Account]) -> bool:
+    return key.disabled_at_ms is not None or any(account.disabled for account in _path(key, accounts))

@@ -1,0 +1,135 @@
+"""The commands of operators by name, for the command line beside a running gateway (api/control.py) and without one.
+
+Every command takes texts and answers rows, so that the same answer can be printed as a table or as JSON. How it fails: AdministrationError names
+the argument and the remedy.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.administration.accounts import AccountAdministration, AdministrationError
+from gateway.db.writer import Database
+from gateway.domain import money
+from gateway.domain.accounts import parse_budget
+from gateway.domain.images import Contract
+from gateway.ledger.audit import audit
+from gateway.pipeline.commands import Command, Outcome
+from gateway.tasks import store as task_store
+
+ROWS_MAX = 1_000
+"""Rows of one answer."""
+
+Value = str | int | float | None
+Row = Mapping[str, Value]
+Arguments = Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a command answers. `failed` makes the command exit with 1."""
+
+    rows: tuple[Row, ...] = ()
+    message: str = ""
+    failed: bool = False
+
+
+class Operator:
+    """Runs commands by name."""
+
+    def __init__(self, accounts: AccountAdministration, database: Database[Command, Outcome]) -> None:
+        self._accounts = accounts
+        self._database = database
+        self._commands: dict[str, Callable[[Arguments], Awaitable[Report]]] = {
+            "accounts list": self._accounts_list,
+            "keys create": self._keys_create,
+            "keys list": self._keys_list,
+            "keys revoke": self._keys_revoke,
+            "in-doubt list": self._in_doubt_list,
+            "ledger audit": self._ledger_audit,
+        }
+
+    async def run(self, command: str, arguments: Arguments) -> Report:
+        """Raises AdministrationError, StorageUnavailable."""
+        if command not in self._commands:
+            raise AdministrationError(f"there is no command {command!r}; there are: {', '.join(self._commands)}")
+        return await self._commands[command](arguments)
+
+    async def _accounts_list(self, _: Arguments) -> Report:
+        rows: list[Row] = [
+            {
+                "account": item.account.id,
+                "budgets": ", ".join(map(str, item.account.budgets)),
+                "used_credits": money.format_micro(item.balance.posted.microcredits),
+                "used_usd": money.format_micro(item.balance.posted.microusd),
+                "images": item.balance.posted.images,
+                "held_credits": money.format_micro(item.balance.pending.microcredits),
+                "held_usd": money.format_micro(item.balance.pending.microusd),
+            }
+            for item in await self._accounts.balances()
+        ]
+        return Report(tuple(rows[:ROWS_MAX]))
+
+    async def _keys_create(self, arguments: Arguments) -> Report:
+        name = arguments.get("name")
+        if not name:
+            raise AdministrationError("name is missing: say --name")
+        try:
+            budgets = tuple(parse_budget(text) for text in (arguments.get("budgets") or "").split(",") if text.strip())
+            wish = arguments.get("response")
+            response = Contract(wish) if wish else None
+        except ValueError as exc:
+            raise AdministrationError(str(exc)) from exc
+        models = tuple(text.strip() for text in (arguments.get("models") or "*").split(",") if text.strip())
+        issued = await self._accounts.create_key(
+            org=arguments.get("org") or "default", team=arguments.get("team"), name=name, budgets=budgets, models=models,
+            response=response,
+        )  # fmt: skip
+        row = {"id": issued.id, "account": issued.account, "key": issued.secret}
+        return Report((row,), "Keep the key now: it is not shown again.")
+
+    async def _keys_list(self, _: Arguments) -> Report:
+        rows: list[Row] = [
+            {
+                "id": key.id,
+                "account": key.account,
+                "key": f"{key.display}…",
+                "models": ",".join(key.models),
+                "response": key.response.value if key.response else None,
+                "declared": "yes" if key.declared else "no",
+                "state": "disabled" if key.disabled_at_ms else "active",
+            }
+            for key in await self._accounts.keys()
+        ]
+        return Report(tuple(rows[:ROWS_MAX]))
+
+    async def _keys_revoke(self, arguments: Arguments) -> Report:
+        key_id = arguments.get("id") or ""
+        await self._accounts.revoke_key(key_id)
+        return Report(message=f"{key_id} is revoked.")
+
+    async def _in_doubt_list(self, _: Arguments) -> Report:
+        found = await self._database.read(lambda connection: task_store.read_in_doubt(connection, ROWS_MAX))
+        rows: list[Row] = [
+            {
+                "attempt": attempt.id,
+                "task": attempt.task_id,
+                "offer": attempt.offer_id,
+                "images": attempt.n,
+                "presumed_usd": money.format_micro(attempt.presumed_cost_microusd),
+                "sent_at_ms": attempt.sent_at_ms,
+                "message": attempt.message,
+            }
+            for attempt in found
+        ]
+        return Report(tuple(rows))
+
+    async def _ledger_audit(self, _: Arguments) -> Report:
+        report = await audit(self._database)
+        rows: list[Row] = [
+            {"account": d.account, "what": d.what, "stored": d.stored, "expected": d.expected}
+            for d in report.differences
+        ]
+        looked_at = f"{report.accounts} accounts, {report.entries} entries, {report.holds_pending} pending holds"
+        if rows:
+            return Report(tuple(rows), f"{len(rows)} differences in {looked_at}.", failed=True)
+        return Report(message=f"The ledger is clean: {looked_at}, no differences.")

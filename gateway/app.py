@@ -1,0 +1,368 @@
+"""The composition root: builds every object in order from Config, starts them, and stops them in the opposite order.
+
+The only file that knows all packages. How it fails: StartFailed with one sentence for the operator; nothing is left running.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway import __version__, secret_files
+from gateway.administration.accounts import AccountAdministration, DeclaredKey
+from gateway.administration.operator import Operator
+from gateway.api.control import make_control_app
+from gateway.api.server import assert_compiled_parser, make_app, make_runner
+from gateway.api.state import ApiSettings
+from gateway.blobs.links import LinkKey, LinkSigner
+from gateway.blobs.local import LocalBlobStore
+from gateway.blobs.store import BlobStoreUnavailable
+from gateway.config import Config
+from gateway.db.engine import open_database
+from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
+from gateway.db.sqlite import DatabaseLocked, SqliteLock
+from gateway.db.statements import Dialect
+from gateway.db.writer import Database
+from gateway.domain.accounts import Account, AccountKind
+from gateway.domain.clock import Clock, SystemClock
+from gateway.domain.errors import StorageUnavailable
+from gateway.domain.ids import new_owner_id, org_account_id, team_account_id
+from gateway.keys.authenticator import Authenticator
+from gateway.limits.slots import Slots
+from gateway.pipeline.accept import Acceptance, Terms
+from gateway.pipeline.admission import Admission
+from gateway.pipeline.apply import apply
+from gateway.pipeline.attempts import Tools
+from gateway.pipeline.commands import Command, Outcome
+from gateway.pipeline.housekeeping import Housekeeping
+from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.recovery import Recovery
+from gateway.pipeline.results import Results
+from gateway.pipeline.runner import Runner
+from gateway.routing.health import Circuits
+from gateway.telemetry.logs import CanonicalLog, LineWriter, configure
+from gateway.telemetry.loop_lag import watch_loop_lag
+from gateway.telemetry.metrics import Metrics
+from gateway.tokens.counter import TokenCounter
+from gateway.upstreams.base import Adapter
+from gateway.upstreams.registry import build as build_adapter
+from gateway.upstreams.wire import Resources
+
+log = logging.getLogger(__name__)
+
+UPSTREAM_THREADS = 2
+"""For parsing large answers and drawing: what runs beside the event loop, on the smallest machine two cores."""
+ACCEPT_AFTER_TERM_S = 1.0
+"""How long a stopping gateway keeps accepting while its readiness already says no."""
+BACKLOG = 1024
+KEYS_RELOAD_S = 30.0
+FIRST_ORG, FIRST_KEY = "default", "first"
+
+
+class StartFailed(Exception):
+    """The gateway cannot start; the text names the cause and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKey:
+    """The API key of an embedded gateway's first start. `secret` is None at later starts."""
+
+    path: Path
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What commands need: the database, open, and who administers it."""
+
+    database: Database[Command, Outcome]
+    authenticator: Authenticator
+    accounts: AccountAdministration
+    operator: Operator
+    secret_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that serves."""
+
+    config: Config
+    first_key: FirstKey | None
+    recovered: int
+    port: int
+
+
+@asynccontextmanager
+async def open_office(config: Config, clock: Clock, *, migrating: bool) -> AsyncIterator[Office]:
+    """The database of a config, for as long as the block runs. Raises StartFailed."""
+    async with AsyncExitStack() as stack:
+        lock: SqliteLock | None = None
+        try:
+            if config.database.dialect is Dialect.SQLITE:
+                lock = SqliteLock(config.database.path)
+                lock.acquire()
+                stack.callback(lock.release)
+            if migrating:
+                await migrate(config.database)
+            elif await revision_of_postgresql(config.database) != newest_revision():
+                raise StartFailed("the database's schema is not that of this version: run `gateway migrate` first")
+            secret_key = config.secret_key or secret_files.read_or_make(beside_database(config, "secret_key"))
+            database: Database[Command, Outcome] = await open_database(config.database, apply, clock, lock)
+        except (DatabaseLocked, MigrationFailed, StorageUnavailable, OSError) as exc:
+            cause = exc.log if isinstance(exc, StorageUnavailable) else None
+            raise StartFailed(f"the database cannot be opened: {exc}" + (f" ({cause})" if cause else "")) from exc
+        stack.push_async_callback(database.close)
+        pepper = secret_files.derive(secret_key, "image-gateway keys v1")
+        authenticator = Authenticator(pepper, clock)
+        accounts = AccountAdministration(database, authenticator, pepper, clock)
+        yield Office(database, authenticator, accounts, Operator(accounts, database), secret_key)
+
+
+@asynccontextmanager
+async def running(
+    config: Config, clock: Clock | None = None, lines: LineWriter | None = None
+) -> AsyncIterator[Gateway]:
+    """A whole gateway, serving until the block ends; then it drains. Raises StartFailed."""
+    assert_compiled_parser()
+    clock = clock or SystemClock()
+    lines = lines or LineWriter(sys.stderr.buffer)
+    configure(lines)
+    async with AsyncExitStack() as stack:
+        office = await stack.enter_async_context(
+            open_office(config, clock, migrating=config.database.dialect is Dialect.SQLITE)
+        )
+        await declare(config, office.accounts)
+        first_key = await _first_key(config, office.accounts)
+        owner = new_owner_id()
+        metrics = Metrics()
+        threads = ThreadPoolExecutor(UPSTREAM_THREADS, thread_name_prefix="upstream")
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        resources = Resources(clock, threads, egress=config.egress)
+        adapters = _adapters(config, resources)
+        stack.push_async_callback(_close_all, adapters)
+        try:
+            blobs = await LocalBlobStore.open(config.blobs)
+        except BlobStoreUnavailable as exc:
+            raise StartFailed(f"pictures cannot be stored: {exc}") from exc
+        stack.push_async_callback(blobs.close)
+        circuits = Circuits(clock)
+        slots = Slots({upstream.name: upstream.concurrency for upstream in config.upstreams}, clock)
+        tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock)
+        runner = Runner(tools, results_ms=config.retention.results_s * 1000)
+        acceptance = Acceptance(
+            database=office.database,
+            runner=runner,
+            adapters=adapters,
+            slots=slots,
+            circuits=circuits,
+            metrics=metrics,
+            clock=clock,
+            terms=lambda: Terms(config.markup, config.credits_per_usd, config.deadline_s),
+            owner=owner,
+        )
+        port, sockets = _listen(config)
+        config = config.listening_on(config.server.host, port)
+        pipeline = Pipeline(
+            admission=Admission(lambda: config.catalog, TokenCounter()),
+            acceptance=acceptance,
+            runner=runner,
+            database=office.database,
+            blobs=blobs,
+            signer=LinkSigner(
+                [LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))],
+                config.server.public_url,
+            ),
+            metrics=metrics,
+            clock=clock,
+            catalog=lambda: config.catalog,
+            credits_per_usd=config.credits_per_usd,
+        )
+        recovery = Recovery(office.database, runner, clock, owner=owner)
+        recovered = await recovery.start()
+        housekeeping = Housekeeping(
+            office.database, metrics, circuits, clock, bytes_in_flight=lambda: resources.budget.used_bytes,
+            offers=tuple(offer for model in config.catalog.models.values() for offer in model.offers),
+        )  # fmt: skip
+        await stack.enter_async_context(
+            _background(
+                recovery.run(),
+                housekeeping.run(),
+                watch_loop_lag(metrics.loop_lag),
+                _reload_keys(office.accounts) if config.database.dialect is Dialect.POSTGRESQL else None,
+            )
+        )
+        app = make_app(
+            pipeline=pipeline,
+            authenticator=office.authenticator,
+            metrics=metrics,
+            canonical=CanonicalLog(lines, clock),
+            settings=ApiSettings(
+                default_model=config.catalog.default_model,
+                version=__version__,
+                metrics_public=config.metrics.public,
+                public_url=config.server.public_url,
+            ),
+        )
+        http = make_runner(app, drain_s=config.server.drain_s)
+        await http.setup()
+        await web.SockSite(http, sockets).start()
+        stack.push_async_callback(_drain, pipeline, acceptance, http, runner, config.server.drain_s)
+        await stack.enter_async_context(_control(config, office.operator))
+        yield Gateway(config, first_key, recovered, port)
+
+
+async def serve(config: Config, announce: Callable[[Gateway], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartFailed."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with running(config) as gateway:
+        announce(gateway)
+        log.info("serving", extra={"version": __version__, "port": gateway.port, "recovered": gateway.recovered})
+        await stopping.wait()
+        log.info("shutting down: readiness is off, running tasks go on")
+
+
+async def declare(config: Config, accounts: AccountAdministration) -> None:
+    """Make the accounts and keys of the config true, and the accounts of our own books."""
+    orgs, teams, keys = [], [], []
+    for org in config.accounts:
+        orgs.append(Account(org_account_id(org.name), AccountKind.ORG, org.name, None, org.budgets))
+        keys += [DeclaredKey(org.name, None, k.name, k.secret, k.budgets, k.models, k.response) for k in org.keys]
+        for team in org.teams:
+            teams.append(
+                Account(
+                    team_account_id(org.name, team.name),
+                    AccountKind.TEAM,
+                    team.name,
+                    org_account_id(org.name),
+                    team.budgets,
+                )
+            )
+            keys += [
+                DeclaredKey(org.name, team.name, k.name, k.secret, k.budgets, k.models, k.response) for k in team.keys
+            ]
+    await accounts.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
+
+
+def beside_database(config: Config, name: str) -> Path:
+    """A file of an embedded gateway, in the folder of its database."""
+    return config.database.path.with_name(name)
+
+
+def control_socket(config: Config) -> Path | None:
+    """Where commands reach a running embedded gateway. With PostgreSQL they go to the database itself."""
+    return beside_database(config, "gateway.sock") if config.database.dialect is Dialect.SQLITE else None
+
+
+def _adapters(config: Config, resources: Resources) -> dict[str, Adapter]:
+    try:
+        return {settings.name: build_adapter(settings, resources) for settings in config.upstreams}
+    except ValueError as exc:
+        raise StartFailed(str(exc)) from exc
+
+
+async def _close_all(adapters: dict[str, Adapter]) -> None:
+    for adapter in adapters.values():
+        await adapter.close()
+
+
+async def _first_key(config: Config, accounts: AccountAdministration) -> FirstKey | None:
+    """An embedded gateway without any key makes one. On PostgreSQL nothing secret is ever made by itself."""
+    if config.database.dialect is not Dialect.SQLITE or config.accounts:
+        return None
+    path = beside_database(config, "api_key")
+    if await accounts.keys():
+        return FirstKey(path, None) if path.exists() else None
+    issued = await accounts.create_key(org=FIRST_ORG, team=None, name=FIRST_KEY)
+    secret_files.keep(path, issued.secret)
+    return FirstKey(path, issued.secret)
+
+
+def _listen(config: Config) -> tuple[int, socket.socket]:
+    """A listening socket. Port 0 takes a free one. Raises StartFailed."""
+    host, port = config.server.host, config.server.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        raise StartFailed(
+            f"cannot listen on {host}:{port}: {exc.strerror or exc}; choose another with --host or --port"
+        ) from exc
+    listening.setblocking(False)
+    return listening.getsockname()[1], listening
+
+
+async def _drain(
+    pipeline: Pipeline, acceptance: Acceptance, http: web.AppRunner, runner: Runner, drain_s: float
+) -> None:
+    """Readiness first, then no more calls; running tasks and their callers finish, at most `drain_s`; the rest is for the next process."""
+    pipeline.drain()
+    await asyncio.sleep(ACCEPT_AFTER_TERM_S)
+    acceptance.closed = True
+    _, left = await asyncio.gather(http.cleanup(), runner.drain(drain_s))
+    if left:
+        log.warning("tasks are left for the next process", extra={"tasks": left})
+
+
+@asynccontextmanager
+async def _control(config: Config, operator: Operator) -> AsyncIterator[None]:
+    """The commands' socket of an embedded gateway."""
+    path = control_socket(config)
+    if path is None:
+        yield
+        return
+    runner = web.AppRunner(make_control_app(operator), access_log=None)
+    await runner.setup()
+    path.unlink(missing_ok=True)  # of a process that was killed: the database's lock says that it is dead
+    previous = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    except OSError as exc:
+        log.warning("commands cannot reach this gateway while it runs", extra={"socket": str(path)}, exc_info=exc)
+    finally:
+        os.umask(previous)
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+        path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _background(*jobs: Coroutine[object, object, None] | None) -> AsyncIterator[None]:
+    """Endless jobs, cancelled at the end. One that breaks is logged; the gateway goes on without it."""
+    tasks = [asyncio.create_task(job) for job in jobs if job is not None]
+    for task in tasks:
+        task.add_done_callback(_report_broken)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report_broken(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a background job broke", exc_info=task.exception())
+
+
+async def _reload_keys(accounts: AccountAdministration) -> None:
+    """Keys that another process made or revoked become known within KEYS_RELOAD_S."""
+    while True:
+        await asyncio.sleep(KEYS_RELOAD_S)
+        try:
+            await accounts.reload_keys()
+        except StorageUnavailable as exc:
+            log.warning("keys cannot be read again now", exc_info=exc)

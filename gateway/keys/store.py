@@ -1,0 +1,112 @@
+"""The rows of keys. Only digests are stored; a secret is never in here. Runs in the caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import bindparam, select
+
+from gateway.db.connection import Connection, Row
+from gateway.db.schema import keys
+from gateway.db.statements import Statement, insert_rows, update_rows
+from gateway.domain.ids import AccountId, KeyId
+from gateway.domain.images import Contract
+
+KEYS_MAX = 100_000
+"""Keys that one process keeps in memory."""
+
+_COLUMNS = (
+    "id", "account_id", "name", "digest", "display", "response", "models", "declared", "created_at_ms", "expires_at_ms", "disabled_at_ms",
+)  # fmt: skip
+_ADD = insert_rows(keys, _COLUMNS, ignore_repeats=True)
+_CHANGE = update_rows(keys, ("id",), ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms"))
+_DISABLE = update_rows(keys, ("id",), ("disabled_at_ms",))
+_ALL = Statement(
+    select(*(keys.c[name] for name in _COLUMNS)).order_by(keys.c.created_at_ms, keys.c.id).limit(bindparam("size"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One key as it is stored."""
+
+    id: KeyId
+    account: AccountId
+    name: str
+    digest: str
+    display: str
+    response: Contract | None
+    models: tuple[str, ...]
+    declared: bool
+    """From the config, and following it."""
+    created_at_ms: int
+    expires_at_ms: int | None = None
+    disabled_at_ms: int | None = None
+
+
+async def add_key(connection: Connection, key: StoredKey) -> None:
+    await connection.write(_ADD, [_row(key)])
+
+
+async def put_declared(connection: Connection, declared: Sequence[StoredKey], now_ms: int) -> None:
+    """The config's keys: new ones are added, changed ones follow, those that are gone are disabled.
+
+    A secret may move from one name to another, so old digests are taken away before new ones are written: a digest is unique.
+    """
+    stored = {key.id: key for key in await read_keys(connection) if key.declared}
+    given = {key.id for key in declared}
+    gone = [(f"gone:{key.id}", key.id) for key in stored.values() if key.id not in given]
+    moved = [
+        (f"moved:{key.id}", key.id) for key in declared if key.id in stored and stored[key.id].digest != key.digest
+    ]
+    await connection.write(_TAKE_AWAY, [*gone, *moved])
+    await connection.write(_DISABLE, [(now_ms, key_id) for _, key_id in gone])
+    await connection.write(_ADD, [_row(key) for key in declared if key.id not in stored])
+    await connection.write(
+        _CHANGE,
+        [
+            (key.digest, key.display, key.response.value if key.response else None, _models(key), key.expires_at_ms, None, key.id)
+            for key in declared
+            if key.id in stored
+        ],
+    )  # fmt: skip
+
+
+async def disable_key(connection: Connection, key_id: KeyId, now_ms: int) -> None:
+    await connection.write(_DISABLE, [(now_ms, key_id)])
+
+
+async def read_keys(connection: Connection) -> list[StoredKey]:
+    """All keys, oldest first."""
+    return [_key(row) for row in await connection.fetch(_ALL, size=KEYS_MAX)]
+
+
+_TAKE_AWAY = update_rows(keys, ("id",), ("digest",))
+
+
+def _row(key: StoredKey) -> tuple[str | int | None, ...]:
+    return (
+        key.id, key.account, key.name, key.digest, key.display, key.response.value if key.response else None, _models(key), int(key.declared),
+        key.created_at_ms, key.expires_at_ms, key.disabled_at_ms,
+    )  # fmt: skip
+
+
+def _key(row: Row) -> StoredKey:
+    key_id, account, name, digest, display, response, models, declared, created, expires, disabled = row
+    return StoredKey(
+        KeyId(str(key_id)),
+        AccountId(str(account)),
+        str(name),
+        str(digest),
+        str(display),
+        None if response is None else Contract(str(response)),
+        tuple(orjson.loads(str(models))),
+        bool(declared),
+        int(created or 0),
+        None if expires is None else int(expires),
+        None if disabled is None else int(disabled),
+    )
+
+
+def _models(key: StoredKey) -> str:
+    return orjson.dumps(key.models).decode()

@@ -1,0 +1,82 @@
+"""The rows of accounts: who pays, under whom, with which budgets. Runs in the caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import bindparam, select
+
+from gateway.db.connection import Connection
+from gateway.db.schema import accounts
+from gateway.db.statements import Statement, insert_rows, update_rows
+from gateway.domain.accounts import Account, AccountKind, Budget, parse_budget
+from gateway.domain.ids import AccountId
+from gateway.ledger.model import Balance, BalanceKey
+from gateway.ledger.store import budgets_text, read_books
+
+_COLUMNS = ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms")
+_ADD = insert_rows(accounts, _COLUMNS, ignore_repeats=True)
+_CHANGE = update_rows(accounts, ("id",), ("budgets", "disabled"))
+_ALL = Statement(select(*(accounts.c[name] for name in _COLUMNS)).order_by(accounts.c.id).limit(bindparam("size")))
+
+ACCOUNTS_MAX = 100_000
+"""Accounts that one process keeps in memory for authentication: some tens of megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBalance:
+    """An account with what is charged and held on it."""
+
+    account: Account
+    balance: Balance
+
+
+async def put_accounts(connection: Connection, given: Sequence[Account], now_ms: int) -> None:
+    """Make these accounts, parents first; where one exists, it takes the given budgets. Names and parents never change."""
+    await connection.write(
+        _ADD,
+        [
+            (account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), int(account.disabled), now_ms)
+            for account in given
+        ],
+    )  # fmt: skip
+    await connection.write(
+        _CHANGE, [(budgets_text(account.budgets), int(account.disabled), account.id) for account in given]
+    )
+
+
+async def add_accounts(connection: Connection, given: Sequence[Account], now_ms: int) -> None:
+    """Make those of these accounts that do not exist; the others stay as they are."""
+    await connection.write(
+        _ADD,
+        [
+            (account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), 0, now_ms)
+            for account in given
+        ],
+    )
+
+
+async def read_accounts(connection: Connection) -> list[Account]:
+    """All accounts, by id."""
+    return [
+        Account(
+            AccountId(str(row[0])),
+            AccountKind(str(row[1])),
+            str(row[2]),
+            None if row[3] is None else AccountId(str(row[3])),
+            _budgets(str(row[4])),
+            bool(row[5]),
+        )
+        for row in await connection.fetch(_ALL, size=ACCOUNTS_MAX)
+    ]
+
+
+async def read_balances(connection: Connection) -> list[AccountBalance]:
+    """All accounts with their balances, by id."""
+    found = await read_accounts(connection)
+    books = await read_books(connection, [account.id for account in found])
+    return [AccountBalance(account, books.balances[BalanceKey(account.id)]) for account in found]
+
+
+def _budgets(text: str) -> tuple[Budget, ...]:
+    return tuple(map(parse_budget, orjson.loads(text)))

@@ -1,0 +1,98 @@
+"""Looks at the database now and then, for the metrics: tasks by state, doubt, the oldest hold, circuits, and the audit.
+
+A database that does not answer leaves the figures as they were.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from gateway.db.connection import Connection
+from gateway.db.writer import Database
+from gateway.domain.catalog import Offer
+from gateway.domain.clock import Clock
+from gateway.domain.errors import GatewayError
+from gateway.ledger import store as ledger_store
+from gateway.ledger.audit import audit
+from gateway.pipeline.commands import Command, Outcome
+from gateway.routing.health import Circuits
+from gateway.tasks import store as task_store
+from gateway.tasks.store import StateCount
+from gateway.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+ROUND_S = 5.0
+AUDIT_ROUNDS = 120
+"""An audit every ten minutes."""
+
+
+class Housekeeping:
+    """Runs until cancelled."""
+
+    def __init__(
+        self,
+        database: Database[Command, Outcome],
+        metrics: Metrics,
+        circuits: Circuits,
+        clock: Clock,
+        *,
+        bytes_in_flight: Callable[[], int],
+        offers: Sequence[Offer],
+    ) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._circuits = circuits
+        self._clock = clock
+        self._bytes_in_flight = bytes_in_flight
+        self._offers = offers
+        self._bytes_shown = 0
+        self._differences = 0
+        metrics.on_scrape(self._at_scrape)
+
+    async def run(self) -> None:
+        """Look, sleep, look again."""
+        rounds = 0
+        while True:
+            try:
+                await self._look(auditing=rounds % AUDIT_ROUNDS == 0)
+            except GatewayError as exc:
+                log.warning("the figures of the database are not to be had", exc_info=exc)
+            rounds += 1
+            await asyncio.sleep(ROUND_S)
+
+    async def _look(self, *, auditing: bool) -> None:
+        if auditing:
+            report = await audit(self._database)
+            self._differences = len(report.differences)
+            for difference in report.differences:
+                log.error("the ledger differs", extra={"difference": str(difference)})
+        states, in_doubt_microusd, oldest_hold_ms = await self._database.read(_figures)
+        now_ms = self._clock.now_ms()
+        self._metrics.tasks(
+            {item.state.value: item.count for item in states},
+            {item.state.value: max(0, now_ms - item.oldest_created_at_ms) / 1000 for item in states},
+        )
+        self._metrics.books(
+            in_doubt_microusd=in_doubt_microusd,
+            differences=self._differences,
+            oldest_hold_age_s=0.0 if oldest_hold_ms is None else max(0, now_ms - oldest_hold_ms) / 1000,
+        )
+
+    def _at_scrape(self) -> None:
+        """What is in memory is looked at when somebody asks."""
+        used = self._bytes_in_flight()
+        self._metrics.bytes_in_flight(used - self._bytes_shown)
+        self._bytes_shown = used
+        for offer in self._offers:
+            self._metrics.circuit(
+                upstream=offer.upstream, model=offer.upstream_model, is_open=self._circuits.is_open(offer.id)
+            )
+
+
+async def _figures(connection: Connection) -> tuple[list[StateCount], int, int | None]:
+    return (
+        await task_store.count_unfinished(connection),
+        await task_store.sum_in_doubt_microusd(connection),
+        await ledger_store.oldest_pending_hold_ms(connection),
+    )
