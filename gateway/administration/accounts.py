@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.db.connection import Connection
-from gateway.db.writer import Database
+from gateway.db.writer import Database, Transact
 from gateway.domain.accounts import Account, AccountKind, Budget, Principal
 from gateway.domain.clock import Clock
 from gateway.domain.ids import (
@@ -27,7 +27,6 @@ from gateway.keys.secrets import digest, display_prefix, new_key
 from gateway.keys.store import StoredKey
 from gateway.ledger import accounts as account_store
 from gateway.ledger.accounts import AccountBalance
-from gateway.pipeline.commands import Command, Outcome, Transact
 
 
 class AdministrationError(Exception):
@@ -65,7 +64,7 @@ class AccountAdministration:
     """Accounts and keys of one gateway."""
 
     def __init__(
-        self, database: Database[Command, Outcome], authenticator: Authenticator, pepper: bytes, clock: Clock
+        self, database: Database[Transact, object], authenticator: Authenticator, pepper: bytes, clock: Clock
     ) -> None:
         self._database = database
         self._authenticator = authenticator

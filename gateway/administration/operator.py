@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.administration.accounts import AccountAdministration, AdministrationError
-from gateway.db.writer import Database
+from gateway.db.writer import Database, Transact
 from gateway.domain import money
 from gateway.domain.accounts import parse_budget
 from gateway.domain.images import Contract
 from gateway.ledger.audit import audit
-from gateway.pipeline.commands import Command, Outcome
 from gateway.tasks import store as task_store
 
 ROWS_MAX = 1_000
@@ -36,7 +35,7 @@ class Report:
 class Operator:
     """Runs commands by name."""
 
-    def __init__(self, accounts: AccountAdministration, database: Database[Command, Outcome]) -> None:
+    def __init__(self, accounts: AccountAdministration, database: Database[Transact, object]) -> None:
         self._accounts = accounts
         self._database = database
         self._commands: dict[str, Callable[[Arguments], Awaitable[Report]]] = {

@@ -9,6 +9,7 @@ anybody hears of it. The queue is bounded: above COMMANDS_MAX new commands are r
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from gateway.db.connection import Connection
@@ -29,6 +30,14 @@ O_co = TypeVar("O_co", covariant=True)
 T = TypeVar("T")
 Apply = Callable[[Connection, Sequence[C], int], Awaitable[Sequence[O]]]
 """Decides and writes a batch: connection, commands, now in ms -> one outcome a command, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transact:
+    """Some statements of one caller that need no decision with others', e.g. declared accounts and keys. Part of its batch's transaction."""
+
+    run: Callable[[Connection, int], Awaitable[None]]
+    """Given the connection and the time of the batch in ms."""
 
 
 class Database(Protocol[C_contra, O_co]):

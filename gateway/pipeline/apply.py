@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.db.connection import Connection
+from gateway.db.writer import Transact
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, upstream_account_id
 from gateway.domain.money import NOTHING, Amount
 from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
@@ -32,7 +33,6 @@ from gateway.pipeline.commands import (
     RecordAttempts,
     Recorded,
     RecordSubmitted,
-    Transact,
 )
 from gateway.tasks import store as task_store
 

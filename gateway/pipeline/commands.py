@@ -4,11 +4,10 @@ Every command carries all that is needed to decide it under lock; none carries a
 an upstream did). `apply.py` decides and writes.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.db.connection import Connection
+from gateway.db.writer import Transact
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import Amount
@@ -148,13 +147,6 @@ class ExtendLeases:
 
     owner: str
     lease_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Transact:
-    """Any other writing of rows outside of money and tasks, e.g. declared accounts and keys. Runs first in its batch."""
-
-    run: Callable[[Connection, int], Awaitable[None]]
 
 
 Command = Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Claim | ExtendLeases | Transact

@@ -14,7 +14,7 @@ from gateway.db.migrate import migrate, newest_revision
 from gateway.db.schema import accounts, balances
 from gateway.db.sqlite import SqliteLock
 from gateway.db.statements import Dialect, Statement, insert_rows
-from gateway.db.writer import Database
+from gateway.db.writer import Database, Transact
 from gateway.domain.accounts import Budget, Unit, parse_budget
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import (
@@ -44,13 +44,12 @@ from gateway.pipeline.commands import (
     Finished,
     HoldOption,
     Lost,
-    NotCancellable,
     NoTask,
+    NotCancellable,
     Outcome,
     RecordAttempts,
     Recorded,
     RecordSubmitted,
-    Transact,
 )
 from gateway.tasks import store as task_store
 

@@ -32,7 +32,9 @@ def authenticator(*records: KeyRecord) -> Authenticator:
 
 
 @pytest.mark.parametrize(
-    "secret", [ISSUED, "12345678", "a secret with spaces", "schlüssel-eins", "igw_not-an-issued-one", "x" * 512]
+    "secret",
+    [ISSUED, "12345678", "a secret with spaces", "schlüssel-eins", "igw_not-an-issued-one", "x" * 512],
+    ids=["issued", "shortest", "spaces", "umlaut", "issued_prefix", "longest"],
 )
 @pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "BEARER   {}  ", None])
 def test_every_kind_of_secret_is_accepted_in_every_form(secret: str, form: str | None) -> None:
@@ -62,7 +64,9 @@ def test_bearer_wins_over_api_key_and_another_scheme_does_not_hide_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["sk-unknown-key", new_key(), ISSUED[:-1] + "?", "x" * 513, "\ud800 bad text", "\udcff\udcfe bytes"]
+    "secret",
+    ["sk-unknown-key", new_key(), ISSUED[:-1] + "?", "x" * 513, "\ud800 bad text", "\udcff\udcfe bytes"],
+    ids=["other_kind", "issued_elsewhere", "mistyped", "too_long", "surrogate", "bytes"],
 )
 def test_unknown_keys_are_invalid_and_never_repeated(secret: str) -> None:
     """Unknown, mistyped, overlong or unreadable: 401 invalid_api_key without a word of what was sent."""
