@@ -136,6 +136,7 @@ async def running(
     clock = clock or SystemClock()
     lines = lines or LineWriter(sys.stderr.buffer)
     configure(lines)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     async with AsyncExitStack() as stack:
         office = await stack.enter_async_context(
             open_office(config, clock, migrating=config.database.dialect is Dialect.SQLITE)

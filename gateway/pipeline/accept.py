@@ -103,6 +103,9 @@ class Acceptance:
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")
         task = outcome.task
+        if not outcome.attempts:  # the plan that was held for begins with another offer
+            _release(slots)
+            slots = {}
         self._metrics.credits("held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits)
         work = Work(
             task=task,
@@ -110,7 +113,7 @@ class Acceptance:
             request=admitted.request,
             ended=self._runner.new_future(),
             accepted_s=accepted_s,
-            attempts=attempts,
+            attempts=outcome.attempts,
             slots=slots,
             keep_pictures=contract is Contract.IMAGE,
             deadline_s=accepted_s + terms.deadline_s,

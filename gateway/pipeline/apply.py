@@ -137,15 +137,17 @@ def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
     verdict = decide.place_hold(work.books, task.id, task.path, amounts, command.credits_per_usd, work.now_ms)
     if isinstance(verdict, BudgetRefusal):
         return verdict
+    option = command.options[verdict.option]
+    attempts = command.attempts if option.has_first_offer else ()
     task = replace(
         task,
         reserved_microcredits=verdict.amount.microcredits,
-        plan_json=command.options[verdict.option].plan_json,
-        state=TaskState.PROCESSING if command.attempts else TaskState.PENDING,
+        plan_json=option.plan_json,
+        state=TaskState.PROCESSING if attempts else TaskState.PENDING,
     )
     work.added.append(task)
-    _start(work, command.attempts)
-    return Accepted(task, verdict.remaining_microcredits)
+    _start(work, attempts)
+    return Accepted(task, attempts, verdict.remaining_microcredits)
 
 
 def _record(work: _Work, command: RecordAttempts) -> Recorded | Lost:

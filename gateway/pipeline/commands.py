@@ -21,6 +21,8 @@ class HoldOption:
 
     amount: Amount
     plan_json: str
+    has_first_offer: bool = True
+    """Whether the offer that the command's attempts are for is in this plan; without it they do not go out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,10 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The task as stored, with the plan that was paid for."""
+    """The task as stored, with the plan that was held for, and the attempts whose rows were written."""
 
     task: Task
+    attempts: tuple[Attempt, ...]
     remaining_microcredits: int | None
 
 

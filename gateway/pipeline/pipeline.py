@@ -35,6 +35,8 @@ from gateway.telemetry.metrics import Metrics
 
 ELSEWHERE_POLL_S = 0.5
 """How often a caller's task that another process took over is looked at."""
+READY_KEPT_S = 1.0
+"""A look writes and reads a probe file and asks the database: not for every stranger anew."""
 CONTENT_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -125,6 +127,8 @@ class Pipeline:
         self._clock = clock
         self._catalog = catalog
         self._credits_per_usd = credits_per_usd
+        self._looked_s: float | None = None
+        self._troubles: list[str] = []
 
     def drain(self) -> None:
         """From now on readiness fails; what is running goes on."""
@@ -231,8 +235,15 @@ class Pipeline:
         return ResultFile(content_type, size_bytes, self._blobs, target.blob_name)
 
     async def ready(self) -> list[str]:
-        """Why this process should get no traffic; empty when it may."""
-        reasons = ["shutting down"] if self._acceptance.draining else []
+        """Why this process should get no traffic; empty when it may. Whoever asks, the stores are looked at once in READY_KEPT_S."""
+        now_s = self._clock.monotonic_s()
+        if self._looked_s is None or now_s - self._looked_s >= READY_KEPT_S:
+            self._looked_s = now_s
+            self._troubles = await self._look()
+        return ["shutting down", *self._troubles] if self._acceptance.draining else self._troubles
+
+    async def _look(self) -> list[str]:
+        reasons: list[str] = []
         failure = self._database.failure()
         if failure is not None:
             reasons.append("the database does not work")

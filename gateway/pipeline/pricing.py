@@ -40,7 +40,7 @@ def hold_options(plan: Plan, frozen: FrozenPlan, n: int) -> tuple[HoldOption, ..
         kept = tuple(planned.offer for planned in plan.offers if planned.most_microusd <= most)
         held = money.hold_of_cost(most, markup=frozen.markup, credits_per_usd=frozen.credits_per_usd)
         amount = money.charge_amount(held, n, credits_per_usd=frozen.credits_per_usd)
-        options.append(HoldOption(amount, plan_text(replace(frozen, offers=kept))))
+        options.append(HoldOption(amount, plan_text(replace(frozen, offers=kept)), frozen.offers[0] in kept))
     return tuple(options)
 
 

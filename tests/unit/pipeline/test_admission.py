@@ -1,0 +1,135 @@
+"""The checks before anything is held: each rule with its own error, field and remedy."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from gateway.domain.accounts import Principal
+from gateway.domain.catalog import Catalog, Model, Offer, PerImage, PixelRange, PriceFormula, SizeRule
+from gateway.domain.errors import (
+    GatewayError,
+    InvalidRequest,
+    ModelNotAllowed,
+    ModelNotFound,
+    PromptTooLong,
+    UnsupportedSize,
+)
+from gateway.domain.ids import AccountId, KeyId
+from gateway.domain.images import Contract, ImageRequest, OutputFormat, Pixels, Quality
+from gateway.domain.money import to_micro
+from gateway.pipeline.admission import Admission, RequestDraft
+from gateway.tokens.counter import TokenCounter
+
+RATIOS = SizeRule(("1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024"))
+ANY = SizeRule(("auto", "1024x1024", "1536x1024", "1024x1536"), PixelRange(16, 3, 3840, 655_360, 8_294_400))
+PER_IMAGE = Offer("evolink/gpt-4o-image", "evolink", "gpt-4o-image", PerImage(Decimal("0.0208")))
+BY_TOKENS = Offer("openai/gpt-image-2", "openai", "gpt-image-2", PriceFormula("gpt-image-2"))
+FOUR_O = Model(
+    "gpt-4o-image", Contract.TASK, 2000, RATIOS, (1, 2, 4), (PER_IMAGE,), charge_microcredits=to_micro("1.5")
+)
+IMAGE_2 = Model("gpt-image-2", Contract.IMAGE, 32_000, ANY, tuple(range(1, 11)), (BY_TOKENS,))
+CATALOG = Catalog(
+    {"gpt-4o-image": FOUR_O, "gpt-image-2": IMAGE_2}, {"dall-e-3": "gpt-image-2", "dall-e-2": "gpt-image-2"}
+)
+PRINCIPAL = Principal(KeyId("key_1"), "ci", (AccountId("key:acme//ci"), AccountId("org:acme")), "acme", None)
+DRAFT = RequestDraft("gpt-4o-image", "A cat", 1, None, None, None, None, (), True)
+
+
+@pytest.fixture(scope="module")
+def admission() -> Admission:
+    """With the real vocabulary."""
+    return Admission(lambda: CATALOG, TokenCounter())
+
+
+async def admitted(admission: Admission, **changes: object) -> ImageRequest:
+    return (await admission.admit(PRINCIPAL, replace(DRAFT, **changes))).request  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "param", "says"),
+    [
+        ({"model": "gpt-5"}, ModelNotFound, "model", "gpt-4o-image, gpt-image-2"),
+        ({"prompt": " \n\t"}, InvalidRequest, "prompt", "blank"),
+        ({"prompt": " cat" * 2001}, PromptTooLong, "prompt", "2000 tokens"),
+        ({"n": 3}, InvalidRequest, "n", "1, 2, 4"),
+        ({"n": 0}, InvalidRequest, "n", "1, 2, 4"),
+        ({"model": "gpt-image-2", "n": 11}, InvalidRequest, "n", "1 to 10"),
+        ({"size": "16:9"}, UnsupportedSize, "size", "1536x1024"),
+        ({"size": "512x512"}, UnsupportedSize, "size", "2:3"),
+        ({"model": "gpt-image-2", "size": "1000x1000"}, UnsupportedSize, "size", "multiples of 16"),
+        ({"model": "gpt-image-2", "size": "3856x1024"}, UnsupportedSize, "size", "at most 3840"),
+        ({"model": "gpt-image-2", "size": "256x256"}, UnsupportedSize, "size", "655360"),
+        ({"model": "gpt-image-2", "quality": "max"}, InvalidRequest, "quality", "low, medium, high"),
+        (
+            {"model": "gpt-image-2", "background": "transparent", "output_format": "jpeg"},
+            InvalidRequest,
+            "background",
+            "png or webp",
+        ),
+    ],
+)
+async def test_each_rule_has_its_own_error(
+    admission: Admission, changes: dict[str, object], error: type[GatewayError], param: str, says: str
+) -> None:
+    """The class, the field, and what may be written instead."""
+    with pytest.raises(error) as caught:
+        await admitted(admission, **changes)
+    assert caught.value.param == param
+    assert says in caught.value.message
+
+
+async def test_exactly_the_limit_of_tokens_fits(admission: Admission) -> None:
+    """2,000 tokens pass, 2,001 do not; the upper bound of a fixed-price model is its length in bytes."""
+    assert (await admitted(admission, prompt=" cat" * 2000)).prompt_tokens == 8000
+
+
+async def test_tokens_are_counted_where_a_price_depends_on_them(admission: Admission) -> None:
+    """Exact for short and for long prompts."""
+    assert (await admitted(admission, model="gpt-image-2", prompt=" cat" * 7)).prompt_tokens == 7
+    assert (await admitted(admission, model="gpt-image-2", prompt=" cat" * 7000)).prompt_tokens == 7000
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "text", "pixels"),
+    [
+        ("gpt-4o-image", None, "1024x1024", Pixels(1024, 1024)),
+        ("gpt-4o-image", "auto", "1024x1024", Pixels(1024, 1024)),
+        ("gpt-4o-image", "2:3", "2:3", Pixels(1024, 1536)),
+        ("gpt-4o-image", "3:2", "3:2", Pixels(1536, 1024)),
+        ("gpt-image-2", None, "auto", None),
+        ("gpt-image-2", "2048x1152", "2048x1152", Pixels(2048, 1152)),
+        ("dall-e-3", "1792x1024", "1536x1024", Pixels(1536, 1024)),
+        ("dall-e-2", "256x256", "1024x1024", Pixels(1024, 1024)),
+    ],
+)
+async def test_sizes_mean_pixels(
+    admission: Admission, model: str, size: str | None, text: str, pixels: Pixels | None
+) -> None:
+    """Ratios, ranges, defaults, and the old sizes of old names."""
+    request = await admitted(admission, model=model, size=size)
+    assert (request.size, request.pixels) == (text, pixels)
+
+
+async def test_the_request_is_normalised(admission: Admission) -> None:
+    """An alias becomes its model; enumerations become values; options stay as they came."""
+    request = await admitted(
+        admission, model="dall-e-3", quality="high", output_format="webp", options=(("user", '"u"'),), n=10
+    )
+    assert request.model == "gpt-image-2"
+    assert (request.quality, request.output_format, request.n) == (Quality.HIGH, OutputFormat.WEBP, 10)
+    assert request.option_names() == {"quality", "output_format", "user"}
+
+
+async def test_a_key_may_only_use_its_models(admission: Admission) -> None:
+    """403 for others, and an unknown model lists only what the key may use."""
+    narrow = replace(PRINCIPAL, models=("gpt-image-2",))
+    with pytest.raises(ModelNotAllowed) as refused:
+        await admission.admit(narrow, DRAFT)
+    assert refused.value.param == "model"
+    alias = await admission.admit(narrow, replace(DRAFT, model="dall-e-3"))
+    assert alias.model is IMAGE_2
+    with pytest.raises(ModelNotFound) as unknown:
+        await admission.admit(narrow, replace(DRAFT, model="x" * 500))
+    assert "gpt-4o-image" not in unknown.value.message
+    assert len(unknown.value.message) < 300
