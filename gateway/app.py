@@ -127,6 +127,18 @@ async def open_office(config: Config, clock: Clock, *, migrating: bool) -> Async
         yield Office(database, authenticator, accounts, Operator(accounts, database), secret_key)
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that works on calls, built from one config and not yet serving."""
+
+    pipeline: Pipeline
+    acceptance: Acceptance
+    runner: Runner
+    recovery: Recovery
+    housekeeping: Housekeeping
+    metrics: Metrics
+
+
 @asynccontextmanager
 async def running(
     config: Config, clock: Clock | None = None, lines: LineWriter | None = None
@@ -143,8 +155,32 @@ async def running(
         )
         await declare(config, office.accounts)
         first_key = await _first_key(config, office.accounts)
-        owner = new_owner_id()
-        metrics = Metrics()
+        port, listening = _listen(config)
+        stack.callback(listening.close)
+        config = config.listening_on(config.server.host, port)
+        house = await stack.enter_async_context(_built(config, office, clock))
+        recovered = await house.recovery.start()
+        reloading = _reload_keys(office.accounts) if config.database.dialect is Dialect.POSTGRESQL else None
+        await stack.enter_async_context(
+            _background(
+                house.recovery.run(), house.housekeeping.run(), watch_loop_lag(house.metrics.loop_lag), reloading
+            )
+        )
+        http = make_runner(
+            _application(config, office, house, CanonicalLog(lines, clock)), drain_s=config.server.drain_s
+        )
+        await http.setup()
+        await web.SockSite(http, listening, backlog=BACKLOG).start()
+        stack.push_async_callback(_drain, house, http, config.server.drain_s)
+        await stack.enter_async_context(_control(config, office.operator))
+        yield Gateway(config, first_key, recovered, port)
+
+
+@asynccontextmanager
+async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[House]:
+    """Adapters, stores and the pipeline over them; closed at the end. Raises StartFailed."""
+    async with AsyncExitStack() as stack:
+        metrics, circuits, owner = Metrics(), Circuits(clock), new_owner_id()
         threads = ThreadPoolExecutor(UPSTREAM_THREADS, thread_name_prefix="upstream")
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         resources = Resources(clock, threads, egress=config.egress)
@@ -155,70 +191,51 @@ async def running(
         except BlobStoreUnavailable as exc:
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
         stack.push_async_callback(blobs.close)
-        circuits = Circuits(clock)
         slots = Slots({upstream.name: upstream.concurrency for upstream in config.upstreams}, clock)
         tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock)
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
-        acceptance = Acceptance(
-            database=office.database,
-            runner=runner,
-            adapters=adapters,
-            slots=slots,
-            circuits=circuits,
-            metrics=metrics,
-            clock=clock,
-            terms=lambda: Terms(config.markup, config.credits_per_usd, config.deadline_s),
-            owner=owner,
-        )
-        port, sockets = _listen(config)
-        config = config.listening_on(config.server.host, port)
+        lease_ms = round(config.lease_s * 1000)
+        terms = Terms(config.markup, config.credits_per_usd, config.deadline_s, lease_ms)
+        acceptance = Acceptance(tools, runner, terms=lambda: terms, owner=owner)
+        links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
             admission=Admission(lambda: config.catalog, TokenCounter()),
             acceptance=acceptance,
             runner=runner,
             database=office.database,
             blobs=blobs,
-            signer=LinkSigner(
-                [LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))],
-                config.server.public_url,
-            ),
+            signer=LinkSigner([links], config.server.public_url),
             metrics=metrics,
             clock=clock,
             catalog=lambda: config.catalog,
             credits_per_usd=config.credits_per_usd,
         )
-        recovery = Recovery(office.database, runner, clock, owner=owner)
-        recovered = await recovery.start()
         housekeeping = Housekeeping(
-            office.database, metrics, circuits, clock, bytes_in_flight=lambda: resources.budget.used_bytes,
+            office.database,
+            metrics,
+            circuits,
+            clock,
+            bytes_in_flight=lambda: resources.budget.used_bytes,
             offers=tuple(offer for model in config.catalog.models.values() for offer in model.offers),
-        )  # fmt: skip
-        await stack.enter_async_context(
-            _background(
-                recovery.run(),
-                housekeeping.run(),
-                watch_loop_lag(metrics.loop_lag),
-                _reload_keys(office.accounts) if config.database.dialect is Dialect.POSTGRESQL else None,
-            )
         )
-        app = make_app(
-            pipeline=pipeline,
-            authenticator=office.authenticator,
-            metrics=metrics,
-            canonical=CanonicalLog(lines, clock),
-            settings=ApiSettings(
-                default_model=config.catalog.default_model,
-                version=__version__,
-                metrics_public=config.metrics.public,
-                public_url=config.server.public_url,
-            ),
-        )
-        http = make_runner(app, drain_s=config.server.drain_s)
-        await http.setup()
-        await web.SockSite(http, sockets).start()
-        stack.push_async_callback(_drain, pipeline, acceptance, http, runner, config.server.drain_s)
-        await stack.enter_async_context(_control(config, office.operator))
-        yield Gateway(config, first_key, recovered, port)
+        recovery = Recovery(office.database, runner, clock, owner=owner, lease_ms=lease_ms)
+        yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics)
+
+
+def _application(config: Config, office: Office, house: House, canonical: CanonicalLog) -> web.Application:
+    """The HTTP edge over a house."""
+    return make_app(
+        pipeline=house.pipeline,
+        authenticator=office.authenticator,
+        metrics=house.metrics,
+        canonical=canonical,
+        settings=ApiSettings(
+            default_model=config.catalog.default_model,
+            version=__version__,
+            metrics_public=config.metrics.public,
+            public_url=config.server.public_url,
+        ),
+    )
 
 
 async def serve(config: Config, announce: Callable[[Gateway], None]) -> None:
@@ -304,14 +321,12 @@ def _listen(config: Config) -> tuple[int, socket.socket]:
     return listening.getsockname()[1], listening
 
 
-async def _drain(
-    pipeline: Pipeline, acceptance: Acceptance, http: web.AppRunner, runner: Runner, drain_s: float
-) -> None:
+async def _drain(house: House, http: web.AppRunner, drain_s: float) -> None:
     """Readiness first, then no more calls; running tasks and their callers finish, at most `drain_s`; the rest is for the next process."""
-    pipeline.drain()
+    house.pipeline.drain()
     await asyncio.sleep(ACCEPT_AFTER_TERM_S)
-    acceptance.closed = True
-    _, left = await asyncio.gather(http.cleanup(), runner.drain(drain_s))
+    house.acceptance.closed = True
+    _, left = await asyncio.gather(http.cleanup(), house.runner.drain(drain_s))
     if left:
         log.warning("tasks are left for the next process", extra={"tasks": left})
 

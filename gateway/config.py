@@ -139,6 +139,8 @@ class Config:
     credits_per_usd: Decimal
     markup: Decimal
     deadline_s: float
+    lease_s: float
+    """How long a task belongs to a process that gives no sign of life."""
     egress: EgressPolicy
     retention: Retention
     upstreams: tuple[UpstreamSettings, ...]
@@ -244,6 +246,7 @@ class _Resolver:
             credits_per_usd=file.credits_per_usd,
             markup=file.markup,
             deadline_s=file.deadline,
+            lease_s=file.lease,
             egress=egress,
             retention=Retention(
                 results_s=round(file.retention.results),

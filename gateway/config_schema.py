@@ -379,6 +379,7 @@ class ConfigFile(Section):
     credits_per_usd: Positive = Field(Decimal(72), description="Write how many credits one USD is, such as 72.")
     markup: Positive = Field(Decimal(1), description="Write a factor above 0, such as 1.0.")
     deadline: Duration = Field(240.0, ge=1, description=_DURATION_FIX)
+    lease: Duration = Field(45.0, ge=2, le=3600, description="Write a duration from 2s to 1h, such as 45s.")
     admin_token: str = Field(
         "", description="Write a long random text, best as ${GATEWAY_ADMIN_TOKEN:-}; put a number in quotes."
     )

@@ -20,6 +20,7 @@ from gateway.domain.errors import (
     MethodNotAllowed,
     NotFound,
     OutcomeUnknown,
+    RequestCancelled,
     RequestTimeout,
     RequestTooLarge,
     UpstreamError,
@@ -31,13 +32,6 @@ from gateway.domain.tasks import Task, TaskErrorCode, TaskState
 _REASON_CHARS_MAX = 180
 _ALL_BUSY_RETRY_AFTER_S = 10
 """Circuits open for 30 s; two or three of the SDKs' tries fall into that time."""
-
-
-class RequestCancelled(GatewayError):
-    """The task behind a synchronous call was cancelled through `/cancel`."""
-
-    status, type, code = 409, "conflict_error", "request_cancelled"
-    should_retry = False
 
 
 _TASK_ERRORS: Final[Mapping[TaskErrorCode, type[GatewayError]]] = {

@@ -3,7 +3,6 @@
 This is the one place of the HTTP edge that catches Exception: what nobody expected is logged once and answered as internal_error.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Collection
@@ -17,6 +16,7 @@ from gateway.api.errors import error_of_http, render_error
 from gateway.api.state import (
     AUTHENTICATOR,
     CANONICAL,
+    CLOCK,
     CONTRACT,
     ERROR_HEADERS,
     LOG,
@@ -39,7 +39,7 @@ _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 @web.middleware
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, turns errors into answers, and writes the one line about it."""
-    now_s = asyncio.get_running_loop().time
+    now_s = request.app[CLOCK].monotonic_s
     started_s = now_s()
     request[REQUEST_ID] = request_id = new_request_id()
     fields: LogFields = {}

@@ -132,16 +132,6 @@ def created_headers(view: TaskView) -> dict[str, str]:
     return {"Location": f"/v1/tasks/{view.task.id}", "Retry-After": str(first_poll_s)}
 
 
-def overhead_s(total_s: float, attempts: Iterable[Attempt]) -> float:
-    """The part of a call in which no attempt was under way at an upstream."""
-    away_ms, until_ms = 0, 0
-    spans = sorted((attempt.sent_at_ms, attempt.ended_at_ms) for attempt in attempts if attempt.ended_at_ms is not None)
-    for start_ms, end_ms in spans:
-        away_ms += max(0, end_ms - max(start_ms, until_ms))
-        until_ms = max(until_ms, end_ms)
-    return max(0.0, total_s - away_ms / 1000)
-
-
 def _final_usage(task: Task) -> JsonMap:
     used = money.json_number(task.used_microcredits)
     usage: JsonMap = {"credits_used": used}

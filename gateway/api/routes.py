@@ -71,8 +71,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs", openapi.page, "This document as a page", ((200, "text/html"),), public=True),
 )  # fmt: skip
 
-_PATTERNS = {"{model}": "{model:.+}"}
-"""Names of models may have slashes."""
+_PATTERNS = {"{model}": "{model:.+}", "{task_id}": "{task_id:(?!batch$)[^/]+}"}
+"""Names of models may have slashes; `batch` is no task, so that asking for it with GET is 405 and not a malformed id."""
 
 
 def add_routes(app: web.Application) -> None:

@@ -10,6 +10,7 @@ from gateway.api.routes import add_routes, public_handlers
 from gateway.api.state import (
     AUTHENTICATOR,
     CANONICAL,
+    CLOCK,
     METRICS,
     OPENAPI,
     PIPELINE,
@@ -17,10 +18,13 @@ from gateway.api.state import (
     ApiSettings,
     WriteCanonical,
 )
+from gateway.domain.clock import Clock, SystemClock
 from gateway.telemetry.metrics import Metrics
 
 KEEPALIVE_S = 15.0
 """Also how long a connection may take for its headers; aiohttp's own default here is an hour."""
+LINGER_S = 2.0
+"""How long the rest of a refused body is read and thrown away, so that its sender can see the answer; aiohttp's default is 10 s."""
 
 
 def make_app(
@@ -30,6 +34,7 @@ def make_app(
     metrics: Metrics,
     canonical: WriteCanonical,
     settings: ApiSettings,
+    clock: Clock = SystemClock(),
 ) -> web.Application:
     """The whole HTTP edge."""
     app = web.Application(middlewares=[edge, authenticate(public_handlers())], client_max_size=BODY_BYTES_MAX)
@@ -38,6 +43,7 @@ def make_app(
     app[METRICS] = metrics
     app[CANONICAL] = canonical
     app[SETTINGS] = settings
+    app[CLOCK] = clock
     app[OPENAPI] = openapi_document(version=settings.version, public_url=settings.public_url)
     add_routes(app)
     return app
@@ -46,7 +52,12 @@ def make_app(
 def make_runner(app: web.Application, *, drain_s: float) -> web.AppRunner:
     """The runner for `app`. No access log: the canonical line says more. Handlers outlive their clients, because what they wait for is paid."""
     return web.AppRunner(
-        app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=drain_s, handler_cancellation=False
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+        lingering_time=LINGER_S,
+        shutdown_timeout=drain_s,
+        handler_cancellation=False,
     )
 
 

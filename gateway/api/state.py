@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.api.ports import Authenticator, Pipeline
 from gateway.domain.accounts import Principal
+from gateway.domain.clock import Clock
 from gateway.domain.images import Contract
 from gateway.telemetry.logs import LogValue
 from gateway.telemetry.metrics import Metrics
@@ -31,6 +32,7 @@ PIPELINE = web.AppKey[Pipeline]("pipeline")
 AUTHENTICATOR = web.AppKey[Authenticator]("authenticator")
 METRICS = web.AppKey("metrics", Metrics)
 CANONICAL = web.AppKey[WriteCanonical]("canonical")
+CLOCK = web.AppKey[Clock]("clock")
 OPENAPI = web.AppKey("openapi", bytes)
 
 REQUEST_ID = web.RequestKey("request_id", str)

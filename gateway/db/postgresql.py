@@ -30,6 +30,11 @@ CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 10.0
 COMMIT_LOOKUP_S = 30.0
 """How long the fate of a commit is asked for; a server restart takes seconds."""
+ROLLBACK_TIMEOUT_S = 2.0
+"""A connection that does not even answer a rollback is given up."""
+CLOSE_TIMEOUT_S = 10.0
+CLOSED = "The gateway's database is closed."
+_DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 SERVER_SETTINGS = {
     "application_name": "image-gateway",
     "statement_timeout": "5000",
@@ -91,21 +96,25 @@ class _PostgresqlTransaction:
 
     async def commit(self) -> None:
         try:
-            await self.connection.raw.execute("COMMIT")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as exc:
+            tag = await self.connection.raw.execute("COMMIT")
+        except _DRIVER_ERRORS as exc:
             log.warning("the answer to COMMIT was lost; asking what became of it", exc_info=exc)
             if not await self._was_committed():
                 raise _unavailable(exc) from exc
+        else:
+            if tag != "COMMIT":  # so does PostgreSQL answer where a statement had failed and somebody went on all the same
+                raise StatementFailed(f"the transaction was not committed: {tag}")
 
     async def rollback(self) -> None:
+        """Afterwards the connection is in no transaction, or it is gone: the server rolls back what its client left."""
         connection = self._connection
         if connection is None or connection.raw.is_closed():
             return
         try:
-            if connection.raw.is_in_transaction():
+            async with asyncio.timeout(ROLLBACK_TIMEOUT_S):
                 await connection.raw.execute("ROLLBACK")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            connection.raw.terminate()  # the server rolls back what its client left
+        except _DRIVER_ERRORS:
+            connection.raw.terminate()
 
     def terminate(self) -> None:
         if self._connection is not None:
@@ -169,7 +178,7 @@ class PostgresqlDatabase(Generic[C, O]):
     async def write(self, command: C) -> O:
         refuse_when_full(len(self._queue))
         if self._closing or self._task is None or self._task.done():
-            raise StorageUnavailable("The gateway's database is closed.", log=self._failure)
+            raise StorageUnavailable(CLOSED, log=self._failure)
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._queue.append((command, future))
         self._wake.set()
@@ -178,12 +187,7 @@ class PostgresqlDatabase(Generic[C, O]):
     async def read(self, query: Callable[[Connection], Awaitable[T]]) -> T:
         if self._pool is None:
             raise AssertionError("start() was not awaited")
-        raw = await _translated(self._pool.acquire(timeout=CONNECT_TIMEOUT_S))
-        try:
-            async with raw.transaction(isolation="repeatable_read", readonly=True):
-                return await query(PostgresqlConnection(raw))  # type: ignore[arg-type]  # the pool's proxy behaves as its connection
-        finally:
-            await self._pool.release(raw)
+        return await _translated(_read(self._pool, query))
 
     def failure(self) -> str | None:
         if self._task is None or self._task.done():
@@ -194,7 +198,10 @@ class PostgresqlDatabase(Generic[C, O]):
         self._closing = True
         self._wake.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=10)
+            _, late = await asyncio.wait([self._task], timeout=CLOSE_TIMEOUT_S)
+            if late:  # it answers everyone who still waits, then it ends
+                self._task.cancel()
+                await asyncio.wait(late, timeout=1)
         self._transaction.terminate()
         if self._pool is not None:
             self._pool.terminate()
@@ -210,6 +217,7 @@ class PostgresqlDatabase(Generic[C, O]):
                 outcomes = await commit_batch(self._transaction, self._apply, [command for command, _ in batch])
             except BaseException as exc:
                 self._fail(batch, exc)
+                log.critical("the database writer has ended", exc_info=exc)
                 raise
             failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
             self._failure = (failures[0].log or str(failures[0])) if failures else None
@@ -226,7 +234,7 @@ class PostgresqlDatabase(Generic[C, O]):
         self._failure = f"the database writer has ended: {exc!r}"
         for _, future in [*batch, *self._queue]:
             if not future.done():
-                future.set_exception(StorageUnavailable("The gateway's database is closed.", log=self._failure))
+                future.set_exception(StorageUnavailable(CLOSED, log=self._failure))
         self._queue.clear()
 
 
@@ -242,6 +250,15 @@ async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     )
 
 
+async def _read(pool: "asyncpg.Pool[asyncpg.Record]", query: Callable[[Connection], Awaitable[T]]) -> T:
+    """One query on one snapshot. Raises what the driver raises: a connection may also break at BEGIN, at the end, or when it is given back."""
+    async with (
+        pool.acquire(timeout=CONNECT_TIMEOUT_S) as raw,
+        raw.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await query(PostgresqlConnection(raw))  # type: ignore[arg-type]  # the pool's proxy behaves as its connection
+
+
 def _unavailable(exc: BaseException) -> StorageUnavailable:
     return StorageUnavailable(
         "The gateway's database does not answer now. Nothing was accepted; try again.", log=repr(exc), retry_after_s=5
@@ -252,12 +269,8 @@ async def _translated(awaitable: Awaitable[T]) -> T:
     """Foreign errors become ours, here and nowhere else."""
     try:
         return await awaitable
-    except (
-        asyncpg.IntegrityConstraintViolationError,
-        asyncpg.DataError,
-        asyncpg.SyntaxOrAccessError,
-        asyncpg.exceptions.DataError,
-    ) as exc:
+    except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.SyntaxOrAccessError) as exc:
+        exc.detail = None  # it quotes the row, and a row may hold a prompt: no log may have that
         raise StatementFailed(str(exc)) from exc
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as exc:
+    except _DRIVER_ERRORS as exc:
         raise _unavailable(exc) from exc

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -32,7 +32,8 @@ O = TypeVar("O")  # noqa: E741 - outcome
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5000
-_BUSY_CODES = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_RANGE}
+CLOSED = "The gateway's database is closed."
+_STATEMENT_CODES = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_RANGE}
 """Primary result codes that are the statement's fault; all others are the storage's."""
 
 
@@ -110,7 +111,7 @@ class SqliteConnection:
             return call()
         except sqlite3.Error as exc:
             code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            if code in _BUSY_CODES:
+            if code in _STATEMENT_CODES:
                 raise StatementFailed(str(exc)) from exc
             raise StorageUnavailable(
                 "The gateway's database cannot be written now. Nothing was accepted; try again.",
@@ -166,6 +167,7 @@ class SqliteDatabase(Generic[C, O]):
         self._waiting = 0
         self._failure: str | None = None
         self._closed = False
+        self._dead = False
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._work, name="sqlite", daemon=True)
 
@@ -188,7 +190,7 @@ class SqliteDatabase(Generic[C, O]):
 
     def failure(self) -> str | None:
         if not self._thread.is_alive():
-            return "the database thread has ended"
+            return self._failure or "the database thread has ended"
         return self._failure
 
     async def close(self) -> None:
@@ -199,8 +201,8 @@ class SqliteDatabase(Generic[C, O]):
             self._lock.release()
 
     def _put(self, item: "_Write[C, O] | _Read[object]") -> None:
-        if self._closed or not self._thread.is_alive():
-            raise StorageUnavailable("The gateway's database is closed.", log=self._failure)
+        if self._closed or self._dead:
+            raise StorageUnavailable(CLOSED, log=self._failure)
         self._waiting += 1
         self._queue.put(item)
 
@@ -212,25 +214,48 @@ class SqliteDatabase(Generic[C, O]):
             self._tell(self._started.set_exception, exc)
             return
         self._tell(self._started.set_result, None)
-        transaction = _SqliteTransaction(connection, self._clock)
-        ending = False
-        while not ending:
-            items = [self._queue.get()]
-            while len(items) < BATCH_MAX and items[-1] is not None:
-                try:
-                    items.append(self._queue.get_nowait())
-                except queue.Empty:
-                    break
-            ending = items[-1] is None
-            writes = [item for item in items if isinstance(item, _Write)]
-            answers: list[tuple[asyncio.Future[object], object]] = []
-            if writes:
-                outcomes = run_to_end(commit_batch(transaction, self._apply, [write.command for write in writes]))
-                self._note_failure(outcomes)
-                answers.extend((write.future, outcome) for write, outcome in zip(writes, outcomes, strict=True))  # type: ignore[misc]
-            answers.extend((item.future, self._read(connection, item)) for item in items if isinstance(item, _Read))
-            self._tell(self._deliver, answers)
-        connection.close()
+        transaction, items = _SqliteTransaction(connection, self._clock), self._gather()
+        try:
+            while True:
+                writes = [item for item in items if isinstance(item, _Write)]
+                if writes:
+                    outcomes = run_to_end(commit_batch(transaction, self._apply, [write.command for write in writes]))
+                    self._note_failure(outcomes)
+                    self._tell(
+                        self._deliver,
+                        [(write.future, outcome) for write, outcome in zip(writes, outcomes, strict=True)],
+                    )
+                for item in items:
+                    if isinstance(item, _Read):
+                        self._tell(self._deliver, [(item.future, self._read(connection, item))])
+                if items[-1] is None:
+                    return
+                items = self._gather()
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, everyone who waits must hear of it
+            log.critical("the database thread has ended", exc_info=exc)
+            self._tell(self._died, (items, exc))
+        finally:
+            connection.close()
+
+    def _gather(self) -> "list[_Write[C, O] | _Read[object] | None]":
+        """What is queued, at least one; None, at the end of it, means the end."""
+        items = [self._queue.get()]
+        while len(items) < BATCH_MAX and items[-1] is not None:
+            try:
+                items.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return items
+
+    def _died(self, left: "tuple[list[_Write[C, O] | _Read[object] | None], BaseException]") -> None:
+        """A dead thread answers everyone who waits. Runs on the event loop, like `_put`, so nobody is missed between the two."""
+        items, exc = left
+        self._failure, self._dead = f"the database thread has ended: {exc!r}", True
+        while not self._queue.empty():
+            items.append(self._queue.get_nowait())
+        for item in items:
+            if item is not None and not item.future.done():
+                item.future.set_exception(StorageUnavailable(CLOSED, log=self._failure))
 
     def _read(self, connection: SqliteConnection, item: _Read[T]) -> T | Exception:
         try:
@@ -242,7 +267,8 @@ class SqliteDatabase(Generic[C, O]):
         failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
         self._failure = (failures[0].log or str(failures[0])) if failures else None
 
-    def _deliver(self, answers: "list[tuple[asyncio.Future[object], object]]") -> None:
+    def _deliver(self, answers: "list[tuple[asyncio.Future[Any], object]]") -> None:
+        """On the event loop."""
         self._waiting -= len(answers)
         for future, answer in answers:
             if future.done():

@@ -18,6 +18,7 @@
     │   └── ModelNotFound           model_not_found
     ├── MethodNotAllowed 405        method_not_allowed
     ├── TaskNotCancellable 409      task_not_cancellable
+    ├── RequestCancelled 409        request_cancelled
     ├── RequestTimeout 408          request_timeout
     ├── RequestTooLarge 413         request_too_large
     ├── RateLimited 429             rate_limit_exceeded
@@ -149,6 +150,13 @@ class RequestTimeout(GatewayError):
 
 class TaskNotCancellable(GatewayError):
     status, type, code = 409, "conflict_error", "task_not_cancellable"
+    should_retry = False
+
+
+class RequestCancelled(GatewayError):
+    """The task behind a synchronous call was cancelled while the call waited."""
+
+    status, type, code = 409, "conflict_error", "request_cancelled"
     should_retry = False
 
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.db.writer import CommitUnknown, Database
+from gateway.db.writer import CommitUnknown
 from gateway.domain import money
 from gateway.domain.accounts import AccountKind, Principal, Unit
 from gateway.domain.catalog import Model
-from gateway.domain.clock import Clock
 from gateway.domain.errors import (
     AllUpstreamsUnavailable,
     InsufficientQuota,
@@ -24,17 +23,14 @@ from gateway.domain.ids import AttemptId, TaskId, new_task_id
 from gateway.domain.images import Contract, ImageRequest
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.ledger.model import BudgetRefusal
-from gateway.limits.slots import Slot, Slots
+from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
-from gateway.pipeline.attempts import new_attempt
-from gateway.pipeline.commands import Accept, Accepted, Command, Outcome
+from gateway.pipeline.attempts import Tools, new_attempt
+from gateway.pipeline.commands import LEASE_MS, Accept, Accepted
 from gateway.pipeline.frozen import read_plan, request_text
 from gateway.pipeline.runner import Runner, Work
-from gateway.routing.health import Circuits
 from gateway.routing.plan import NotAble, Plan, plan
-from gateway.telemetry.metrics import Metrics
-from gateway.upstreams.base import Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +40,15 @@ class Terms:
     markup: Decimal
     credits_per_usd: Decimal
     deadline_s: float
+    lease_ms: int = LEASE_MS
 
 
 class Acceptance:
     """Accepts calls. `draining` is set at shutdown."""
 
-    def __init__(
-        self,
-        *,
-        database: Database[Command, Outcome],
-        runner: Runner,
-        adapters: Mapping[str, Adapter],
-        slots: Slots,
-        circuits: Circuits,
-        metrics: Metrics,
-        clock: Clock,
-        terms: Callable[[], Terms],
-        owner: str,
-    ) -> None:
-        self._database = database
+    def __init__(self, tools: Tools, runner: Runner, *, terms: Callable[[], Terms], owner: str) -> None:
+        self._tools = tools
         self._runner = runner
-        self._adapters = adapters
-        self._slots = slots
-        self._circuits = circuits
-        self._metrics = metrics
-        self._clock = clock
         self._terms = terms
         self._owner = owner
         self.draining = False
@@ -81,17 +61,19 @@ class Acceptance:
         """The running work, the credits left, and the parameters that nobody understands."""
         if self.closed:
             raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
-        accepted_s, terms = self._clock.monotonic_s(), self._terms()
+        accepted_s, terms = self._tools.clock.monotonic_s(), self._terms()
         usable = self.plan(admitted)
         frozen = pricing.freeze(usable, admitted.model, markup=terms.markup, credits_per_usd=terms.credits_per_usd)
         options = pricing.hold_options(usable, frozen, admitted.request.n)
-        now_ms = self._clock.now_ms()
+        now_ms = self._tools.clock.now_ms()
         task = self._task(principal, admitted, contract, now_ms, terms)
         attempts, slots = (
             self._first_attempts(task.id, usable, admitted.request, now_ms) if contract is Contract.IMAGE else ((), {})
         )
         try:
-            outcome = await self._database.write(Accept(task, options, terms.credits_per_usd, attempts))
+            outcome = await self._tools.database.write(
+                Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms)
+            )
         except BaseException as exc:
             _release(slots)
             if isinstance(exc, CommitUnknown):
@@ -106,7 +88,9 @@ class Acceptance:
         if not outcome.attempts:  # the plan that was held for begins with another offer
             _release(slots)
             slots = {}
-        self._metrics.credits("held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits)
+        self._tools.metrics.credits(
+            "held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits
+        )
         work = Work(
             task=task,
             plan=frozen if len(options) == 1 else read_plan(task.plan_json),
@@ -125,16 +109,16 @@ class Acceptance:
         """The offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""
         request, model = admitted.request, admitted.model
         candidates = [
-            (offer, self._adapters[offer.upstream].capabilities(offer.upstream_model))
+            (offer, self._tools.adapters[offer.upstream].capabilities(offer.upstream_model))
             for offer in model.offers
-            if offer.upstream in self._adapters
+            if offer.upstream in self._tools.adapters
         ]
         verdict = plan(request, model, candidates)
         if isinstance(verdict, NotAble):
             raise _not_able(verdict, request, model)
-        closed = [planned for planned in verdict.offers if not self._circuits.is_open(planned.offer.id)]
+        closed = [planned for planned in verdict.offers if not self._tools.circuits.is_open(planned.offer.id)]
         if not closed:
-            waits = [circuit.reopens_in_s for circuit in self._circuits.open_offers().values()]
+            waits = [circuit.reopens_in_s for circuit in self._tools.circuits.open_offers().values()]
             raise AllUpstreamsUnavailable(
                 f"Every upstream of {model.name} is failing now. Try again shortly.",
                 retry_after_s=int(min(waits, default=30)) + 1,
@@ -168,12 +152,12 @@ class Acceptance:
         """The cheapest offer's attempts, where it may be tried and has slots for all of them at this moment."""
         planned = usable.offers[0]
         parts = planned.parts(request.n)
-        slots = self._slots.try_acquire(planned.offer.upstream, len(parts))
-        if not slots or not self._circuits.allows(planned.offer.id):
+        slots = self._tools.slots.try_acquire(planned.offer.upstream, len(parts))
+        if not slots or not self._tools.circuits.allows(planned.offer.id):
             for slot in slots:
                 slot.release()
             return (), {}
-        adapter = self._adapters[planned.offer.upstream]
+        adapter = self._tools.adapters[planned.offer.upstream]
         attempts = tuple(new_attempt(task_id, None, planned.offer, adapter, request, part, now_ms) for part in parts)
         return attempts, {attempt.id: slot for attempt, slot in zip(attempts, slots, strict=True)}
 

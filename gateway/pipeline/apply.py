@@ -36,8 +36,6 @@ from gateway.pipeline.commands import (
 )
 from gateway.tasks import store as task_store
 
-LEASE_MS = 45_000
-"""How long a task belongs to a process that gives no sign of life; renewed every 10 s, so three signs may be missed."""
 _CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
 
 
@@ -50,7 +48,8 @@ class _Work:
     attempts: dict[TaskId, dict[AttemptId, Attempt]]
     """Only of tasks whose command has to know them: cancellations and repeated commands."""
     now_ms: int
-    added: list[Task] = field(default_factory=list)
+    added: list[tuple[Task, int]] = field(default_factory=list)
+    """With the end of its lease."""
     finished: list[Task] = field(default_factory=list)
     states: list[tuple[TaskId, TaskState]] = field(default_factory=list)
     started: list[Attempt] = field(default_factory=list)
@@ -145,7 +144,7 @@ def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
         plan_json=option.plan_json,
         state=TaskState.PROCESSING if attempts else TaskState.PENDING,
     )
-    work.added.append(task)
+    work.added.append((task, work.now_ms + command.lease_ms))
     _start(work, attempts)
     return Accepted(task, attempts, verdict.remaining_microcredits)
 
@@ -268,7 +267,7 @@ async def _lease(connection: Connection, command: Claim | ExtendLeases, now_ms: 
 
 async def _save(connection: Connection, work: _Work) -> None:
     await ledger_store.save_books(connection, work.books)
-    await task_store.add_tasks(connection, work.added, work.now_ms + LEASE_MS)
+    await task_store.add_tasks(connection, work.added)
     await task_store.set_states(connection, work.states)
     await task_store.add_attempts(connection, work.started)
     await task_store.set_submitted(connection, work.submitted)

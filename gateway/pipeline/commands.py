@@ -14,6 +14,9 @@ from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
 from gateway.ledger.model import BudgetRefusal
 
+LEASE_MS = 45_000
+"""How long a task belongs to a process that gives no sign of life, where the config does not say otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class HoldOption:
@@ -33,6 +36,7 @@ class Accept:
     options: tuple[HoldOption, ...]
     credits_per_usd: Decimal
     attempts: tuple[Attempt, ...] = ()
+    lease_ms: int = LEASE_MS
 
 
 @dataclass(frozen=True, slots=True)

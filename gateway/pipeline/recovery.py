@@ -15,9 +15,8 @@ from gateway.domain.clock import Clock
 from gateway.domain.errors import GatewayError
 from gateway.domain.ids import TaskId
 from gateway.domain.tasks import Attempt, Task
-from gateway.pipeline.apply import LEASE_MS
 from gateway.pipeline.attempts import RESUME_S_MIN
-from gateway.pipeline.commands import Claim, Claimed, Command, ExtendLeases, Outcome
+from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, ExtendLeases, Outcome
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.runner import Runner, Work
 from gateway.tasks import store as task_store
@@ -26,9 +25,10 @@ log = logging.getLogger(__name__)
 
 CLAIM_SIZE = 100
 """Tasks claimed in one commit."""
-ROUND_S = 5.0
+ROUNDS_A_LEASE = 9
+"""A lease of 45 s is looked after every 5 s."""
 HEARTBEAT_ROUNDS = 2
-"""A sign of life every second round: four and more before a lease of 45 s ends."""
+"""A sign of life every second round: four of them before a lease ends, so three may be missed."""
 
 
 class Recovery:
@@ -48,6 +48,7 @@ class Recovery:
         self._clock = clock
         self._owner = owner
         self._lease_ms = lease_ms
+        self._round_s = lease_ms / 1000 / ROUNDS_A_LEASE
         self._embedded = database.dialect is Dialect.SQLITE
 
     async def start(self) -> int:
@@ -58,7 +59,7 @@ class Recovery:
         """Heartbeat, and take up what others leave, until cancelled."""
         rounds = 0
         while True:
-            await asyncio.sleep(ROUND_S)
+            await asyncio.sleep(self._round_s)
             rounds += 1
             try:
                 await self._take_stranded()

@@ -71,6 +71,8 @@ class Runner:
         self._scheduler = Scheduler(limit=None, pending_limit=0, close_timeout=None, wait_timeout=None)
         self._working: dict[TaskId, Work] = {}
         self._durations_ms: dict[str, deque[int]] = {}
+        self._interrupted = 0
+        """Tasks that the end of this process cut off."""
         self.stranded: set[TaskId] = set()
         """Tasks of ours that nobody works on, because the database did not answer when it had to; recovery takes them up."""
 
@@ -98,7 +100,7 @@ class Runner:
     async def drain(self, timeout_s: float) -> int:
         """Wait until all tasks have ended, at most so long; says how many are left for the next process."""
         await self._scheduler.wait_and_close(timeout_s)
-        return len(self._working)
+        return self._interrupted
 
     async def _run(self, work: Work) -> None:
         making = Making(
@@ -115,6 +117,9 @@ class Runner:
         try:
             await making.run()
             ending = await self._finish(work, making)
+        except asyncio.CancelledError:
+            self._interrupted += 1
+            raise
         except TaskLost as exc:
             log.info("a task ended elsewhere", extra={"task": work.task.id, "state": exc.state.value})
         except StorageUnavailable as exc:

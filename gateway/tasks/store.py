@@ -119,8 +119,9 @@ async def lock_tasks(connection: Connection, ids: Sequence[TaskId]) -> dict[Task
     return {task.id: task for task in map(_task, rows)}
 
 
-async def add_tasks(connection: Connection, new: Sequence[Task], lease_until_ms: int) -> None:
-    await connection.write(_ADD_TASKS, [(*_task_row(task), lease_until_ms) for task in new])
+async def add_tasks(connection: Connection, new: Sequence[tuple[Task, int]]) -> None:
+    """Each with the end of its lease."""
+    await connection.write(_ADD_TASKS, [(*_task_row(task), lease_until_ms) for task, lease_until_ms in new])
 
 
 async def finish_tasks(connection: Connection, finished: Sequence[Task]) -> None:

@@ -15,13 +15,12 @@ _RULES: tuple[tuple[bytes, Pattern[bytes], bytes], ...] = (
     (b"sk-", re.compile(rb"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{6,}", re.I), b"sk-" + _GONE),
     (b"whsec_", re.compile(rb"whsec_[A-Za-z0-9+/=_-]{4,}", re.I), b"whsec_" + _GONE),
     (b"bearer", re.compile(rb"\b(bearer\s+)" + _VALUE, re.I), rb"\1" + _GONE),
-    (b"basic", re.compile(rb"\b(basic\s+)[A-Za-z0-9+/=]{8,}", re.I), rb"\1" + _GONE),
     (b"authorization", re.compile(rb"(authorization" + _BETWEEN + rb")" + _VALUE, re.I), rb"\1" + _GONE),
     (b"key", re.compile(rb"((?:api|secret)[-_]?key" + _BETWEEN + rb")" + _VALUE, re.I), rb"\1" + _GONE),
     # Whoever has a result link may read the picture; upstreams' signed links are the same kind of thing.
     (b"/results/", re.compile(rb"(/v1/results/)[A-Za-z0-9_.~%-]+", re.I), rb"\1" + _GONE),
     (b"sig", re.compile(rb"([?&](?:x-(?:amz|goog)-)?sig(?:nature)?=)" + _VALUE, re.I), rb"\1" + _GONE),
-    (b"token=", re.compile(rb"([?&](?:[a-z-]*token)=)" + _VALUE, re.I), rb"\1" + _GONE),
+    (b"token=", re.compile(rb"([?&](?:[a-z_-]*token)=)" + _VALUE, re.I), rb"\1" + _GONE),
 )
 
 

@@ -10,9 +10,9 @@ from gateway.api.body import read_json
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
 from gateway.api.ports import RunningTask, TaskView
-from gateway.api.rendering import created_headers, image_answer, overhead_s, task_created, task_headers
+from gateway.api.rendering import created_headers, image_answer, task_created, task_headers
 from gateway.api.schemas.generation import parse_generation
-from gateway.api.state import CONTRACT, ERROR_HEADERS, LOG, METRICS, PIPELINE, PRINCIPAL, SETTINGS
+from gateway.api.state import CONTRACT, ERROR_HEADERS, LOG, PIPELINE, PRINCIPAL, SETTINGS
 from gateway.domain import money
 from gateway.domain.catalog import Model
 from gateway.domain.errors import NotFound, UnsupportedParameter
@@ -22,7 +22,6 @@ from gateway.domain.tasks import TaskState
 
 async def generations(request: web.Request) -> web.StreamResponse:
     """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
-    started_s = asyncio.get_running_loop().time()
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
     generation = parse_generation(await read_json(request), request.app[SETTINGS].default_model)
     draft, wish = generation.draft, generation.response_format
@@ -39,15 +38,9 @@ async def generations(request: web.Request) -> web.StreamResponse:
 
     view = await _wait(running, choice)
     if view is None or not view.task.state.is_final:
-        answer = await _as_task(request, running, choice, dropped)
-    else:
-        _note(request, view)
-        answer = await _as_image(request, running, view, asked, wish, choice, dropped)
-    total_s = asyncio.get_running_loop().time() - started_s
-    if choice.wait_s is None:
-        attempts = view.attempts if view is not None else ()
-        request.app[METRICS].overhead(choice.contract.value, overhead_s(total_s, attempts))
-    return answer
+        return await _as_task(request, running, choice, dropped)
+    _note(request, view)
+    return await _as_image(request, running, view, asked, wish, choice, dropped)
 
 
 async def edits(request: web.Request) -> Never:

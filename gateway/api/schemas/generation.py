@@ -125,7 +125,8 @@ def _check_prompt(prompt: str) -> None:
     if not prompt.strip():
         raise InvalidRequest("prompt: is blank; say in words what to draw.", param="prompt")
     if "\0" in prompt:
-        raise InvalidRequest("prompt: has a NUL character; leave it out.", param="prompt")  # PostgreSQL has no such text
+        # PostgreSQL has no such text.
+        raise InvalidRequest("prompt: has a NUL character; leave it out.", param="prompt")
 
 
 def _refuse_unserved(fields: GenerationBody) -> None:

@@ -61,7 +61,15 @@ def completed_view(count: int = 1, *, usage: bool = True) -> View:
         pending_task(), state=TaskState.COMPLETED, finished_at_ms=1_757_165_033_500, used_microcredits=1_500_000, used_microusd=20_833, n=count,
         results=results, results_expire_at_ms=1_757_251_433_500, usage=Usage(9, 0, 1056) if usage else None,
     )  # fmt: skip
-    return View(task, (attempt(),), (LINK,) * count, can_cancel=False, progress=100, upstream="evolink", remaining_microcredits=98_500_000)
+    return View(
+        task,
+        (attempt(),),
+        (LINK,) * count,
+        can_cancel=False,
+        progress=100,
+        upstream="evolink",
+        remaining_microcredits=98_500_000,
+    )
 
 
 def failed_view(code: TaskErrorCode) -> View:
@@ -132,14 +140,20 @@ class FakePipeline:
     quality: Quality = Quality.AUTO
 
     def __post_init__(self) -> None:
-        known = (model("gpt-4o-image", Contract.TASK), model("gpt-image-2", Contract.IMAGE), model("vendor/flux", Contract.IMAGE))
+        known = (
+            model("gpt-4o-image", Contract.TASK),
+            model("gpt-image-2", Contract.IMAGE),
+            model("vendor/flux", Contract.IMAGE),
+        )
         self.known = {each.name: each for each in known}
 
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
         self._ask(draft)
         found = self.model(principal, draft.model)
         output_format = OutputFormat(draft.output_format) if draft.output_format else None
-        request = ImageRequest(found.name, draft.prompt, draft.n, quality=Quality(draft.quality or "auto"), output_format=output_format)
+        request = ImageRequest(
+            found.name, draft.prompt, draft.n, quality=Quality(draft.quality or "auto"), output_format=output_format
+        )
         return Admitted(request, found)
 
     async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> Running:

@@ -7,10 +7,11 @@ from gateway.api.schemas.generation import Generation, GenerationBody, parse_gen
 from gateway.domain.errors import InvalidRequest, UnsupportedParameter
 from gateway.domain.images import ResponseFormat
 
-NAMES_OF_THE_SDK = frozenset(
-    "prompt background complexity frame_count frame_duration_ms model moderation n output_compression output_format partial_images "
-    "quality response_format safety_identifier size stream style svg user".split()
-)  # openai-python 3.57, images.generate
+NAMES_OF_THE_SDK = {
+    "prompt", "background", "complexity", "frame_count", "frame_duration_ms", "model", "moderation", "n", "output_compression", "output_format",
+    "partial_images", "quality", "response_format", "safety_identifier", "size", "stream", "style", "svg", "user",
+}  # fmt: skip
+"""Of `images.generate` in openai-python 3.57."""
 
 
 def parse(**fields: object) -> Generation:
@@ -20,7 +21,14 @@ def parse(**fields: object) -> Generation:
 def test_defaults() -> None:
     """A prompt alone is enough; the default model stands in and is marked as such."""
     draft = parse().draft
-    assert (draft.model, draft.model_given, draft.n, draft.size, draft.quality, draft.options) == ("gpt-image-2", False, 1, None, None, ())
+    assert (draft.model, draft.model_given, draft.n, draft.size, draft.quality, draft.options) == (
+        "gpt-image-2",
+        False,
+        1,
+        None,
+        None,
+        (),
+    )
 
 
 def test_every_parameter_of_the_sdk_is_known() -> None:
@@ -34,7 +42,9 @@ def test_null_means_absent() -> None:
     assert parse(**nulls) == parse()
 
 
-@pytest.mark.parametrize(("legacy", "now"), [("standard", "medium"), ("hd", "high"), ("auto", "auto"), ("xhigh", "xhigh")])
+@pytest.mark.parametrize(
+    ("legacy", "now"), [("standard", "medium"), ("hd", "high"), ("auto", "auto"), ("xhigh", "xhigh")]
+)
 def test_legacy_qualities(legacy: str, now: str) -> None:
     """DALL-E's words mean the nearest present ones."""
     assert parse(quality=legacy).draft.quality == now
@@ -43,7 +53,9 @@ def test_legacy_qualities(legacy: str, now: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("prompt", 5), ("prompt", None), ("prompt", ["a"]), ("prompt", "a\0b"), ("n", "2"), ("n", 2.0), ("n", 1.5), ("n", True), ("n", 0), ("n", -1), ("n", 11), ("n", 10**40),
+        ("prompt", 5), ("prompt", None), ("prompt", ["a"]), ("prompt", "a\0b"), ("n", "2"),
+        ("n", 2.0), ("n", 1.5), ("n", True), ("n", 0), ("n", -1), ("n", 11),
+        ("n", 10**40),
         ("model", 5), ("model", ["m"]), ("size", 1024), ("size", "x" * 33), ("quality", "best"), ("quality", 1), ("background", "blue"),
         ("moderation", "none"), ("output_format", "tiff"), ("output_format", "jpg"), ("output_compression", 101), ("output_compression", -1),
         ("output_compression", "80"), ("response_format", "png"), ("user", {"id": 1}), ("safety_identifier", 7), ("stream", "true"), ("stream", 1),
@@ -77,7 +89,8 @@ def test_blank_prompts(prompt: str) -> None:
 @pytest.mark.parametrize(
     ("field", "refused", "fine"),
     [
-        ("stream", True, False), ("partial_images", 1, 0), ("image_urls", ["https://example.com/a.png"], []), ("mask_url", "https://example.com/m.png", ""),
+        ("stream", True, False), ("partial_images", 1, 0), ("image_urls", ["https://example.com/a.png"], []),
+        ("mask_url", "https://example.com/m.png", ""),
         ("callback_url", "https://example.com/cb", ""), ("output_format", "gif", "png"), ("output_format", "svg", "webp"),
     ],
 )  # fmt: skip
@@ -97,8 +110,15 @@ def test_a_jpeg_cannot_be_transparent() -> None:
 
 def test_advisory_parameters_travel_as_sorted_json_texts() -> None:
     """What upstreams may understand is kept; defaults say nothing."""
-    draft = parse(user='a"b', moderation="low", output_format="webp", output_compression=0, style="vivid", safety_identifier="").draft
-    assert draft.options == (("moderation", '"low"'), ("output_compression", "0"), ("style", '"vivid"'), ("user", '"a\\"b"'))
+    draft = parse(
+        user='a"b', moderation="low", output_format="webp", output_compression=0, style="vivid", safety_identifier=""
+    ).draft
+    assert draft.options == (
+        ("moderation", '"low"'),
+        ("output_compression", "0"),
+        ("style", '"vivid"'),
+        ("user", '"a\\"b"'),
+    )
     assert parse(moderation="auto").draft.options == ()
 
 

@@ -98,7 +98,12 @@ async def test_the_sdk_gets_pictures_and_validates_them_strictly(make_edge: Make
     for final in (completed_view(2), completed_view(1, usage=False)):
         edge = await make_edge(FakePipeline(final=final, pictures=(b"aGVsbG8=",) * 2))
         async with _sdk(edge) as sdk:
-            for extra in ({}, {"quality": "hd", "background": "transparent"}, {"response_format": "url"}, {"size": None, "user": "u"}):
+            for extra in (
+                {},
+                {"quality": "hd", "background": "transparent"},
+                {"response_format": "url"},
+                {"size": None, "user": "u"},
+            ):
                 options: dict[str, Any] = extra
                 raw = await sdk.images.with_raw_response.generate(model="gpt-4o-image", prompt="a red fox", **options)
                 made = raw.parse()
@@ -169,7 +174,9 @@ async def test_an_unknown_model_is_404(edge: Edge) -> None:
     assert (await answer.json())["error"]["code"] == "model_not_found"
 
 
-@pytest.mark.parametrize(("path", "status", "code"), [("edits", 400, "unsupported_parameter"), ("variations", 404, "not_found")])
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("edits", 400, "unsupported_parameter"), ("variations", 404, "not_found")]
+)
 async def test_edits_and_variations_say_what_to_do(edge: Edge, path: str, status: int, code: str) -> None:
     """Multipart or not, the two other image methods answer with a way out."""
     answer = await edge.post(f"/v1/images/{path}", {})
@@ -190,7 +197,9 @@ async def test_the_canonical_line_tells_the_whole_call(edge: Edge) -> None:
     assert {name: line.get(name) for name in expected} == expected
 
 
-async def test_unexpected_errors_are_logged_once_and_tell_nothing(make_edge: MakeEdge, caplog: pytest.LogCaptureFixture) -> None:
+async def test_unexpected_errors_are_logged_once_and_tell_nothing(
+    make_edge: MakeEdge, caplog: pytest.LogCaptureFixture
+) -> None:
     """The caller gets a request id, the log the traceback."""
     edge = await make_edge(FakePipeline(error=RuntimeError("secret detail")))
     with caplog.at_level(logging.ERROR):

@@ -20,13 +20,16 @@ async def test_a_completed_task_shows_results_and_cost(edge: Edge) -> None:
     assert body["usage"] == {
         "billing_rule": "per_call", "credits_reserved": 2.5, "user_group": "default", "credits_used": 1.5, "cost": {"credits": 1.5, "usd": 0.020833},
     }  # fmt: skip
-    assert body["attempts"] == [{"upstream": "evolink", "status": "succeeded", "fault": None, "cost_usd": 0.0208, "ms": 2000}]
+    assert body["attempts"] == [
+        {"upstream": "evolink", "status": "succeeded", "fault": None, "cost_usd": 0.0208, "ms": 2000}
+    ]
     assert body["task_info"]["can_cancel"] is False
     assert "error" not in body
 
 
 @pytest.mark.parametrize(
-    ("code", "status"), [(TaskErrorCode.CONTENT_POLICY_VIOLATION, "failed"), (TaskErrorCode.REQUEST_CANCELLED, "cancelled")]
+    ("code", "status"),
+    [(TaskErrorCode.CONTENT_POLICY_VIOLATION, "failed"), (TaskErrorCode.REQUEST_CANCELLED, "cancelled")],
 )
 async def test_a_task_without_pictures_shows_why(make_edge: MakeEdge, code: TaskErrorCode, status: str) -> None:
     """Error code and sentence, and that nothing is charged."""
@@ -49,7 +52,9 @@ async def test_an_open_task_shows_its_attempts(make_edge: MakeEdge) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("task_id", ["x", "task-unified-1-abc", TASK_ID + "x", TASK_ID.upper(), "%00", "task-unified-1757165031-uyujaw3d%0A"])
+@pytest.mark.parametrize(
+    "task_id", ["x", "task-unified-1-abc", TASK_ID + "x", TASK_ID.upper(), "%00", "task-unified-1757165031-uyujaw3d%0A"]
+)
 async def test_malformed_ids_are_400(edge: Edge, method: str, task_id: str) -> None:
     """They never reach the store."""
     path = f"/v1/tasks/{task_id}" + ("/cancel" if method == "POST" else "")
@@ -71,7 +76,11 @@ async def test_a_list_has_pages_and_rows(edge: Edge) -> None:
     TaskListAnswer.model_validate(body)
     assert edge.pipeline.asked == [(TaskState.COMPLETED, "gpt-4o-image", 2, 100)]
     assert body["data"][0]["duration"] == 2.1
-    assert (body["data"][0]["result_count"], body["data"][0]["has_results"], body["data"][0]["has_error"]) == (1, True, False)
+    assert (body["data"][0]["result_count"], body["data"][0]["has_results"], body["data"][0]["has_error"]) == (
+        1,
+        True,
+        False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The gateway, measured against a bare pass-through on the same machine: `make bench`. See README.md."""

@@ -1,0 +1,33 @@
+"""Gateways as processes. Each is gone when its test ends, however it ends."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.gateway_process import GatewayProcess
+
+NewGateway = Callable[..., GatewayProcess]
+
+
+@pytest.fixture
+def new_gateway(tmp_path: Path) -> Iterator[NewGateway]:
+    """A factory: `new_gateway(config, key=…)` makes one that is not started yet, in a folder of its own or in the one given."""
+    with contextlib.ExitStack() as gateways:
+        made = 0
+
+        def make(
+            config: Mapping[str, object] | Path | None,
+            *,
+            key: str = "",
+            folder: Path | None = None,
+            environ: Mapping[str, str] | None = None,
+        ) -> GatewayProcess:
+            nonlocal made
+            made += 1
+            gateway = GatewayProcess(folder or tmp_path / f"gateway{made}", config, key=key, environ=environ)
+            gateways.callback(gateway.stop)
+            return gateway
+
+        yield make

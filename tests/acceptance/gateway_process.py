@@ -1,0 +1,287 @@
+"""The gateway as its operators run it: `gateway serve` in a process and a folder of its own, with a config file, on a free port.
+
+Owns the process, its two outputs (files in its folder) and a small HTTP client; knows nothing of what is tested. Every wait is bounded: a gateway
+that does not start, stop or answer in time raises AssertionError with what it printed. No provider key of the caller's environment reaches it.
+"""
+
+import contextlib
+import ctypes
+import http.client
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[2]
+GATEWAY = Path(sys.executable).with_name("gateway")
+START_S_MAX = 30.0
+STOP_S_MAX = 30.0
+ANSWER_S_MAX = 60.0
+COMMAND_S_MAX = 60.0
+POLL_S = 0.02
+LOG_S_MAX = 2.0
+ENVIRONMENT_LEFT_OUT = re.compile(r"(OPENAI|EVOLINK|GATEWAY|GEMINI|FAL|PG|PYTEST|COLUMNS)")
+"""Variables whose names begin so would change what is started, or what it prints."""
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class GatewayProcess:
+    """One gateway: may be started, killed or terminated, and started again in the same folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, object] | Path | None,
+        *,
+        key: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.key = key
+        self.base_url = ""
+        """As printed at the start, with `/v1`."""
+        self.environ = environment(environ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._number = next(_NUMBERS)
+        self._starts = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(config, Mapping):
+            path = folder / "gateway.yaml"
+            path.write_text(json.dumps(config), encoding="utf-8")  # noqa: TID251 - YAML is a superset of JSON
+            config = path
+        self.arguments = () if config is None else ("--config", str(config))
+
+    # --- the process
+
+    def start(self, *arguments: str, command: Sequence[str | Path] = (GATEWAY,)) -> Self:
+        """`gateway serve`, until it says where it serves."""
+        self.launch(*arguments, command=command)
+        self.base_url = until(self._announced, START_S_MAX, f"the gateway does not start\n{self.output}\n{self.log}")
+        until(lambda: self.request("GET", "/readyz").status == 200, START_S_MAX, "the gateway does not become ready")
+        return self
+
+    def launch(self, *arguments: str, command: Sequence[str | Path] = (GATEWAY,)) -> None:
+        """`gateway serve` without waiting for anything."""
+        assert self._process is None, "this gateway runs already"
+        self._starts += 1
+        with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
+            self._process = subprocess.Popen(
+                [*command, "serve", *self.arguments, *arguments],
+                cwd=self.folder,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+            )
+
+    def kill(self) -> None:
+        """kill -9: nothing in the process gets to run again."""
+        process = self._running()
+        process.kill()
+        process.wait(STOP_S_MAX)
+        self._process = None
+
+    def signal_term(self) -> None:
+        """SIGTERM, without waiting."""
+        self._running().send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float = STOP_S_MAX) -> int:
+        """The exit code, once the process has ended by itself."""
+        process = self._running()
+        try:
+            code = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the gateway does not end within {timeout_s} s\n{self.log}") from None
+        self._process = None
+        return code
+
+    def terminate(self) -> int:
+        """SIGTERM and the exit code."""
+        self.signal_term()
+        return self.wait()
+
+    def stop(self) -> None:
+        """For the end of a test: however it is, it is gone afterwards."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.kill()
+
+    @property
+    def output(self) -> str:
+        """What the last start printed for people."""
+        return self._file("out").read_text(encoding="utf-8")
+
+    @property
+    def log(self) -> str:
+        """What the last start logged."""
+        return self._file("err").read_text(encoding="utf-8")
+
+    def log_lines(self, level: str | None = None) -> list[dict[str, Any]]:
+        """The log as objects; with a level, only such lines."""
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [line for line in lines if level is None or line.get("level") == level]
+
+    def logged(self, event: str) -> dict[str, Any]:
+        """The first line of the last start whose event contains this; the log is written a moment behind."""
+
+        def look() -> dict[str, Any] | None:
+            return next((line for line in self.log_lines() if event in line["event"]), None)
+
+        return until(look, LOG_S_MAX, f"nothing is logged about {event!r}")
+
+    # --- commands of the operator
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`gateway …` in the same folder with the same config, running or not."""
+        return subprocess.run(
+            [GATEWAY, *arguments, *self.arguments],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_S_MAX,
+        )
+
+    def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        """The rows that a command answers to programs."""
+        done = self.command(*arguments, "--format", "json")
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        assert isinstance(rows, list)
+        return rows
+
+    # --- HTTP
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = ANSWER_S_MAX,
+    ) -> Answer:
+        """One call on a connection of its own. Raises OSError or HTTPException where the connection breaks."""
+        host, port = self.base_url.removeprefix("http://").partition("/")[0].split(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=timeout_s)
+        sent = {"Authorization": f"Bearer {self.key if key is None else key}", **(headers or {})}
+        data = None
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+            data = json.dumps(body)  # noqa: TID251 - a test's request
+        try:
+            connection.request(method, path, data, sent)
+            answer = connection.getresponse()
+            received = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, received, answer.read())
+        finally:
+            connection.close()
+
+    def generate(self, model: str, prompt: str, **more: object) -> Answer:
+        """OpenAI's call: answered when the picture is there."""
+        body = {"model": model, "prompt": prompt, "size": "1024x1024", "quality": "low", **more}
+        return self.request("POST", "/v1/images/generations", body, headers={"Prefer": "wait=600"})
+
+    def submit(self, model: str, prompt: str, **more: object) -> str:
+        """The task contract's call: the task's id."""
+        body = {"model": model, "prompt": prompt, "size": "1024x1024", "quality": "low", **more}
+        answer = self.request("POST", "/v1/images/generations", body, headers={"Prefer": "respond-async"})
+        assert answer.status == 202, answer.body
+        task_id = answer.json["id"]
+        assert isinstance(task_id, str)
+        return task_id
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """One task, as its caller sees it."""
+        answer = self.request("GET", f"/v1/tasks/{task_id}")
+        assert answer.status == 200, answer.body
+        task = answer.json
+        assert isinstance(task, dict)
+        return task
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """All tasks of the key."""
+        found: list[dict[str, Any]] = []
+        for page in range(1, 1000):
+            answer = self.request("GET", f"/v1/tasks?page_size=100&page={page}")
+            assert answer.status == 200, answer.body
+            found += answer.json["data"]
+            if len(found) >= answer.json["total"]:
+                return found
+        raise AssertionError("the list of tasks has no end")
+
+    def download(self, link: str) -> bytes:
+        """The bytes behind a result's link, which is of this gateway; no key is sent."""
+        origin = self.base_url.removesuffix("/v1")
+        assert link.startswith(origin + "/"), link
+        answer = self.request("GET", link.removeprefix(origin), key="")
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    # --- inside
+
+    def _announced(self) -> str | None:
+        process = self._running()
+        if process.poll() is not None:
+            raise AssertionError(f"the gateway ended with {process.returncode}\n{self.output}\n{self.log}")
+        match = re.search(r"serves at (http://\S+)\n", self.output)
+        return match and match[1]
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "this gateway does not run"
+        return self._process
+
+    def _file(self, kind: str) -> Path:
+        return self.folder / f"gateway{self._number}.{self._starts}.{kind}"
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The caller's environment without anything that would configure a gateway."""
+    kept = {name: value for name, value in os.environ.items() if ENVIRONMENT_LEFT_OUT.match(name) is None}
+    return kept | dict(more or {})
+
+
+def until(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
+    """Look again and again until there is something true to see; AssertionError with `what` if there never is."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline_s:
+            raise AssertionError(f"after {timeout_s} s: {what}")
+        time.sleep(POLL_S)
+
+
+def _die_with_parent() -> None:
+    """A gateway never outlives a killed test run."""
+    pr_set_pdeathsig = 1  # linux/prctl.h
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -1,0 +1,72 @@
+"""What must hold after everything: every task final, no hold left, the ledger clean, and the same numbers whoever tells them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tests.acceptance.gateway_process import GatewayProcess, until
+from tests.acceptance.settings import ACCOUNT, PATH
+
+FINAL = frozenset({"completed", "failed", "cancelled"})
+
+
+def is_final(task: dict[str, Any]) -> bool:
+    return task["status"] in FINAL
+
+
+def all_final(gateway: GatewayProcess, timeout_s: float) -> list[dict[str, Any]]:
+    """All tasks, once none is unfinished any more."""
+
+    def look() -> bool:
+        return all(map(is_final, gateway.tasks()))
+
+    until(look, timeout_s, "tasks are stuck")
+    return gateway.tasks()
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the operator's commands say."""
+
+    accounts: dict[str, dict[str, Any]]
+    in_doubt: Sequence[dict[str, Any]]
+
+    def used_usd(self, account: str) -> Decimal:
+        return Decimal(self.accounts[account]["used_usd"])
+
+    def held_usd(self, account: str) -> Decimal:
+        return Decimal(self.accounts[account]["held_usd"])
+
+    def in_doubt_usd(self, upstream: str) -> Decimal:
+        """The presumed cost of what nobody knows at one upstream."""
+        found = [row for row in self.in_doubt if row["offer"].startswith(upstream + "/")]
+        return sum((Decimal(row["presumed_usd"]) for row in found), Decimal(0))
+
+
+def assert_settled(gateway: GatewayProcess, *, completed: int | None = None) -> Books:
+    """All of it, with the gateway running; says what the books contain."""
+    tasks = gateway.tasks()
+    assert [task for task in tasks if not is_final(task)] == []
+    if completed is not None:
+        assert sum(task["status"] == "completed" for task in tasks) == completed
+    audit = gateway.command("ledger", "audit")
+    assert audit.returncode == 0, audit.stdout
+    assert " 0 pending holds" in audit.stdout
+    accounts = {row["account"]: row for row in gateway.rows("accounts", "list")}
+    books = Books(accounts, gateway.rows("in-doubt", "list"))
+    # The caller: no hold, and charged for what was delivered.
+    for account in PATH:
+        row = accounts[account]
+        assert (row["held_credits"], row["held_usd"]) == ("0", "0"), row
+        assert row["images"] == sum(task["result_count"] for task in tasks), row
+        assert row["used_credits"] == accounts[ACCOUNT]["used_credits"]
+    credits = [Decimal(str(task["credits_used"])) for task in tasks]
+    assert Decimal(accounts[ACCOUNT]["used_credits"]) == sum(credits)
+    assert not [task for task in tasks if task["status"] != "completed" and task["credits_used"]]
+    # The upstreams: what is still open there is what is in doubt, nothing else.
+    for account in accounts:
+        kind, _, name = account.partition(":")
+        if kind == "upstream":
+            assert books.held_usd(account) == books.in_doubt_usd(name), account
+    return books

@@ -1,0 +1,178 @@
+"""The operator's commands, beside a running gateway and without one; and what a gateway refuses to start with."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import NewGateway
+from tests.acceptance.gateway_process import GatewayProcess
+from tests.acceptance.settings import ACCOUNT, BY_SANDBOX, KEY, SECRET_KEY, config
+
+BAD = """
+servr: {port: 1}
+database: mysql://somewhere
+deadline: soon
+upstreams: {openai: {kind: opanai, api_key: "${NOT_SET_ANYWHERE}"}}
+"""
+
+
+def test_commands_work_through_the_socket_of_a_running_gateway(new_gateway: NewGateway) -> None:
+    """A key made works at once and is listed without its secret, a revoked one is refused at once; accounts, audit and doubts answer."""
+    gateway = new_gateway(config(), key=KEY).start()
+    assert (gateway.folder / "var/gateway.sock").stat().st_mode & 0o777 == 0o600
+    assert gateway.generate(BY_SANDBOX, "a cat").status == 200
+    [made] = gateway.rows("keys", "create", "--name", "tmp", "--org", "acme", "--team", "design", "--budget", "1usd/total")
+    assert gateway.request("GET", "/v1/models", key=made["key"]).status == 200
+    listed = {row["id"]: row for row in gateway.rows("keys", "list")}
+    assert listed[made["id"]]["state"] == "active"
+    assert made["key"] not in gateway.command("keys", "list").stdout
+    assert gateway.command("keys", "revoke", made["id"]).returncode == 0
+    assert gateway.request("GET", "/v1/models", key=made["key"]).status == 401
+    assert_books_and_doubts(gateway)
+    assert ACCOUNT in gateway.command("accounts", "list").stdout
+    assert "Nothing to list" in gateway.command("in-doubt", "list").stdout
+    assert gateway.terminate() == 0
+    assert not (gateway.folder / "var/gateway.sock").exists()
+
+
+def test_commands_work_without_a_running_gateway(new_gateway: NewGateway) -> None:
+    """They open the database themselves, before the first start and after a kill -9; what they did holds at the next start."""
+    gateway = new_gateway(config(), key=KEY)
+    [made] = gateway.rows("keys", "create", "--name", "early")
+    gateway.start()
+    assert gateway.request("GET", "/v1/models", key=made["key"]).status == 200
+    assert gateway.generate(BY_SANDBOX, "a cat").status == 200
+    gateway.kill()
+    assert (gateway.folder / "var/gateway.sock").exists()  # nobody could remove it
+    assert_books_and_doubts(gateway)
+    assert gateway.command("keys", "revoke", made["id"]).returncode == 0
+    gateway.start()
+    assert gateway.request("GET", "/v1/models", key=made["key"]).status == 401
+
+
+def assert_books_and_doubts(gateway: GatewayProcess) -> None:
+    """After one drawing: one picture on the key, the ledger clean, no doubt."""
+    [row] = [row for row in gateway.rows("accounts", "list") if row["account"] == ACCOUNT]
+    assert (row["images"], row["used_usd"], row["held_usd"]) == (1, "0.02", "0")
+    audit = gateway.command("ledger", "audit")
+    assert (audit.returncode, "The ledger is clean" in audit.stdout) == (0, True)
+    assert gateway.rows("in-doubt", "list") == []
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["beside", "alone"])
+def test_a_command_that_cannot_be_done_fails_with_the_remedy(new_gateway: NewGateway, running: bool) -> None:
+    """Exit code 1 and one sentence on the error output, nothing on the other."""
+    gateway = new_gateway(config(), key=KEY)
+    if running:
+        gateway.start()
+    done = gateway.command("keys", "revoke", "key_nobody")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "gateway keys list" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_gateway_on_the_same_file_is_refused(new_gateway: NewGateway) -> None:
+    """Exit code 1 with one sentence that names the file; the first one serves on, and its end frees the file."""
+    first = new_gateway(config(), key=KEY).start()
+    second = new_gateway(config(), key=KEY, folder=first.folder)
+    second.launch("--port", "0")
+    assert second.wait() == 1
+    assert "var/gateway.db.lock is held by a running gateway" in second.log
+    assert "Traceback" not in second.log
+    assert second.output == ""
+    assert first.generate(BY_SANDBOX, "a cat").status == 200
+    migrate = first.command("migrate")
+    assert migrate.returncode == 1
+    assert "held by a running gateway" in migrate.stderr
+    first.kill()
+    second.start("--port", "0")
+    assert second.generate(BY_SANDBOX, "a dog").status == 200
+
+
+def test_a_taken_port_is_refused(new_gateway: NewGateway) -> None:
+    """Exit code 1 with what to do; nothing is left locked."""
+    first = new_gateway(config(), key=KEY).start()
+    second = new_gateway(config(), key=KEY)
+    port = first.base_url.rpartition(":")[2].partition("/")[0]
+    second.launch("--port", port)
+    assert second.wait() == 1
+    assert "--port" in second.log
+    assert "Traceback" not in second.log
+    second.start()
+
+
+def test_check_config(new_gateway: NewGateway, tmp_path: Path) -> None:
+    """A good config: exit 0 and what it serves. A bad one: exit 2 and every error; `serve` refuses it with the same."""
+    good = new_gateway(config()).command("check-config")
+    assert good.returncode == 0
+    assert "The config is good." in good.stdout
+    assert f"model {BY_SANDBOX}: sandbox/sandbox" in good.stdout
+    path = tmp_path / "bad.yaml"
+    path.write_text(BAD)
+    gateway = new_gateway(path)
+    bad = gateway.command("check-config")
+    assert bad.returncode == 2
+    for place in ("servr", "database", "deadline", "upstreams.openai.kind", "NOT_SET_ANYWHERE"):
+        assert place in bad.stderr
+    gateway.launch()
+    assert gateway.wait() == 2
+    assert gateway.log == bad.stderr
+    assert not (gateway.folder / "var").exists()
+
+
+@pytest.mark.xdist_group("acceptance-postgresql")
+def test_postgresql_is_migrated_by_command_only(new_gateway: NewGateway, postgresql_database: str) -> None:
+    """`serve` refuses an unmigrated database with the hint; after `migrate` it serves, commands reach it, and nothing secret is printed or made."""
+    gateway = new_gateway(config(postgresql_database), key=KEY)
+    gateway.launch()
+    assert gateway.wait() == 1
+    assert "run `gateway migrate` first" in gateway.log
+    assert "Traceback" not in gateway.log
+    assert "run `gateway migrate` first" in gateway.command("keys", "list").stderr
+    first, again = gateway.command("migrate"), gateway.command("migrate")
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert "from nothing to" in first.stdout
+    assert "The schema is at" in again.stdout
+    gateway.start()
+    assert gateway.generate(BY_SANDBOX, "a cat").status == 200
+    assert_books_and_doubts(gateway)
+    [made] = gateway.rows("keys", "create", "--name", "tmp")
+    assert gateway.terminate() == 0
+    for text in (gateway.output, gateway.log):
+        assert "igw_" not in text
+        assert KEY not in text
+        assert SECRET_KEY not in text
+    gateway.start()
+    assert gateway.request("GET", "/v1/models", key=made["key"]).status == 200
+    assert not [path for path in (gateway.folder / "var").iterdir() if path.name != "images"]
+
+
+@pytest.mark.xdist_group("acceptance-postgresql")
+def test_postgresql_without_declared_keys_makes_none(new_gateway: NewGateway, postgresql_database: str) -> None:
+    """Nobody may call, and nothing secret is printed: the operator makes the keys."""
+    gateway = new_gateway({**config(postgresql_database), "accounts": []})
+    assert gateway.command("migrate").returncode == 0
+    gateway.start()
+    assert "API key" not in gateway.output
+    assert "igw_" not in gateway.output + gateway.log
+    assert gateway.rows("keys", "list") == []
+    assert gateway.request("GET", "/v1/models", key="").status == 401
+
+
+def test_postgresql_needs_a_shared_secret(new_gateway: NewGateway) -> None:
+    """Without secret_key the config is refused: several processes must share it."""
+    gateway = new_gateway({**config("postgresql://postgres@127.0.0.1:1/none"), "secret_key": ""})
+    done = gateway.command("check-config")
+    assert done.returncode == 2
+    assert "secret_key" in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_said(new_gateway: NewGateway) -> None:
+    """Exit code 1 with one sentence, no traceback, no password."""
+    gateway = new_gateway(config("postgresql://someone:pass-of-the-database@127.0.0.1:1/none"))
+    for command in (("migrate",), ("accounts", "list")):
+        done = gateway.command(*command)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "pass-of-the-database" not in done.stderr
+        assert done.stderr.startswith("gateway: the database ")

@@ -1,0 +1,125 @@
+"""The first minutes of a newcomer: an empty folder, one command, and what it prints, pasted elsewhere."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.acceptance.conftest import NewGateway
+from tests.acceptance.gateway_process import GATEWAY, ROOT, GatewayProcess, environment
+
+SHIPPED = ROOT / "config/gateway.yaml"
+SNIPPET_S_MAX = 60.0
+CONFIGS = pytest.mark.parametrize("config", [SHIPPED, None], ids=["shipped-config", "no-config"])
+
+
+def snippet(gateway: GatewayProcess, heading: str) -> str:
+    """What stands below a heading, between empty lines, exactly as printed."""
+    _, found, rest = gateway.output.partition(heading)
+    assert found, gateway.output
+    return rest.partition("\n")[2].removeprefix("\n").partition("\n\n")[0]
+
+
+def key_of(gateway: GatewayProcess) -> str:
+    found = re.search(r"API key \(shown once, kept in (.+)\):\n  (igw_\w+)\n", gateway.output)
+    assert found, gateway.output
+    path = Path(found[1])
+    assert path.read_text().strip() == found[2]
+    assert path.stat().st_mode & 0o777 == 0o600
+    return found[2]
+
+
+def paste(command: list[str | Path], text: str, folder: Path) -> None:
+    """Type a text into a program's prompt, in a terminal that has nothing to do with the gateway's folder."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        command,
+        input=text + "\n",
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SNIPPET_S_MAX,
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "rror" not in done.stderr, done.stderr
+
+
+def assert_picture(path: Path) -> None:
+    """A real picture, whole."""
+    with Image.open(path) as picture:
+        picture.load()
+        assert picture.size == (1024, 1024)
+        assert picture.format == "PNG"
+
+
+@CONFIGS
+def test_a_first_start_prints_all_that_a_first_picture_needs(
+    new_gateway: NewGateway, tmp_path: Path, config: Path | None
+) -> None:
+    """Base URL, key and a curl command, which as pasted makes a picture; at the second start no secret, but where it is, and the command still works."""
+    gateway = new_gateway(config).start("--port", "0")
+    key = key_of(gateway)
+    assert f"serves at {gateway.base_url}\n" in gateway.output
+    curl = snippet(gateway, "A picture with curl, saved as cat.png:")
+    assert key in curl
+    paste(["bash"], curl, tmp_path / "first")
+    assert_picture(tmp_path / "first/cat.png")
+    assert gateway.terminate() == 0
+
+    gateway.start("--port", "0")
+    assert "igw_" not in gateway.output + gateway.log
+    assert f"The API key of the first start is in {gateway.folder / 'var/api_key'}.\n" in gateway.output
+    paste(["bash"], snippet(gateway, "A picture with curl, saved as cat.png:"), tmp_path / "second")
+    assert_picture(tmp_path / "second/cat.png")
+
+
+@CONFIGS
+def test_the_printed_python_makes_a_picture(
+    new_gateway: NewGateway, tmp_path: Path, config: Path | None, client_python: Path
+) -> None:
+    """With the oldest and the newest official client, at the first start and at the second, at the interactive prompt and as a program."""
+    gateway = new_gateway(config).start("--port", "0")
+    key = key_of(gateway)
+    first = snippet(gateway, "The same with Python (pip install openai), saved as cat2.png:")
+    assert key in first
+    paste([client_python, "-i", "-q"], first, tmp_path / "first")
+    assert_picture(tmp_path / "first/cat2.png")
+    assert gateway.terminate() == 0
+
+    gateway.start("--port", "0")
+    second = snippet(gateway, "The same with Python (pip install openai), saved as cat2.png:")
+    assert "igw_" not in second
+    paste([client_python, "-"], second, tmp_path / "second")
+    assert_picture(tmp_path / "second/cat2.png")
+
+
+def test_a_folder_with_a_space_in_its_name_changes_nothing(new_gateway: NewGateway, tmp_path: Path) -> None:
+    """The path of the kept key is quoted in both snippets."""
+    gateway = new_gateway(None, folder=tmp_path / "my pictures' gateway").start("--port", "0")
+    assert gateway.terminate() == 0
+    gateway.start("--port", "0")
+    paste(["bash"], snippet(gateway, "A picture with curl, saved as cat.png:"), tmp_path / "out")
+    assert_picture(tmp_path / "out/cat.png")
+
+
+def test_a_config_in_the_working_folder_is_found(new_gateway: NewGateway) -> None:
+    """`gateway serve` without --config takes config/gateway.yaml where there is one."""
+    gateway = new_gateway(None)
+    path = gateway.folder / "config/gateway.yaml"
+    path.parent.mkdir()
+    path.write_text("server: {port: 0}\nupstreams: {sandbox: {kind: sandbox}}\ndatabase: sqlite:///elsewhere/own.db\n")
+    gateway.start()
+    assert (gateway.folder / "elsewhere/own.db").exists()
+    assert "upstream openai" not in gateway.output
+
+
+def test_the_module_is_the_command(new_gateway: NewGateway) -> None:
+    """`python -m gateway serve` serves, and stops with exit code 0."""
+    gateway = new_gateway(None)
+    gateway.start("--port", "0", command=(GATEWAY.with_name("python"), "-m", "gateway"))
+    assert gateway.request("GET", "/v1/models", key=key_of(gateway)).status == 200
+    assert gateway.terminate() == 0

@@ -1,0 +1,155 @@
+"""Accounts, keys and operators' commands on both databases."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from gateway.administration.accounts import AccountAdministration, AdministrationError, DeclaredKey
+from gateway.administration.operator import Operator
+from gateway.domain.accounts import Account, AccountKind, Principal, parse_budget
+from gateway.domain.clock import SystemClock
+from gateway.domain.errors import InvalidKey, KeyDisabled
+from gateway.domain.ids import org_account_id, team_account_id
+from gateway.domain.images import Contract
+from gateway.keys.authenticator import Authenticator
+from tests.books import Gateway, opened
+
+ORG = Account(org_account_id("globex"), AccountKind.ORG, "globex")
+TEAM = Account(team_account_id("globex", "art"), AccountKind.TEAM, "art", ORG.id)
+CI = DeclaredKey("globex", "art", "ci", "a declared secret", models=("gpt-image-2",), response=Contract.TASK)
+BARE = DeclaredKey("globex", None, "bare", "another secret")
+
+
+@dataclass
+class Office:
+    database: Gateway
+    accounts: AccountAdministration
+    authenticator: Authenticator
+    operator: Operator
+
+    def who(self, secret: str) -> Principal:
+        return self.authenticator.authenticate(f"Bearer {secret}")
+
+
+@pytest.fixture
+async def office(database_url: str) -> AsyncIterator[Office]:
+    database = await opened(database_url)
+    authenticator = Authenticator(b"pepper", SystemClock())
+    accounts = AccountAdministration(database, authenticator, b"pepper", SystemClock())
+    yield Office(database, accounts, authenticator, Operator(accounts, database))
+    await database.close()
+
+
+async def test_declared_keys_authenticate_as_their_path(office: Office) -> None:
+    """Key, team, org; models and contract as declared; a key may hang on the org directly."""
+    await office.accounts.declare([ORG], [TEAM], [CI, BARE], ["openai"])
+    who = office.who("a declared secret")
+    assert who.path == ("key:globex/art/ci", "team:globex/art", "org:globex")
+    assert (who.org, who.team, who.user_group, who.models, who.response) == (
+        "globex",
+        "art",
+        "art",
+        ("gpt-image-2",),
+        Contract.TASK,
+    )
+    assert office.who("another secret").path == ("key:globex//bare", "org:globex")
+    assert office.who("another secret").user_group == "default"
+
+
+async def test_a_changed_secret_is_a_rotation_and_a_removed_key_is_disabled(office: Office) -> None:
+    """The account and what is booked on it stay; the old secret is nobody's."""
+    await office.accounts.declare([ORG], [TEAM], [CI, BARE], [])
+    changed = DeclaredKey("globex", "art", "ci", "a newer secret")
+    await office.accounts.declare([ORG], [TEAM], [changed], [])
+    assert office.who("a newer secret").key_id == "declared:key:globex/art/ci"
+    for gone in ("a declared secret", "another secret"):
+        with pytest.raises((InvalidKey, KeyDisabled)):
+            office.who(gone)
+    await office.accounts.declare([ORG], [TEAM], [changed, BARE], [])
+    assert office.who("another secret").key_name == "bare"
+
+
+async def test_secrets_may_change_places(office: Office) -> None:
+    """Two declared keys swap their secrets in one change."""
+    await office.accounts.declare([ORG], [TEAM], [CI, BARE], [])
+    swapped = [DeclaredKey("globex", "art", "ci", BARE.secret), DeclaredKey("globex", None, "bare", CI.secret)]
+    await office.accounts.declare([ORG], [TEAM], swapped, [])
+    assert office.who(BARE.secret).key_name == "ci"
+    assert office.who(CI.secret).key_name == "bare"
+
+
+async def test_no_secret_is_stored(office: Office) -> None:
+    """A digest and a few characters to recognise a key by are all there is."""
+    issued = await office.accounts.create_key(org="globex", team="art", name="new")
+    await office.accounts.declare([], [], [CI], [])
+    for key in await office.accounts.keys():
+        assert issued.secret not in repr(key)
+        assert CI.secret not in repr(key)
+    assert issued.secret not in repr(issued)
+
+
+async def test_an_issued_key_works_at_once_until_it_is_revoked(office: Office) -> None:
+    """Its org and team are made with it; a taken name and an unknown id are refused with a remedy."""
+    issued = await office.accounts.create_key(
+        org="initech", team="web", name="site", budgets=(parse_budget("5usd/total"),)
+    )
+    assert office.who(issued.secret).path == ("key:initech/web/site", "team:initech/web", "org:initech")
+    with pytest.raises(AdministrationError, match="exists there already"):
+        await office.accounts.create_key(org="initech", team="web", name="site")
+    await office.accounts.revoke_key(issued.id)
+    with pytest.raises(KeyDisabled):
+        office.who(issued.secret)
+    with pytest.raises(AdministrationError, match="there is no key"):
+        await office.accounts.revoke_key("key_nobody")
+    again = await office.accounts.create_key(org="initech", team="web", name="site")
+    assert office.who(again.secret).key_id != issued.id
+
+
+async def test_declared_keys_are_not_revoked_by_command(office: Office) -> None:
+    """The config would bring them back: it says where to change them."""
+    await office.accounts.declare([ORG], [TEAM], [CI], [])
+    with pytest.raises(AdministrationError, match="config"):
+        await office.accounts.revoke_key("declared:key:globex/art/ci")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b"])
+async def test_names_that_would_break_account_ids_are_refused(office: Office, name: str) -> None:
+    """Slashes and colons separate the parts of an account's id."""
+    with pytest.raises(AdministrationError, match="name"):
+        await office.accounts.create_key(org="o", team=None, name=name)
+
+
+async def test_the_commands_answer_rows(office: Office) -> None:
+    """Create, list, revoke, accounts, in-doubt, audit: what `gateway …` prints."""
+    made = await office.operator.run(
+        "keys create", {"name": "cli", "org": "globex", "budgets": "3credits/total,9images/total"}
+    )
+    [row] = made.rows
+    assert str(row["key"]).startswith("igw_")
+    listed = (await office.operator.run("keys list", {})).rows
+    assert [(item["id"], item["state"]) for item in listed] == [(row["id"], "active")]
+    accounts = {item["account"]: item for item in (await office.operator.run("accounts list", {})).rows}
+    assert accounts["key:globex//cli"]["budgets"] == "3credits/total, 9images/total"
+    assert (await office.operator.run("keys revoke", {"id": str(row["id"])})).message
+    assert (await office.operator.run("in-doubt list", {})).rows == ()
+    audit = await office.operator.run("ledger audit", {})
+    assert not audit.failed
+    assert "no differences" in audit.message
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "says"),
+    [
+        ("keys destroy", {}, "keys create"),
+        ("keys create", {}, "--name"),
+        ("keys create", {"name": "x", "budgets": "5usd/year"}, "usd"),
+        ("keys create", {"name": "x", "response": "video"}, "video"),
+    ],
+)
+async def test_wrong_commands_say_what_is_right(
+    office: Office, command: str, arguments: dict[str, str], says: str
+) -> None:
+    """The argument and the remedy."""
+    with pytest.raises(AdministrationError, match=says):
+        await office.operator.run(command, arguments)

@@ -1,0 +1,104 @@
+"""A budget cannot be overspent: two hundred calls at once on a key that can pay for twenty."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.emulators.evolink import EvolinkEmulator
+from tests.emulators.openai import OpenAIEmulator
+from tests.integration.gateway_app import (
+    OTHER_KEY,
+    Answer,
+    accounts,
+    dict_of,
+    evolink_upstream,
+    openai_upstream,
+    serving,
+    write_config,
+)
+
+CALLS, AFFORDABLE = 200, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A budget for twenty calls, the call, and how the contract says that there is no more."""
+
+    budget: str
+    model: str
+    refusal: int
+    estimated_credits: float
+    in_words: str
+
+
+# One square of gpt-image-2 at low quality holds 196 tokens at 30 and 6 at 5 USD a million: 0.00591 USD, 0.42552 credits.
+CASES = {
+    "credits, tasks": Case("30credits/total", "gpt-4o-image", 402, 1.5, "30credits/total"),
+    "images, pictures": Case("20images/total", "gpt-image-2", 429, 0.42552, "20images/total"),
+    "usd, pictures": Case("0.1182usd/total", "gpt-image-2", 429, 0.42552, "0.1182usd/total"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_exactly_what_the_budget_pays_for_succeeds(
+    name: str,
+    database_url: str,
+    tmp_path: Path,
+    openai_emulator: OpenAIEmulator,
+    evolink_emulator: EvolinkEmulator,
+) -> None:
+    """Of two hundred concurrent calls exactly twenty succeed and are billed; the others are told how much is left, and what they need."""
+    case = CASES[name]
+    emulators = {"openai": openai_emulator, "evolink": evolink_emulator}
+    upstreams = {"openai": openai_upstream(openai_emulator), "evolink": evolink_upstream(evolink_emulator)}
+    # EvolLink is a little cheaper for this square, so gpt-image-2 is left to OpenAI alone.
+    models = {"gpt-image-2": {"offers": [{"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}]}}
+    config = write_config(tmp_path, database_url, upstreams, models=models, accounts=accounts(case.budget))
+    wish = {} if case.model == "gpt-4o-image" else {"size": "1024x1024", "quality": "low", "response_format": "url"}
+    async with serving(config, emulators) as house:
+        answers = await asyncio.gather(*[house.generate(case.model, **wish) for _ in range(CALLS)])
+        if case.refusal == 402:
+            await asyncio.gather(*[house.ended(answer.text("id")) for answer in answers if answer.status == 200])
+        after = await house.generate(case.model, **wish)
+        other = await house.generate("gpt-image-2", key=OTHER_KEY, size="1024x1024", quality="low")
+    assert Counter(answer.status for answer in answers) == {200: AFFORDABLE, case.refusal: CALLS - AFFORDABLE}
+    assert (after.status, other.status) == (case.refusal, 200)
+    for answer in (*[answer for answer in answers if answer.status != 200], after):
+        _is_helpful(answer, case)
+    billed = openai_emulator.billed_images + evolink_emulator.billed_images
+    assert billed == AFFORDABLE + 1, "twenty, and the picture of the other key"
+    assert float(house.settled.charged()) == pytest.approx(AFFORDABLE * case.estimated_credits, abs=1e-5)
+
+
+def _is_helpful(answer: Answer, case: Case) -> None:
+    error = answer.error
+    assert (error["code"], error["limit_scope"]) == ("insufficient_quota", "key")
+    assert error["type"] == ("insufficient_quota_error" if case.refusal == 402 else "insufficient_quota")
+    assert error["estimated_credits"] == pytest.approx(case.estimated_credits, abs=1e-5)
+    left = error["remaining_credits"]
+    assert isinstance(left, int | float)
+    assert left < case.estimated_credits
+    assert case.in_words in str(error["message"])
+    assert answer.headers["x-should-retry"] == "false"
+
+
+async def test_what_was_not_delivered_can_be_spent_again(
+    sqlite_database: str, tmp_path: Path, evolink_emulator: EvolinkEmulator
+) -> None:
+    """A failed task gives its hold back: the same budget then pays for another picture, and not for a second."""
+    from tests.emulators import behaviours as b
+
+    evolink_emulator.next(b.FailTask())
+    upstreams = {"evolink": evolink_upstream(evolink_emulator)}
+    config = write_config(tmp_path, sqlite_database, upstreams, accounts=accounts("1.5credits/total"))
+    async with serving(config, {"evolink": evolink_emulator}) as house:
+        first = await house.ended((await house.generate("gpt-4o-image")).text("id"))
+        second = await house.ended((await house.generate("gpt-4o-image")).text("id"))
+        third = await house.generate("gpt-4o-image")
+        credits = (await house.get("/v1/credits")).json
+    assert (first["status"], second["status"], third.status) == ("failed", "completed", 402)
+    assert dict_of(first, "usage")["credits_used"] == 0
+    assert dict_of(credits, "data", "token") == {"remaining_credits": 0, "unlimited_credits": False, "used_credits": 1.5}

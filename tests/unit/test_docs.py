@@ -1,0 +1,295 @@
+"""The documents say what the code does: every setting with its default, metric, error code, parameter, route, command and dependency.
+
+Each check is a function from a text to what is missing in it. A parametrised test takes every documented thing out of a copy of the text, one by
+one, and sees that its check notices.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+import typer
+from pydantic.fields import FieldInfo
+from typer.core import TyperCommand, TyperGroup
+
+import gateway.api.errors  # noqa: F401 - it adds an error of its own to the tree
+from gateway import cli
+from gateway.api.routes import ROUTES
+from gateway.api.schemas.generation import GenerationBody
+from gateway.config_schema import ConfigFile, ModelSection, Section
+from gateway.config_text import parse_duration_s
+from gateway.domain.errors import GatewayError
+from gateway.domain.tasks import Fault, TaskErrorCode
+from gateway.ledger.model import EntryKind
+from gateway.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")))
+NONE, EMPTY, REQUIRED = "none", "empty", "required"
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The table rows by each name in backticks of their first cell."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("| "):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for name in re.findall(r"`([^`]+)`", cells[0]):
+                found.setdefault(name, cells[1:])
+    return found
+
+
+def missing_settings(text: str) -> list[str]:
+    """Settings of the config that have no row, or one with another default."""
+    table = rows(text)
+    wrong: list[str] = []
+    for path, field in settings():
+        if path not in table:
+            wrong.append(path)
+        elif not same_default(table[path][0].strip("`"), field):
+            wrong.append(f"{path}: default is {field.default!r}, not {table[path][0]}")
+    return wrong
+
+
+def missing_metrics(text: str) -> list[str]:
+    """Metrics that have no row, or one with another type or without one of their labels."""
+    table = rows(text)
+    wrong: list[str] = []
+    for name, (kind, labels) in metrics().items():
+        cells = table.get(name)
+        if cells is None or cells[0] != kind or set(re.findall(r"`([^`]+)`", cells[1])) != labels:
+            wrong.append(f"{name} ({kind}, {sorted(labels)})")
+    return wrong
+
+
+def missing_errors(text: str) -> list[str]:
+    """Error codes without a row that has their status and says rightly whether SDKs retry; task errors and faults without a row."""
+    table = rows(text)
+    wrong: list[str] = []
+    for error in error_classes():
+        cells = table.get(error.code, ["", ""])
+        # OpenAI's SDKs: 408, 409, 429 and 5xx, unless x-should-retry says no.
+        retried = error.should_retry is not False and (error.status in (408, 409, 429) or error.status >= 500)
+        if str(error.status) not in last_row(text, error.code) or cells == ["", ""]:
+            wrong.append(error.code)
+        elif ("yes" if retried else "no") not in last_row(text, error.code).split(" | "):
+            wrong.append(f"{error.code}: retried {retried}")
+    return wrong + [name for name in (*TaskErrorCode, *Fault) if name not in table]
+
+
+def missing_routes(text: str) -> list[str]:
+    """Routes and body parameters without a row."""
+    table = rows(text)
+    wanted = [f"{route.method} {route.path}" for route in ROUTES] + list(GenerationBody.model_fields)
+    return [name for name in wanted if name not in table]
+
+
+def missing_commands(text: str) -> list[str]:
+    """Commands without a row, and options that stand nowhere."""
+    table = rows(text)
+    wrong: list[str] = []
+    for name, command in commands():
+        options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+        wrong += [name] if name not in table else []
+        wrong += [f"{name} {option}" for option in options if not re.search(rf"`{option}\b", text)]
+    return wrong
+
+
+def missing_dependencies(text: str) -> list[str]:
+    """Runtime dependencies without a row that says why, instead of what, and by whom."""
+    table = rows(text)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [re.split(r"[^A-Za-z0-9_.-]", line)[0] for line in project["dependencies"]]
+    return [name for name in names if not all(table.get(name, [""])) or len(table[name]) != 3]
+
+
+def missing_entries(text: str) -> list[str]:
+    """Kinds of ledger entries without a row."""
+    return [kind for kind in EntryKind if kind not in rows(text)]
+
+
+def broken_links(page: Path, text: str) -> list[str]:
+    """Relative links that lead to no file, or to no heading of it."""
+    broken: list[str] = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        file = (page.parent / name).resolve() if name else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    return broken
+
+
+Check = Callable[[str], list[str]]
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("configuration.md", missing_settings),
+    ("metrics.md", missing_metrics),
+    ("api.md", missing_errors),
+    ("api.md", missing_routes),
+    ("operations.md", missing_commands),
+    ("decisions.md", missing_dependencies),
+    ("ledger.md", missing_entries),
+)
+IDS = [check.__name__.removeprefix("missing_") for _, check in CHECKS]
+
+
+@pytest.mark.parametrize(("page", "check"), CHECKS, ids=IDS)
+def test_everything_is_documented(page: str, check: Check) -> None:
+    """What the code knows stands in the document that promises to list it."""
+    assert check((DOCS / page).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(("page", "check"), CHECKS, ids=IDS)
+def test_what_is_taken_out_is_missed(page: str, check: Check) -> None:
+    """Without its row, each thing is reported: on an empty page all of them, and each alone when its row is gone."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    everything = check("")
+    assert len(everything) >= 5
+    for item in {re.split(r"[ (:]", name)[0] if check is missing_metrics else name for name in everything}:
+        cut = text.replace(f"`{item}`", "`x`").replace(f"`{item.rpartition(' ')[2]}", "`x")
+        assert check(cut), f"nobody would miss {item}"
+
+
+def test_a_wrong_default_is_noticed() -> None:
+    """A default that changed in the code, or in the text alone, does not pass."""
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    for name, default, other in (
+        ("server.port", "8080", "80"),
+        ("deadline", "240s", "1m"),
+        ("server.host", "127", "0"),
+    ):
+        changed = text.replace(f"| `{name}` | `{default}", f"| `{name}` | `{other}")
+        assert changed != text
+        assert [item.partition(":")[0] for item in missing_settings(changed)] == [name]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of README and documents resolves, headings included."""
+    assert broken_links(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_a_broken_link_is_noticed() -> None:
+    """A missing file and a missing heading are named, a link to another site is not looked at."""
+    text = "[a](docs/nothing.md) [b](docs/api.md#nothing) [c](docs/api.md#errors) [d](https://example.org/x) [e](#none)"
+    assert broken_links(ROOT / "README.md", text) == ["docs/nothing.md", "docs/api.md#nothing", "#none"]
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    """No document that nobody finds."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name})" not in readme] == []
+
+
+def settings() -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its full name. Keys directly under an org are the same section as a team's, so they are named once."""
+    for path, field in _settings(ConfigFile, ""):
+        if not path.startswith("accounts[].keys[]."):
+            yield path, field
+    yield from _settings(ModelSection, "models.NAME.")
+
+
+def _settings(schema: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in schema.model_fields.items():
+        section, suffix = _section(field.annotation)
+        if section is None or suffix or field.is_required() or field.default is None:
+            yield f"{prefix}{name}", field
+        if section is not None:
+            yield from _settings(section, f"{prefix}{name}{suffix}.")
+
+
+def _section(annotation: Any) -> tuple[type[Section] | None, str]:
+    """The section behind a field's type, and how it is reached: `[]` in a list, `.NAME` in a mapping."""
+    if get_origin(annotation) is Annotated or type(None) in get_args(annotation):
+        return _section(next(item for item in get_args(annotation) if item is not type(None)))
+    if get_origin(annotation) in (tuple, dict):
+        suffix = "[]" if get_origin(annotation) is tuple else ".NAME"
+        return _section(get_args(annotation)[0 if suffix == "[]" else 1])[0], suffix
+    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+    return (annotation if is_section else None), ""
+
+
+def same_default(cell: str, field: FieldInfo) -> bool:
+    """Whether a table's cell says the field's default."""
+    if field.is_required():
+        return cell == REQUIRED
+    default = field.get_default(call_default_factory=True, validated_data={})
+    match default:
+        case None:
+            return cell == NONE
+        case "" | () | {}:
+            return cell == EMPTY
+        case tuple():
+            return cell == ", ".join(str(item) for item in default)
+        case StrEnum():
+            return cell == default.value
+        case bool():
+            return cell == str(default).lower()
+        case float():
+            return parse_duration_s(cell) == default
+        case int() | Decimal():
+            return Decimal(cell) == default
+        case _:
+            return cell == str(default)
+
+
+def metrics() -> dict[str, tuple[str, set[str]]]:
+    """Type and labels of every metric, by what one instance renders after everything has happened once."""
+    registry_owner = Metrics()
+    registry_owner.request_answered("/r", "GET", 200)
+    registry_owner.task_finished(model="m", upstream="u", contract="image", outcome="completed", duration_s=1.0)
+    registry_owner.overhead("image", 0.1)
+    registry_owner.credits("held", model="m", team="t", microcredits=1)
+    registry_owner.upstream_paid(upstream="u", model="m", microusd=1)
+    registry_owner.attempt_ended(upstream="u", model="m", fault=None)
+    registry_owner.circuit(upstream="u", model="m", is_open=False)
+    registry_owner.tasks({"pending": 1}, {"pending": 1.0})
+    found: dict[str, tuple[str, set[str]]] = {}
+    text = registry_owner.render().decode()
+    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
+        if not name.endswith("_created"):
+            sample = re.search(rf"^{name}(?:_count)?(?:\{{(.*)\}})? ", text, re.MULTILINE)
+            assert sample is not None, f"{name}: make it happen above"
+            found[name] = kind, set(re.findall(r'(\w+)="', sample[1] or ""))
+    return found
+
+
+def error_classes() -> list[type[GatewayError]]:
+    """The gateway's own error tree, its root included."""
+    found = [GatewayError]
+    for error in found:
+        found += [child for child in error.__subclasses__() if child.__module__.startswith("gateway.")]
+    return found
+
+
+def last_row(text: str, name: str) -> str:
+    """The last table row that begins with a name: some codes are task errors as well, in an earlier table."""
+    found = [line for line in text.splitlines() if line.startswith(f"| `{name}`")]
+    return found[-1] if found else ""
+
+
+def commands() -> Iterator[tuple[str, TyperCommand]]:
+    """Every command of the command line, with its full name."""
+
+    def walk(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
+        if isinstance(command, TyperGroup):
+            for child, inner in command.commands.items():
+                yield from walk(inner, f"{name} {child}")
+        else:
+            assert isinstance(command, TyperCommand)
+            yield name, command
+
+    yield from walk(typer.main.get_command(cli.app), "gateway")
+
+
+def anchors(file: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
