@@ -4,6 +4,7 @@ The only file that knows all packages. How it fails: StartFailed with one senten
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -21,12 +22,13 @@ from gateway import __version__, secret_files
 from gateway.administration.accounts import AccountAdministration, DeclaredKey
 from gateway.administration.operator import Operator
 from gateway.api.control import make_control_app
-from gateway.api.server import assert_compiled_parser, make_app, make_runner
+from gateway.api.server import assert_compiled_parser, make_app, make_metrics_app, make_runner
 from gateway.api.state import ApiSettings
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.store import BlobStoreUnavailable
 from gateway.config import Config
+from gateway.db.connection import StatementFailed
 from gateway.db.engine import open_database
 from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
 from gateway.db.sqlite import DatabaseLocked, SqliteLock
@@ -34,7 +36,7 @@ from gateway.db.statements import Dialect
 from gateway.db.writer import Database
 from gateway.domain.accounts import Account, AccountKind
 from gateway.domain.clock import Clock, SystemClock
-from gateway.domain.errors import StorageUnavailable
+from gateway.domain.errors import GatewayError, StorageUnavailable
 from gateway.domain.ids import new_owner_id, org_account_id, team_account_id
 from gateway.keys.authenticator import Authenticator
 from gateway.limits.slots import Slots
@@ -124,7 +126,8 @@ async def open_office(config: Config, clock: Clock, *, migrating: bool) -> Async
         pepper = secret_files.derive(secret_key, "image-gateway keys v1")
         authenticator = Authenticator(pepper, clock)
         accounts = AccountAdministration(database, authenticator, pepper, clock)
-        yield Office(database, authenticator, accounts, Operator(accounts, database), secret_key)
+        models = {*config.catalog.models, *config.catalog.aliases}
+        yield Office(database, authenticator, accounts, Operator(accounts, database, models), secret_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ async def running(
         )
         await declare(config, office.accounts)
         first_key = await _first_key(config, office.accounts)
-        port, listening = _listen(config)
+        port, listening = _listen(config.server.host, config.server.port)
         stack.callback(listening.close)
         config = config.listening_on(config.server.host, port)
         house = await stack.enter_async_context(_built(config, office, clock))
@@ -173,6 +176,7 @@ async def running(
         await web.SockSite(http, listening, backlog=BACKLOG).start()
         stack.push_async_callback(_drain, house, http, config.server.drain_s)
         await stack.enter_async_context(_control(config, office.operator))
+        await stack.enter_async_context(_metrics_port(config, house.metrics))
         yield Gateway(config, first_key, recovered, port)
 
 
@@ -244,6 +248,7 @@ async def serve(config: Config, announce: Callable[[Gateway], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, log.warning, "SIGHUP: a changed config is read at the next start")
     async with running(config) as gateway:
         announce(gateway)
         log.info("serving", extra={"version": __version__, "port": gateway.port, "recovered": gateway.recovered})
@@ -307,9 +312,8 @@ async def _first_key(config: Config, accounts: AccountAdministration) -> FirstKe
     return FirstKey(path, issued.secret)
 
 
-def _listen(config: Config) -> tuple[int, socket.socket]:
+def _listen(host: str, port: int) -> tuple[int, socket.socket]:
     """A listening socket. Port 0 takes a free one. Raises StartFailed."""
-    host, port = config.server.host, config.server.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -326,7 +330,10 @@ async def _drain(house: House, http: web.AppRunner, drain_s: float) -> None:
     house.pipeline.drain()
     await asyncio.sleep(ACCEPT_AFTER_TERM_S)
     house.acceptance.closed = True
-    _, left = await asyncio.gather(http.cleanup(), house.runner.drain(drain_s))
+    house.runner.closing = True
+    until_s = asyncio.get_running_loop().time() + drain_s
+    await http.cleanup()  # first: a call that is being accepted now must still find the runner open
+    left = await house.runner.drain(max(0.0, until_s - asyncio.get_running_loop().time()))
     if left:
         log.warning("tasks are left for the next process", extra={"tasks": left})
 
@@ -340,19 +347,48 @@ async def _control(config: Config, operator: Operator) -> AsyncIterator[None]:
         return
     runner = web.AppRunner(make_control_app(operator), access_log=None)
     await runner.setup()
-    path.unlink(missing_ok=True)  # of a process that was killed: the database's lock says that it is dead
-    previous = os.umask(0o177)
     try:
-        await web.UnixSite(runner, str(path)).start()
+        await web.SockSite(runner, _private_socket(path)).start()
     except OSError as exc:
         log.warning("commands cannot reach this gateway while it runs", extra={"socket": str(path)}, exc_info=exc)
-    finally:
-        os.umask(previous)
     try:
         yield
     finally:
         await runner.cleanup()
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _private_socket(path: Path) -> socket.socket:
+    """Bound at a path, for this user alone. No umask: that is the whole process's, and other threads make directories meanwhile."""
+    path.unlink(missing_ok=True)  # of a process that was killed: the database's lock says that it is dead
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        with contextlib.suppress(OSError):  # where this is not known the chmod below does it, a moment later
+            os.fchmod(listening.fileno(), 0o600)
+        listening.bind(str(path))
+        path.chmod(0o600)
+    except OSError:
+        listening.close()
+        raise
+    listening.setblocking(False)
+    return listening
+
+
+@asynccontextmanager
+async def _metrics_port(config: Config, metrics: Metrics) -> AsyncIterator[None]:
+    """`/metrics` on a port of its own, where the config names one. Raises StartFailed."""
+    if config.metrics.port is None:
+        yield
+        return
+    _, listening = _listen(config.server.host, config.metrics.port)
+    runner = web.AppRunner(make_metrics_app(metrics), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -380,5 +416,5 @@ async def _reload_keys(accounts: AccountAdministration) -> None:
         await asyncio.sleep(KEYS_RELOAD_S)
         try:
             await accounts.reload_keys()
-        except StorageUnavailable as exc:
+        except (GatewayError, StatementFailed) as exc:  # whatever it is, the next revocation must be heard of
             log.warning("keys cannot be read again now", exc_info=exc)

@@ -25,6 +25,7 @@ app = typer.Typer(
     help="An OpenAI-compatible gateway for image generation.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # a traceback would print secrets
 )
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 accounts_app = typer.Typer(help="Accounts: org, team, key.", no_args_is_help=True)

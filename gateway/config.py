@@ -427,26 +427,52 @@ def _local_url(host: str, port: int) -> str:
     return f"http://{reachable}:{port}"
 
 
+def _given(section: Section, name: str) -> bool:
+    return name in section.model_fields_set and getattr(section, name) is not None
+
+
 def _notes_without_effect(file: ConfigFile) -> list[str]:
     """Settings of the promised interface that this version accepts and does not act on yet."""
-    notes: list[str] = []
-
-    def given(section: Section, name: str) -> bool:
-        return name in section.model_fields_set and getattr(section, name) is not None
-
-    if given(file, "cache") and file.cache.enabled:
-        notes.append("cache has no effect in this version: every call goes to an upstream")
-    if given(file.retention, "uploads"):
-        notes.append("retention.uploads has no effect in this version: there are no uploads yet")
-    if file.s3_endpoint is not None:
-        notes.append("s3_endpoint has no effect in this version: pictures are kept in files")
+    retention = any(_given(file.retention, name) for name in ("tasks", "prompts"))
+    rows = (
+        (
+            _given(file, "cache") and file.cache.enabled,
+            "cache has no effect in this version: every call goes to an upstream",
+        ),
+        (
+            bool(file.server.trusted_proxies),
+            "server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers",
+        ),
+        (bool(file.admin_token), "admin_token has no effect in this version: administration is by command"),
+        (
+            retention,
+            "retention.tasks and retention.prompts have no effect in this version: "
+            "links end in time, but prompts, tasks and pictures are not deleted",
+        ),
+        (
+            _given(file.retention, "uploads"),
+            "retention.uploads has no effect in this version: there are no uploads yet",
+        ),
+        (file.s3_endpoint is not None, "s3_endpoint has no effect in this version: pictures are kept in files"),
+    )
+    notes = [text for is_given, text in rows if is_given]
     for name, upstream in file.upstreams.items():
         if upstream.budget is not None:
             notes.append(
                 f"upstreams.{name}.budget has no effect in this version: spending at an upstream is recorded, not limited"
             )
+    notes += _notes_of_accounts(file)
+    if file.secret_key and len(file.secret_key) < SECRET_KEY_CHARS_MIN:
+        notes.append(
+            f"secret_key is shorter than {SECRET_KEY_CHARS_MIN} characters: make one with `openssl rand -hex 32`"
+        )
+    return notes
+
+
+def _notes_of_accounts(file: ConfigFile) -> list[str]:
+    notes: list[str] = []
     for index, org in enumerate(file.accounts):
-        if any(given(item, "timezone") for item in (org, *org.teams)):
+        if any(_given(item, "timezone") for item in (org, *org.teams)):
             notes.append(f"accounts[{index}]: timezone has no effect in this version: no budget has a calendar window")
         if org.markup is not None:
             notes.append(f"accounts[{index}].markup has no effect in this version: set it on models or at the top")
@@ -456,11 +482,7 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
         ]
         for place, keys in places:
             for number, key in enumerate(keys):
-                idle = [name for name in ("rpm", "concurrency", "callback_secret") if given(key, name)]
+                idle = [name for name in ("rpm", "concurrency", "callback_secret") if _given(key, name)]
                 if idle:
                     notes.append(f"{place}.keys[{number}]: {', '.join(idle)} without effect in this version")
-    if file.secret_key and len(file.secret_key) < SECRET_KEY_CHARS_MIN:
-        notes.append(
-            f"secret_key is shorter than {SECRET_KEY_CHARS_MIN} characters: make one with `openssl rand -hex 32`"
-        )
     return notes

@@ -18,7 +18,7 @@ Plain = bool | int | Decimal | str | None | list["Plain"] | dict[str, "Plain"]
 
 FILE_BYTES_MAX = 1 << 20
 """A config or a secret file above a megabyte is a wrong path."""
-SHOWN_CHARS_MAX = 80
+SHOWN_CHARS_MAX = 240
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}

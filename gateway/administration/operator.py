@@ -4,7 +4,7 @@ Every command takes texts and answers rows, so that the same answer can be print
 the argument and the remedy.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.administration.accounts import AccountAdministration, AdministrationError
@@ -35,8 +35,12 @@ class Report:
 class Operator:
     """Runs commands by name."""
 
-    def __init__(self, accounts: AccountAdministration, database: Database[Transact, object]) -> None:
+    def __init__(
+        self, accounts: AccountAdministration, database: Database[Transact, object], models: Collection[str]
+    ) -> None:
+        """`models`: the names, aliases included, that a key may be limited to."""
         self._accounts = accounts
+        self._models = models
         self._database = database
         self._commands: dict[str, Callable[[Arguments], Awaitable[Report]]] = {
             "accounts list": self._accounts_list,
@@ -79,6 +83,9 @@ class Operator:
         except ValueError as exc:
             raise AdministrationError(str(exc)) from exc
         models = tuple(text.strip() for text in (arguments.get("models") or "*").split(",") if text.strip())
+        unknown = [name for name in models if name != "*" and name not in self._models]
+        if unknown:
+            raise AdministrationError(f"there is no model {unknown[0]!r}; there are: {', '.join(sorted(self._models))}")
         issued = await self._accounts.create_key(
             org=arguments.get("org") or "default", team=arguments.get("team"), name=name, budgets=budgets, models=models,
             response=response,

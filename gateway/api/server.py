@@ -19,7 +19,7 @@ from gateway.api.state import (
     WriteCanonical,
 )
 from gateway.domain.clock import Clock, SystemClock
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
 
 KEEPALIVE_S = 15.0
 """Also how long a connection may take for its headers; aiohttp's own default here is an hour."""
@@ -46,6 +46,17 @@ def make_app(
     app[CLOCK] = clock
     app[OPENAPI] = openapi_document(version=settings.version, public_url=settings.public_url)
     add_routes(app)
+    return app
+
+
+def make_metrics_app(metrics: Metrics) -> web.Application:
+    """`/metrics` alone, for a port of its own: whoever reaches that port may read it."""
+
+    async def render(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/metrics", render)
     return app
 
 

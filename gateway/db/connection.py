@@ -41,7 +41,9 @@ def run_to_end(coroutine: Coroutine[object, object, T]) -> T:
     """Drive a coroutine that never really waits. Where it does, it is not fit for SQLite's thread: RuntimeError is raised in it, at that place."""
     try:
         coroutine.send(None)
-        while True:  # thrown inside, so that a batch can be rolled back and halved like after any other fault of a command
+        while (
+            True
+        ):  # thrown inside, so that a batch can be rolled back and halved like after any other fault of a command
             coroutine.throw(RuntimeError("a database operation waited for something other than the database"))
     except StopIteration as stop:
         result: T = stop.value

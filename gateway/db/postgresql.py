@@ -102,7 +102,9 @@ class _PostgresqlTransaction:
             if not await self._was_committed():
                 raise _unavailable(exc) from exc
         else:
-            if tag != "COMMIT":  # so does PostgreSQL answer where a statement had failed and somebody went on all the same
+            if (
+                tag != "COMMIT"
+            ):  # so does PostgreSQL answer where a statement had failed and somebody went on all the same
                 raise StatementFailed(f"the transaction was not committed: {tag}")
 
     async def rollback(self) -> None:

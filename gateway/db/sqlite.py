@@ -231,7 +231,7 @@ class SqliteDatabase(Generic[C, O]):
                 if items[-1] is None:
                     return
                 items = self._gather()
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, everyone who waits must hear of it
+        except BaseException as exc:  # whatever it is, everyone who waits must hear of it
             log.critical("the database thread has ended", exc_info=exc)
             self._tell(self._died, (items, exc))
         finally:

@@ -6,7 +6,7 @@ or a cost is rounded half-up once, a hold is rounded up.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import NewType, Self
 
 Microcredits = NewType("Microcredits", int)
@@ -58,7 +58,7 @@ def to_micro(text: str | int | Decimal) -> int:
     """`"1.5"` -> 1500000. Raises ValueError for what is no number, is negative, too large, or finer than a millionth."""
     try:
         value = Decimal(text) * MICRO
-    except InvalidOperation as exc:
+    except ArithmeticError as exc:  # no number, or with an exponent beyond all bounds
         raise ValueError(f"{text!r} is not a decimal number") from exc
     if not value.is_finite() or value < 0 or value > AMOUNT_MAX:
         raise ValueError(f"{text!r} is out of range (0 to {AMOUNT_MAX // MICRO})")

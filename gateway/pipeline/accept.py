@@ -4,7 +4,8 @@ An image call whose first attempts have a free slot is committed with their rows
 the task contract is answered first: its attempts get their rows right after, so that its answer, and `can_cancel` in it, is true when it is given.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,7 +22,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.ids import AttemptId, TaskId, new_task_id
 from gateway.domain.images import Contract, ImageRequest
-from gateway.domain.tasks import Attempt, Task, TaskState
+from gateway.domain.tasks import Attempt, Fault, Task, TaskState
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
@@ -75,18 +76,18 @@ class Acceptance:
                 Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms)
             )
         except BaseException as exc:
-            _release(slots)
-            if isinstance(exc, CommitUnknown):
+            self._give_back(attempts, slots)
+            if isinstance(exc, CommitUnknown | asyncio.CancelledError):  # it may be written, or wait to be
                 await self._runner.abandon(task, attempts)
             raise
         if isinstance(outcome, BudgetRefusal):
-            _release(slots)
+            self._give_back(attempts, slots)
             raise _insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")
         task = outcome.task
         if not outcome.attempts:  # the plan that was held for begins with another offer
-            _release(slots)
+            self._give_back(attempts, slots)
             slots = {}
         self._tools.metrics.credits(
             "held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits
@@ -146,6 +147,13 @@ class Acceptance:
             epoch=1,
         )
 
+    def _give_back(self, attempts: Sequence[Attempt], slots: Mapping[AttemptId, Slot]) -> None:
+        """These attempts do not go out: their slots, and a half-open circuit's probe, are for others."""
+        for slot in slots.values():
+            slot.release()
+        for attempt in attempts:
+            self._tools.circuits.failed(attempt.offer_id, Fault.CANCELLED)
+
     def _first_attempts(
         self, task_id: TaskId, usable: Plan, request: ImageRequest, now_ms: int
     ) -> tuple[tuple[Attempt, ...], dict[AttemptId, Slot]]:
@@ -160,11 +168,6 @@ class Acceptance:
         adapter = self._tools.adapters[planned.offer.upstream]
         attempts = tuple(new_attempt(task_id, None, planned.offer, adapter, request, part, now_ms) for part in parts)
         return attempts, {attempt.id: slot for attempt, slot in zip(attempts, slots, strict=True)}
-
-
-def _release(slots: Mapping[AttemptId, Slot]) -> None:
-    for slot in slots.values():
-        slot.release()
 
 
 def _not_able(verdict: NotAble, request: ImageRequest, model: Model) -> InvalidRequest:

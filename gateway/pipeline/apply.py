@@ -145,6 +145,7 @@ def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
         state=TaskState.PROCESSING if attempts else TaskState.PENDING,
     )
     work.added.append((task, work.now_ms + command.lease_ms))
+    work.tasks[task.id] = task  # its end may stand in the same batch: the caller gave up meanwhile
     _start(work, attempts)
     return Accepted(task, attempts, verdict.remaining_microcredits)
 

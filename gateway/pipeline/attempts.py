@@ -9,7 +9,7 @@ waited for; it never makes this code forget a picture in flight. TaskLost ends t
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.blobs.store import BlobStoreUnavailable
@@ -17,7 +17,7 @@ from gateway.db.writer import Database
 from gateway.domain import money
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown, Recovery
 from gateway.domain.clock import Clock
-from gateway.domain.errors import StorageUnavailable
+from gateway.domain.errors import StorageUnavailable, Unavailable
 from gateway.domain.ids import AttemptId, TaskId, new_attempt_id
 from gateway.domain.images import ImageRequest
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskState
@@ -161,11 +161,12 @@ class Making:
         try:
             slot = await self.tools.slots.acquire(offer.upstream, self.deadline_s)
         except SlotTimeout:
+            self.tools.circuits.failed(offer.id, Fault.CANCELLED)  # no verdict: the next call may probe
             self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
             await self._begin(n, parent, index + 1)
             return
-        attempt = new_attempt(self.task.id, parent, offer, adapter, self.request, n, self.tools.clock.now_ms())
         try:
+            attempt = new_attempt(self.task.id, parent, offer, adapter, self.request, n, self.tools.clock.now_ms())
             await self._record(attempt)
         except BaseException:
             slot.release()
@@ -290,8 +291,9 @@ class Making:
             cost_microusd=cost,
             message=failure.message,
         )
-        self.unrecorded.append(ended)
-        self.ended.append(ended)
+        if attempt.state.is_open:  # else its end is in the books already
+            self.unrecorded.append(ended)
+            self.ended.append(ended)
         self.failures.append(Failure(failure.fault, failure.billed))
         self.tools.circuits.failed(attempt.offer_id, failure.fault, failure.retry_after_s)
         self._count(ended, cost)
@@ -331,14 +333,14 @@ class Making:
             raise
 
     async def _write(self, command: RecordAttempts | RecordSubmitted) -> None:
-        """Write, waiting for a database that does not answer until the deadline. Raises TaskLost, at last StorageUnavailable."""
+        """Write, waiting for a database that does not answer or is overloaded until the deadline. Raises TaskLost, at last StorageUnavailable."""
         pause_s = STORAGE_PAUSE_S
         while True:
             try:
                 outcome = await self.tools.database.write(command)
-            except StorageUnavailable:
+            except Unavailable as exc:
                 if self._time_is_up():
-                    raise
+                    raise StorageUnavailable(exc.message, log=exc.log) from exc
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, STORAGE_PAUSE_S_MAX)
                 if isinstance(command, RecordAttempts):
@@ -360,8 +362,12 @@ class Making:
 
     async def _await_manifest(self, attempt: Attempt, adapter: Adapter) -> Delivery | None:
         """Its sender may only be paused: wait until it must have given up."""
-        until_ms = attempt.sent_at_ms + int((adapter.settings.timeout_s + MANIFEST_GRACE_S) * 1000)
-        while self.tools.clock.now_ms() < until_ms:
+        whole_s, clock = adapter.settings.timeout_s + MANIFEST_GRACE_S, self.tools.clock
+        gone_s = max(
+            0.0, (clock.now_ms() - attempt.sent_at_ms) / 1000
+        )  # by two machines' clocks: never waits longer than the whole
+        until_s = clock.monotonic_s() + whole_s - gone_s
+        while clock.monotonic_s() < until_s:
             await asyncio.sleep(MANIFEST_LOOK_S)
             delivery = await self._find(attempt)
             if delivery is not None:
@@ -380,6 +386,13 @@ class Making:
         slot = self.held_slots.pop(attempt.id, None)
         if slot is not None:
             slot.release()
+
+    def give_up(self, known: Sequence[Attempt], why: str) -> None:
+        """After a fault of our own: every attempt whose end nobody knows is in doubt."""
+        latest = {attempt.id: attempt for attempt in (*known, *self.started, *self.ended)}
+        doubtful = in_doubt(latest.values(), self.tools.clock.now_ms(), why)
+        self.unrecorded += doubtful
+        self.ended += doubtful
 
     def _count(self, attempt: Attempt, cost_microusd: int) -> None:
         fault = attempt.fault.value if attempt.fault else None
@@ -413,6 +426,17 @@ def new_attempt(
         presumed,
         sent_at_ms=now_ms,
     )
+
+
+def in_doubt(attempts: Iterable[Attempt], now_ms: int, why: str) -> list[Attempt]:
+    """Those of the attempts that are open, as ends of which nobody knows whether they were billed."""
+    return [
+        replace(
+            attempt, state=AttemptState.UNKNOWN, ended_at_ms=now_ms, fault=Fault.NO_ANSWER, billed=Billed.UNKNOWN, message=why[:300]
+        )
+        for attempt in attempts
+        if attempt.state.is_open
+    ]  # fmt: skip
 
 
 async def _all(jobs: Sequence[Awaitable[None]]) -> None:

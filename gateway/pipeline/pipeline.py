@@ -17,7 +17,7 @@ from gateway.db.writer import Database
 from gateway.domain.accounts import Principal
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.clock import Clock
-from gateway.domain.errors import InvalidTaskId, StorageUnavailable, TaskNotCancellable, TaskNotFound
+from gateway.domain.errors import InvalidTaskId, StorageUnavailable, TaskNotCancellable, TaskNotFound, Unavailable
 from gateway.domain.ids import TaskId, is_task_id
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Task, TaskState
@@ -83,7 +83,9 @@ class RunningTask:
         """The task in its final state. May be cancelled without harm to the task."""
         self.ending = await asyncio.shield(self.work.ended)
         if self.ending is None:
-            return await self.pipeline.wait_elsewhere(self.work.task)
+            view = await self.pipeline.wait_elsewhere(self.work.task)
+            self.ending = Ending(view.task, view.attempts, (), view.remaining_microcredits)
+            return view
         return self.pipeline.view(
             self.ending.task,
             self.ending.attempts,
@@ -279,9 +281,15 @@ class Pipeline:
 
     async def wait_elsewhere(self, task: Task) -> TaskView:
         """The end of a task that another process works on, or nobody: then until its deadline has passed."""
+        until_s = self._clock.monotonic_s() + (task.deadline_at_ms - task.created_at_ms) / 1000
         while True:
-            found = await self._database.read(lambda connection: _with_attempts(connection, [task.id], task))
-            late = self._clock.now_ms() > task.deadline_at_ms
+            late = self._clock.monotonic_s() > until_s
+            try:
+                found = await self._database.read(lambda connection: _with_attempts(connection, [task.id], task))
+            except Unavailable:  # a caller who was told so now would send, and pay for, the same again
+                if late:
+                    raise
+                found = []
             if found and (found[0][0].state.is_final or late):
                 return self.view(*found[0])
             if late:

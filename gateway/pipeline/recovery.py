@@ -8,7 +8,7 @@ does not answer is tried again at the next round.
 import asyncio
 import logging
 
-from gateway.db.connection import Connection
+from gateway.db.connection import Connection, StatementFailed
 from gateway.db.statements import Dialect
 from gateway.db.writer import Database
 from gateway.domain.clock import Clock
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 CLAIM_SIZE = 100
 """Tasks claimed in one commit."""
+IDLE_SIZE = 20_000
+"""Unfinished tasks of this process that are looked through: more than it can work on."""
 ROUNDS_A_LEASE = 9
 """A lease of 45 s is looked after every 5 s."""
 HEARTBEAT_ROUNDS = 2
@@ -50,6 +52,7 @@ class Recovery:
         self._lease_ms = lease_ms
         self._round_s = lease_ms / 1000 / ROUNDS_A_LEASE
         self._embedded = database.dialect is Dialect.SQLITE
+        self._idle: set[TaskId] = set()
 
     async def start(self) -> int:
         """Take up what is left from before; says how many tasks. Raises StorageUnavailable."""
@@ -62,13 +65,21 @@ class Recovery:
             await asyncio.sleep(self._round_s)
             rounds += 1
             try:
-                await self._take_stranded()
-                if not self._embedded:
-                    if rounds % HEARTBEAT_ROUNDS == 0:
-                        await self._database.write(ExtendLeases(self._owner, self._lease_ms))
-                    await self._claim(everything=False)
-            except GatewayError as exc:
+                await self._round(with_heartbeat=rounds % HEARTBEAT_ROUNDS == 0)
+            except (GatewayError, StatementFailed) as exc:
                 log.warning("recovery waits for the database", exc_info=exc)
+
+    async def _round(self, *, with_heartbeat: bool) -> None:
+        if with_heartbeat:
+            # An embedded gateway needs no leases; but after a full disk, and without calls, only this shows that it can be written again.
+            await self._database.write(ExtendLeases(self._owner, self._lease_ms))
+        if self._runner.closing:
+            return
+        await self._take_stranded()
+        if with_heartbeat:
+            await self._take_idle()
+        if not self._embedded:
+            await self._claim(everything=False)
 
     async def _claim(self, *, everything: bool) -> int:
         total = 0
@@ -85,11 +96,23 @@ class Recovery:
         ids = [task_id for task_id in self._runner.stranded if self._runner.work_of(task_id) is None]
         if ids:
             tasks = await self._database.read(lambda connection: task_store.read_tasks(connection, ids))
-            self._runner.stranded.difference_update(ids)
             await self._take_up(
                 tuple(task for task in tasks if not task.state.is_final and task.owner == self._owner),
                 owner_may_live=False,
             )
+            self._runner.stranded.difference_update(ids)
+
+    async def _take_idle(self) -> None:
+        """Tasks of ours that nobody works on, whatever went wrong, e.g. claimed when the next answer was lost: those that two looks in a row find."""
+        mine = await self._database.read(
+            lambda connection: task_store.read_unfinished_of(connection, self._owner, IDLE_SIZE)
+        )
+        idle = {task_id for task_id in mine if not self._runner.knows(task_id)}
+        again, self._idle = idle & self._idle, idle
+        if again:
+            log.error("tasks had been left lying", extra={"tasks": len(again)})
+            self._runner.stranded.update(again)
+            await self._take_stranded()
 
     async def _take_up(self, tasks: tuple[Task, ...], owner_may_live: bool | None = None) -> None:
         if not tasks:
@@ -99,13 +122,19 @@ class Recovery:
         for task in tasks:
             log.info("a task is taken up again", extra={"task": task.id, "state": task.state.value})
             known = tuple(attempts.get(task.id, ()))
-            await self._runner.start(
-                self._work(task, known, not self._embedded if owner_may_live is None else owner_may_live)
-            )
+            try:
+                work = self._work(task, known, not self._embedded if owner_may_live is None else owner_may_live)
+            except ValueError:  # it must keep neither this gateway from starting, nor its hold for ever
+                log.exception("a task's row cannot be understood; it is given up", extra={"task": task.id})
+                await self._runner.give_up(task, known)
+                continue
+            await self._runner.start(work)
 
     def _work(self, task: Task, attempts: tuple[Attempt, ...], owner_may_live: bool) -> Work:
         now_s = self._clock.monotonic_s()
-        deadline_s = now_s + (task.deadline_at_ms - self._clock.now_ms()) / 1000
+        # A clock that was set back must not give a task more time than it had at first.
+        left_ms = min(task.deadline_at_ms - self._clock.now_ms(), task.deadline_at_ms - task.created_at_ms)
+        deadline_s = now_s + left_ms / 1000
         if attempts:
             deadline_s = max(deadline_s, now_s + RESUME_S_MIN)
         return Work(

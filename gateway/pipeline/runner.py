@@ -15,14 +15,14 @@ from decimal import Decimal
 from aiojobs import Scheduler
 
 from gateway.db.writer import Database
-from gateway.domain.errors import StorageUnavailable
+from gateway.domain.errors import ShuttingDown, StorageUnavailable, Unavailable
 from gateway.domain.ids import AttemptId, TaskId
 from gateway.domain.images import ImageRequest, Usage, add_usages
 from gateway.domain.money import NOTHING
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
-from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools
+from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools, in_doubt
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.verdict import task_error
@@ -75,6 +75,10 @@ class Runner:
         """Tasks that the end of this process cut off."""
         self.stranded: set[TaskId] = set()
         """Tasks of ours that nobody works on, because the database did not answer when it had to; recovery takes them up."""
+        self._left_alone: set[TaskId] = set()
+        """Tasks that are being ended without work, and tasks whose end could not be written for a fault of ours: an operator must look."""
+        self.closing = False
+        """Set when nothing more should be taken over from others."""
 
     @property
     def working(self) -> int:
@@ -87,18 +91,25 @@ class Runner:
     def work_of(self, task_id: TaskId) -> Work | None:
         return self._working.get(task_id)
 
+    def knows(self, task_id: TaskId) -> bool:
+        """Whether somebody here works on it, or must not."""
+        return task_id in self._working or task_id in self._left_alone
+
     def estimated_time_s(self, model: str, default_s: int) -> int:
         """The median of the model's latest completed tasks, at least a second; the catalogue's figure until there are some."""
         durations = self._durations_ms.get(model)
         return max(1, round(statistics.median(durations) / 1000)) if durations else default_s
 
     async def start(self, work: Work) -> None:
-        """Take a task over; returns at once."""
+        """Take a task over; returns at once. Raises ShuttingDown after the end of the drain: then it is the next process's."""
+        if self._scheduler.closed:
+            raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
         self._working[work.task.id] = work
         await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until all tasks have ended, at most so long; says how many are left for the next process."""
+        self.closing = True
         await self._scheduler.wait_and_close(timeout_s)
         return self._interrupted
 
@@ -134,7 +145,7 @@ class Runner:
                 work.ended.set_result(ending)
 
     async def _finish(self, work: Work, making: Making) -> Ending:
-        """Commit the end. One task that delivered at least one picture is completed; the caller pays for what was delivered."""
+        """Commit the end. A task that delivered at least one picture is completed; the caller pays for what was delivered."""
         made = sorted(making.made, key=lambda part: (part.attempt.sent_at_ms, part.attempt.id))
         results = tuple(image for part in made for image in part.delivery.images)[: work.task.n]
         command = Finish(
@@ -160,40 +171,53 @@ class Runner:
         return Ending(finished.task, attempts, pictures, finished.remaining_microcredits)
 
     async def _fail(self, work: Work, making: Making, exc: Exception) -> Ending | None:
-        """A fault of our own: nothing is charged, what is out is in doubt. None where the task has ended meanwhile."""
-        known = {attempt.id: attempt for attempt in (*work.attempts, *making.started, *making.unrecorded)}
-        now_ms = self._tools.clock.now_ms()
-        doubtful = tuple(
-            replace(attempt, state=AttemptState.UNKNOWN, ended_at_ms=now_ms, message=repr(exc)[:300])
-            for attempt in known.values()
-            if attempt.state.is_open
-        )
-        command = Finish(
-            work.task.id,
-            work.task.epoch,
-            TaskState.FAILED,
-            work.plan.credits_per_usd,
-            charge=NOTHING,
-            ended=(*making.unrecorded, *doubtful),
-            error=TaskError(TaskErrorCode.UNKNOWN_ERROR, "The gateway failed on this task. Nothing is charged."),
-        )
+        """A fault of our own. What was made is delivered all the same, what is out is in doubt. None where the task has ended meanwhile."""
+        making.give_up(work.attempts, repr(exc))
         try:
-            finished = await _commit(self._tools.database, command)
+            if making.made:
+                try:
+                    return await self._finish(work, making)
+                except TaskLost:
+                    raise
+                except Exception:
+                    log.exception("a task's pictures cannot be booked", extra={"task": work.task.id})
+            ended = [_as_loss(attempt) for attempt in making.unrecorded]
+            error = TaskError(TaskErrorCode.UNKNOWN_ERROR, "The gateway failed on this task. Nothing is charged.")
+            finished = await _commit(self._tools.database, _failure_of(work.task, ended, error))
         except TaskLost:
             return None
-        return Ending(finished.task, tuple(known.values()), (), finished.remaining_microcredits)
+        except Exception:
+            self._left_alone.add(work.task.id)
+            raise
+        return Ending(finished.task, _merged(work.attempts, making), (), finished.remaining_microcredits)
 
     async def abandon(self, task: Task, attempts: Sequence[Attempt]) -> None:
         """End a task of which nobody knows whether it was recorded: its caller was told that it was not, and nothing was sent."""
         now_ms = self._tools.clock.now_ms()
-        unsent = tuple(
+        unsent = [
             replace(attempt, state=AttemptState.FAILED, ended_at_ms=now_ms, billed=Billed.NO, fault=Fault.CANCELLED)
             for attempt in attempts
-        )
+        ]
         error = TaskError(TaskErrorCode.SERVICE_UNAVAILABLE, "The call could not be recorded. Nothing is charged.")
-        rate = Decimal(1)  # nothing is charged, so nothing is converted
-        command = Finish(task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=unsent, error=error, repeated=True)
-        await self._scheduler.spawn(_commit_if_there(self._tools.database, command), name=f"abandon {task.id}")
+        await self._end_unworked(_failure_of(task, unsent, error))
+
+    async def give_up(self, task: Task, attempts: Sequence[Attempt]) -> None:
+        """End a task that cannot be taken up, since its row cannot be understood. What was sent is in doubt."""
+        doubtful = in_doubt(attempts, self._tools.clock.now_ms(), "its task could not be read after a restart")
+        error = TaskError(TaskErrorCode.UNKNOWN_ERROR, "The gateway failed on this task. Nothing is charged.")
+        await self._end_unworked(_failure_of(task, doubtful, error))
+
+    async def _end_unworked(self, command: Finish) -> None:
+        """Owned by the process: it goes on until the database answers."""
+        if self._scheduler.closed:
+            return  # the next process finds it
+        self._left_alone.add(command.task_id)
+
+        async def end() -> None:
+            await _commit_if_there(self._tools.database, command)
+            self._left_alone.discard(command.task_id)
+
+        await self._scheduler.spawn(end(), name=f"end {command.task_id}")
 
     def _count(self, work: Work, finished: Finished, attempts: Sequence[Attempt], upstream_s: float) -> None:
         task, metrics, clock = finished.task, self._tools.metrics, self._tools.clock
@@ -212,6 +236,19 @@ class Runner:
             self._durations_ms.setdefault(task.model, deque(maxlen=DURATIONS_KEPT)).append(duration_ms)
 
 
+def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError) -> Finish:
+    """An end without a picture, which may be given again."""
+    rate = Decimal(1)  # nothing is charged, so nothing is converted
+    return Finish(task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=tuple(ended), error=error, repeated=True)
+
+
+def _as_loss(attempt: Attempt) -> Attempt:
+    """What was made but cannot be delivered is our loss."""
+    if attempt.state is not AttemptState.SUCCEEDED:
+        return attempt
+    return replace(attempt, state=AttemptState.FAILED, fault=Fault.RESULT_LOST, billed=Billed.YES)
+
+
 def count_credits(metrics: Metrics, finished: Finished) -> None:
     """What became of a hold, for the metrics."""
     task, team = finished.task, finished.task.user_group
@@ -226,7 +263,7 @@ async def _commit(database: Database[Command, Outcome], command: Finish) -> Fini
     while True:
         try:
             outcome = await database.write(command)
-        except StorageUnavailable as exc:
+        except Unavailable as exc:  # overloaded, too: a picture that is paid for is not given up
             log.warning("the end of a task cannot be written yet", extra={"task": command.task_id}, exc_info=exc)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, STORAGE_PAUSE_S_MAX)

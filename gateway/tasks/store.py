@@ -63,10 +63,23 @@ _CLAIMABLE = Statement(
     .limit(bindparam("size")),
     postgresql_suffix="FOR UPDATE SKIP LOCKED",
 )
+_LIVING = tasks.alias("living")
 _EXTEND_LEASES = Statement(
+    # Rows that others hold locked are being changed anyway; waiting for them, out of their order, could end in a deadlock.
     tasks.update()
-    .where(tasks.c.owner == bindparam("me"), tasks.c.finished_at_ms.is_(None))
+    .where(
+        tasks.c.id.in_(
+            select(_LIVING.c.id)
+            .where(_LIVING.c.owner == bindparam("me"), _LIVING.c.finished_at_ms.is_(None))
+            .with_for_update(skip_locked=True)
+        )
+    )
     .values(lease_until_ms=bindparam("until"))
+)
+_UNFINISHED_OF = Statement(
+    select(tasks.c.id)
+    .where(tasks.c.owner == bindparam("me"), tasks.c.finished_at_ms.is_(None))
+    .limit(bindparam("size"))
 )
 _STATES = Statement(
     select(tasks.c.state, func.count(), func.min(tasks.c.created_at_ms))
@@ -160,6 +173,11 @@ async def extend_leases(connection: Connection, owner: str, until_ms: int) -> No
     await connection.execute(_EXTEND_LEASES, me=owner, until=until_ms)
 
 
+async def read_unfinished_of(connection: Connection, owner: str, size: int) -> list[TaskId]:
+    """Unfinished tasks of one owner, in no particular order."""
+    return [TaskId(_str(row[0])) for row in await connection.fetch(_UNFINISHED_OF, me=owner, size=size)]
+
+
 async def add_attempts(connection: Connection, started: Sequence[Attempt]) -> None:
     await connection.write(_ADD_ATTEMPTS, [_attempt_row(attempt) for attempt in started])
 
@@ -170,7 +188,7 @@ async def end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None
         [
             (
                 attempt.state.value, attempt.ended_at_ms, attempt.fault.value if attempt.fault else None,
-                attempt.billed.value if attempt.billed else None, attempt.cost_microusd, attempt.images, attempt.message, attempt.id,
+                attempt.billed.value if attempt.billed else None, attempt.cost_microusd, attempt.images, _storable(attempt.message), attempt.id,
             )
             for attempt in ended
         ],
@@ -179,7 +197,9 @@ async def end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None
 
 async def set_submitted(connection: Connection, submitted: Sequence[tuple[AttemptId, str]]) -> None:
     """Store upstreams' job ids."""
-    await connection.write(_SUBMITTED, [(AttemptState.SUBMITTED.value, ref, attempt) for attempt, ref in submitted])
+    await connection.write(
+        _SUBMITTED, [(AttemptState.SUBMITTED.value, _storable(ref), attempt) for attempt, ref in submitted]
+    )
 
 
 async def read_tasks(connection: Connection, ids: Sequence[TaskId], account: AccountId | None = None) -> list[Task]:
@@ -273,7 +293,7 @@ def _attempt_row(attempt: Attempt) -> tuple[str | int | None, ...]:
         attempt.id, attempt.task_id, attempt.parent_id, attempt.offer_id, attempt.upstream, attempt.n, attempt.state.value,
         attempt.presumed_cost_microusd, attempt.sent_at_ms, attempt.upstream_ref, attempt.ended_at_ms,
         attempt.fault.value if attempt.fault else None, attempt.billed.value if attempt.billed else None,
-        attempt.cost_microusd, attempt.images, attempt.message,
+        attempt.cost_microusd, attempt.images, _storable(attempt.message),
     )  # fmt: skip
 
 
@@ -306,7 +326,8 @@ def _attempt(row: Row) -> Attempt:
 
 def _result_parts(result: ImageResult) -> tuple[str | int | None, ...]:
     return (
-        result.blob, result.content_type, result.extension, result.size_bytes, result.width, result.height, result.sha256, result.revised_prompt,
+        result.blob, result.content_type, result.extension, result.size_bytes, result.width, result.height, result.sha256,
+        _storable(result.revised_prompt),
     )  # fmt: skip
 
 
@@ -322,6 +343,11 @@ def _result(row: Row) -> ImageResult:
         _str(sha256),
         _optional_str(revised),
     )
+
+
+def _storable(text: str | None) -> str | None:
+    """An upstream's words may hold a NUL, which PostgreSQL refuses, or half a surrogate pair, which nothing encodes: a task must end all the same."""
+    return None if text is None else text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _usage_text(usage: Usage | None) -> str | None:

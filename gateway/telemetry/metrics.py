@@ -50,6 +50,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self._registry = registry = registry if registry is not None else CollectorRegistry()
+        self._refreshers: list[Callable[[], None]] = []
         self._model, self._team, self._upstream = BoundedLabel(), BoundedLabel(), BoundedLabel()
 
         self._requests = _Counter(
@@ -151,10 +152,13 @@ class Metrics:
 
     def on_scrape(self, refresh: Callable[[], None]) -> None:
         """Calls `refresh` before each rendering, for figures that are only worth counting when someone looks."""
-        self._registry.register(_Refresh(refresh))
+        self._refreshers.append(refresh)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        # Not as a collector: those run in the order of registration, so most figures would be a scrape late.
+        for refresh in self._refreshers:
+            refresh()
         return generate_latest(self._registry)
 
 
@@ -211,15 +215,3 @@ class _Gauges(Collector):
         for labels, value in self._values.items():
             family.add_metric(labels, value)
         yield family
-
-
-class _Refresh(Collector):
-    def __init__(self, refresh: Callable[[], None]) -> None:
-        self._refresh = refresh
-
-    def describe(self) -> Iterable[GaugeMetricFamily]:
-        return ()  # without this, registering would already call collect
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        self._refresh()
-        return ()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.gateway_process import GatewayProcess
+from tests.acceptance.settings import SQLITE
 
 NewGateway = Callable[..., GatewayProcess]
 
@@ -31,3 +32,12 @@ def new_gateway(tmp_path: Path) -> Iterator[NewGateway]:
             return gateway
 
         yield make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Where a gateway under test keeps its books; PostgreSQL's is empty and not migrated."""
+    if request.param == "sqlite":
+        return SQLITE
+    url: str = request.getfixturevalue("postgresql_database")
+    return url

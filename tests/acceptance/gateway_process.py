@@ -12,6 +12,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -177,6 +178,25 @@ class GatewayProcess:
         assert isinstance(rows, list)
         return rows
 
+    def ask(self, command: str) -> dict[str, Any]:
+        """The answer of a command without options: as the command itself gets it from the socket, or from the command where there is no socket.
+
+        A process a question takes a second of one core; that the command and the socket agree is shown by test_commands.py.
+        """
+        path = self.folder / "var/gateway.sock"
+        if not path.exists():
+            answer = json.loads(self.command(*command.split(), "--format", "json").stdout)
+        else:
+            connection = http.client.HTTPConnection("localhost", timeout=ANSWER_S_MAX)
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(str(path))
+            body = json.dumps({"command": command, "arguments": {}})  # noqa: TID251 - a small command
+            connection.request("POST", "/command", body, {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+            connection.close()
+        assert isinstance(answer, dict)
+        return answer
+
     # --- HTTP
 
     def request(
@@ -237,6 +257,17 @@ class GatewayProcess:
             if len(found) >= answer.json["total"]:
                 return found
         raise AssertionError("the list of tasks has no end")
+
+    def tasks_in_full(self) -> list[dict[str, Any]]:
+        """All tasks of the key, with results and attempts."""
+        ids = [task["id"] for task in self.tasks()]
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(ids), 50):
+            answer = self.request("POST", "/v1/tasks/batch", {"task_ids": ids[start : start + 50]})
+            assert answer.status == 200, answer.body
+            found += answer.json["data"]
+        assert len(found) == len(ids)
+        return found
 
     def download(self, link: str) -> bytes:
         """The bytes behind a result's link, which is of this gateway; no key is sent."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from tests.acceptance.gateway_process import GatewayProcess, until
 from tests.acceptance.settings import ACCOUNT, PATH
+from tests.emulators.process import EmulatorProcess
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
+HALF_A_MICRO = Decimal("0.0000005")
 
 
 def is_final(task: dict[str, Any]) -> bool:
@@ -50,11 +52,11 @@ def assert_settled(gateway: GatewayProcess, *, completed: int | None = None) -> 
     assert [task for task in tasks if not is_final(task)] == []
     if completed is not None:
         assert sum(task["status"] == "completed" for task in tasks) == completed
-    audit = gateway.command("ledger", "audit")
-    assert audit.returncode == 0, audit.stdout
-    assert " 0 pending holds" in audit.stdout
-    accounts = {row["account"]: row for row in gateway.rows("accounts", "list")}
-    books = Books(accounts, gateway.rows("in-doubt", "list"))
+    audit = gateway.ask("ledger audit")
+    assert not audit["failed"], audit
+    assert " 0 pending holds" in audit["message"]
+    accounts = {row["account"]: row for row in gateway.ask("accounts list")["rows"]}
+    books = Books(accounts, gateway.ask("in-doubt list")["rows"])
     # The caller: no hold, and charged for what was delivered.
     for account in PATH:
         row = accounts[account]
@@ -70,3 +72,11 @@ def assert_settled(gateway: GatewayProcess, *, completed: int | None = None) -> 
         if kind == "upstream":
             assert books.held_usd(account) == books.in_doubt_usd(name), account
     return books
+
+
+def assert_bills(books: Books, emulator: EmulatorProcess, upstream: str, *, attempts: int) -> None:
+    """No picture was paid twice, and what the vendor bills is what the ledger has as paid and in doubt, within half a micro-dollar an attempt."""
+    bills = emulator.bills
+    assert len({bill.prompt for bill in bills}) == len(bills), "a prompt was paid twice"
+    known = books.used_usd(f"upstream:{upstream}") + books.in_doubt_usd(upstream)
+    assert abs(emulator.billed_usd - known) <= HALF_A_MICRO * attempts, (emulator.billed_usd, known)

@@ -21,7 +21,9 @@ def test_commands_work_through_the_socket_of_a_running_gateway(new_gateway: NewG
     gateway = new_gateway(config(), key=KEY).start()
     assert (gateway.folder / "var/gateway.sock").stat().st_mode & 0o777 == 0o600
     assert gateway.generate(BY_SANDBOX, "a cat").status == 200
-    [made] = gateway.rows("keys", "create", "--name", "tmp", "--org", "acme", "--team", "design", "--budget", "1usd/total")
+    [made] = gateway.rows(
+        "keys", "create", "--name", "tmp", "--org", "acme", "--team", "design", "--budget", "1usd/total"
+    )
     assert gateway.request("GET", "/v1/models", key=made["key"]).status == 200
     listed = {row["id"]: row for row in gateway.rows("keys", "list")}
     assert listed[made["id"]]["state"] == "active"

@@ -37,7 +37,7 @@ async def office(database_url: str) -> AsyncIterator[Office]:
     database = await opened(database_url)
     authenticator = Authenticator(b"pepper", SystemClock())
     accounts = AccountAdministration(database, authenticator, b"pepper", SystemClock())
-    yield Office(database, accounts, authenticator, Operator(accounts, database))
+    yield Office(database, accounts, authenticator, Operator(accounts, database, {"gpt-image-2"}))
     await database.close()
 
 
@@ -145,6 +145,7 @@ async def test_the_commands_answer_rows(office: Office) -> None:
         ("keys create", {}, "--name"),
         ("keys create", {"name": "x", "budgets": "5usd/year"}, "usd"),
         ("keys create", {"name": "x", "response": "video"}, "video"),
+        ("keys create", {"name": "x", "models": "gpt-image-2,nosuch"}, "'nosuch'; there are: gpt-image-2"),
     ],
 )
 async def test_wrong_commands_say_what_is_right(

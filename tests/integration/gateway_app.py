@@ -18,6 +18,8 @@ from unittest.mock import patch
 import aiohttp
 import orjson
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from gateway import app
 from gateway.config import Config, load
@@ -176,6 +178,19 @@ class House:
                 if found["status"] not in ("pending", "processing"):
                     return found
                 await asyncio.sleep(0.02)
+
+    async def metrics(self) -> list[Sample]:
+        """Every sample of `/metrics`."""
+        text = (await self.get("/metrics", key=None)).body.decode()
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        return sum(
+            sample.value
+            for sample in await self.metrics()
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def log_lines(self) -> bytes:
         """Everything logged until now."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulators import behaviours as b
 from tests.emulators.evolink import EvolinkEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.integration.gateway_app import (
@@ -54,7 +55,7 @@ async def test_exactly_what_the_budget_pays_for_succeeds(
     case = CASES[name]
     emulators = {"openai": openai_emulator, "evolink": evolink_emulator}
     upstreams = {"openai": openai_upstream(openai_emulator), "evolink": evolink_upstream(evolink_emulator)}
-    # EvolLink is a little cheaper for this square, so gpt-image-2 is left to OpenAI alone.
+    # EvoLink would be a little cheaper for this square, so gpt-image-2 is left to OpenAI alone.
     models = {"gpt-image-2": {"offers": [{"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}]}}
     config = write_config(tmp_path, database_url, upstreams, models=models, accounts=accounts(case.budget))
     wish = {} if case.model == "gpt-4o-image" else {"size": "1024x1024", "quality": "low", "response_format": "url"}
@@ -89,8 +90,6 @@ async def test_what_was_not_delivered_can_be_spent_again(
     sqlite_database: str, tmp_path: Path, evolink_emulator: EvolinkEmulator
 ) -> None:
     """A failed task gives its hold back: the same budget then pays for another picture, and not for a second."""
-    from tests.emulators import behaviours as b
-
     evolink_emulator.next(b.FailTask())
     upstreams = {"evolink": evolink_upstream(evolink_emulator)}
     config = write_config(tmp_path, sqlite_database, upstreams, accounts=accounts("1.5credits/total"))

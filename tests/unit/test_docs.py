@@ -21,6 +21,7 @@ import gateway.api.errors  # noqa: F401 - it adds an error of its own to the tre
 from gateway import cli
 from gateway.api.routes import ROUTES
 from gateway.api.schemas.generation import GenerationBody
+from gateway.config import load
 from gateway.config_schema import ConfigFile, ModelSection, Section
 from gateway.config_text import parse_duration_s
 from gateway.domain.errors import GatewayError
@@ -168,6 +169,16 @@ def test_a_wrong_default_is_noticed() -> None:
         changed = text.replace(f"| `{name}` | `{default}", f"| `{name}` | `{other}")
         assert changed != text
         assert [item.partition(":")[0] for item in missing_settings(changed)] == [name]
+
+
+def test_the_config_examples_are_good(tmp_path: Path) -> None:
+    """Every YAML example of the configuration page is accepted as it stands."""
+    examples = re.findall(r"^```yaml\n(.*?)^```", (DOCS / "configuration.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert len(examples) >= 2
+    for example in examples:
+        file = tmp_path / "gateway.yaml"
+        file.write_text(example, encoding="utf-8")
+        load(file, {"CI_GATEWAY_KEY": "a key for the example"})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

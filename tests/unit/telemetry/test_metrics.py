@@ -113,6 +113,13 @@ def test_figures_can_be_counted_at_scrape_time() -> None:
     assert len(calls) == 2
 
 
+def test_what_is_counted_at_a_scrape_is_in_that_scrape() -> None:
+    """A figure refreshed for a rendering stands in this one, not only in the next."""
+    metrics = Metrics()
+    metrics.on_scrape(lambda: metrics.circuit(upstream="u", model="m", is_open=True))
+    assert b'gateway_upstream_circuit_open{model="m",upstream="u"} 1.0' in metrics.render()
+
+
 async def test_a_blocked_loop_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lag is the time by which a tick came after it was due."""
     seen: list[float] = []
