@@ -69,7 +69,7 @@ class Machine:
     load_average: float
     fsync_p50_ms: float
     stub_per_second: float
-    """The load generator straight at the stub: nothing in front of the stub can be faster."""
+    """The load generator straight at the stub: the least of three looks, for nothing in front of the stub can be faster."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,8 +219,10 @@ class PostgresqlDatabase(Generic[C, O]):
                 outcomes = await commit_batch(self._transaction, self._apply, [command for command, _ in batch])
             except BaseException as exc:
                 self._fail(batch, exc)
+                if isinstance(exc, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
+                    raise
                 log.critical("the database writer has ended", exc_info=exc)
-                raise
+                return
             failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
             self._failure = (failures[0].log or str(failures[0])) if failures else None
             for (_, future), outcome in zip(batch, outcomes, strict=True):

@@ -24,6 +24,7 @@ from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, Tas
 from gateway.limits.slots import Slot, Slots, SlotTimeout
 from gateway.pipeline import pricing
 from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, RecordSubmitted
+from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.results import Delivery, Results
 from gateway.pipeline.verdict import Failure
@@ -282,6 +283,9 @@ class Making:
         cost = 0
         if failure.billed is Billed.YES:
             cost = attempt.presumed_cost_microusd if failure.cost_usd is None else money.usd_cost(failure.cost_usd)
+        adapter = self.tools.adapters.get(attempt.upstream)
+        secret = adapter.settings.api_key if adapter else ""
+        message = without_echo(failure.message, prompt=self.request.prompt, secret=secret)
         ended = replace(
             attempt,
             state=AttemptState.UNKNOWN if failure.billed is Billed.UNKNOWN else AttemptState.FAILED,
@@ -289,7 +293,7 @@ class Making:
             fault=failure.fault,
             billed=failure.billed,
             cost_microusd=cost,
-            message=failure.message,
+            message=message,
         )
         if attempt.state.is_open:  # else its end is in the books already
             self.unrecorded.append(ended)
@@ -301,7 +305,7 @@ class Making:
             "an attempt failed",
             extra={
                 "task": attempt.task_id, "attempt": attempt.id, "offer": attempt.offer_id, "fault": failure.fault.value,
-                "billed": failure.billed.value, "upstream_message": failure.message,
+                "billed": failure.billed.value, "upstream_message": message,
             },
         )  # fmt: skip
         return ended, self._step(attempt, failure.fault, failure.billed, resends=resends)

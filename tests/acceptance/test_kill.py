@@ -16,7 +16,7 @@ from PIL import Image
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import Answer, GatewayProcess, until
 from tests.acceptance.invariants import all_final, assert_bills, assert_settled, is_final
-from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, SQLITE, Section, config
+from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, SQLITE, config
 from tests.emulators.behaviours import Behaviour, Drip, Succeed
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess

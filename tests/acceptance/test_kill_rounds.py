@@ -133,10 +133,10 @@ def assert_openai_agrees(books: Books, openai: EmulatorProcess, attempts: list[d
 def started(
     new_gateway: NewGateway, emulator_process: StartProcess, database: str
 ) -> tuple[GatewayProcess, EmulatorProcess, EmulatorProcess]:
-    openai, evolink = emulator_process("openai", delay=0.1), emulator_process("evolink", work=0.15)
+    openai, evolink = emulator_process("openai", delay=0.03), emulator_process("evolink", delay=0.1, work=0.1)
     gateway = new_gateway(config(
         database, openai=openai, evolink=evolink, lease="2s", of_openai={"timeout": "5s", "concurrency": 4},
-        of_evolink={"poll_interval": "100ms"}, of_sandbox={"latency": "100ms"},
+        of_evolink={"poll_interval": "100ms"}, of_sandbox={"latency": "300ms"},
     ), key=KEY)  # fmt: skip
     return gateway, openai, evolink
 

@@ -29,7 +29,12 @@ class Market:
         """One model, `poster`, which all three make; written dearest first, so that the order is the gateway's."""
         offers = [
             # 1,756 tokens at 30 USD a million, and the prompt: 0.05271 USD.
-            {"upstream": "dear", "model": "gpt-image-2", "params": {"quality": "medium"}, "cost": {"formula": "gpt-image-2"}},
+            {
+                "upstream": "dear",
+                "model": "gpt-image-2",
+                "params": {"quality": "medium"},
+                "cost": {"formula": "gpt-image-2"},
+            },
             {"upstream": "middle", "model": "dall-e-3", "n_max": 1, "cost": {"per_image_usd": 0.04}},
             {"upstream": "cheap", "model": "dall-e-2", "n_max": 1, "cost": {"per_image_usd": 0.02}},
         ]

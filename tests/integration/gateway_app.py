@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import aiohttp
@@ -43,6 +44,8 @@ PROMPT = "a red fox in fresh snow"
 
 Json = Mapping[str, object]
 Settings = dict[str, object]
+Fields = dict[str, Any]
+"""Fields of a request's body, given as keyword arguments."""
 
 
 def openai_upstream(emulator: Emulator, **more: object) -> Settings:
@@ -161,7 +164,7 @@ class House:
         return await self.call("GET", path, key=key, headers=headers)
 
     async def generate(
-        self, model: str, *, key: str = KEY, headers: Mapping[str, str] | None = None, **body: object
+        self, model: str, *, key: str = KEY, headers: Mapping[str, str] | None = None, **body: Any
     ) -> Answer:
         """A create call with the usual prompt."""
         asked = {"model": model, "prompt": PROMPT, **body}

@@ -10,12 +10,15 @@ import pytest
 from tests.emulators import behaviours as b
 from tests.emulators.evolink import EvolinkEmulator
 from tests.emulators.openai import OpenAIEmulator
+from tests.integration.conftest import Market
 from tests.integration.gateway_app import (
     OTHER_KEY,
     Answer,
+    Fields,
     accounts,
     dict_of,
     evolink_upstream,
+    list_of,
     openai_upstream,
     serving,
     write_config,
@@ -56,9 +59,13 @@ async def test_exactly_what_the_budget_pays_for_succeeds(
     emulators = {"openai": openai_emulator, "evolink": evolink_emulator}
     upstreams = {"openai": openai_upstream(openai_emulator), "evolink": evolink_upstream(evolink_emulator)}
     # EvoLink would be a little cheaper for this square, so gpt-image-2 is left to OpenAI alone.
-    models = {"gpt-image-2": {"offers": [{"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}]}}
+    models = {
+        "gpt-image-2": {"offers": [{"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}]}
+    }
     config = write_config(tmp_path, database_url, upstreams, models=models, accounts=accounts(case.budget))
-    wish = {} if case.model == "gpt-4o-image" else {"size": "1024x1024", "quality": "low", "response_format": "url"}
+    wish: Fields = (
+        {} if case.model == "gpt-4o-image" else {"size": "1024x1024", "quality": "low", "response_format": "url"}
+    )
     async with serving(config, emulators) as house:
         answers = await asyncio.gather(*[house.generate(case.model, **wish) for _ in range(CALLS)])
         if case.refusal == 402:
@@ -100,4 +107,25 @@ async def test_what_was_not_delivered_can_be_spent_again(
         credits = (await house.get("/v1/credits")).json
     assert (first["status"], second["status"], third.status) == ("failed", "completed", 402)
     assert dict_of(first, "usage")["credits_used"] == 0
-    assert dict_of(credits, "data", "token") == {"remaining_credits": 0, "unlimited_credits": False, "used_credits": 1.5}
+    assert dict_of(credits, "data", "token") == {
+        "remaining_credits": 0,
+        "unlimited_credits": False,
+        "used_credits": 1.5,
+    }
+
+
+async def test_a_small_budget_leaves_the_dear_offers_out(sqlite_database: str, tmp_path: Path, market: Market) -> None:
+    """What is left pays for the cheapest upstream only: it serves, and where it fails nobody dearer is asked, however able."""
+    config = write_config(
+        tmp_path, sqlite_database, market.upstreams(), models=market.models(), accounts=accounts("0.05usd/total")
+    )
+    async with serving(config, market.emulators) as house:
+        first = await house.generate("poster")
+        market["cheap"].next(b.Error())
+        second = await house.generate("poster")
+        task = await house.ended(second.headers["X-Task-Id"])
+    assert (first.status, second.status) == (200, 502)
+    assert second.error["code"] == "upstream_failed"
+    assert [attempt["upstream"] for attempt in list_of(task, "attempts")] == ["cheap"]
+    assert market.served == {"cheap": 2, "middle": 0, "dear": 0}
+    assert float(house.settled.charged()) == 1.44

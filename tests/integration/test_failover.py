@@ -16,6 +16,7 @@ from tests.integration.conftest import Market
 from tests.integration.gateway_app import (
     PROMPT,
     Answer,
+    Fields,
     dict_of,
     evolink_upstream,
     list_of,
@@ -88,9 +89,7 @@ async def test_what_cost_nothing_goes_to_the_next_cheapest(
     assert house.settled.lost_microusd == 0
 
 
-async def test_refused_connections_go_down_the_whole_list(
-    database_url: str, tmp_path: Path, market: Market
-) -> None:
+async def test_refused_connections_go_down_the_whole_list(database_url: str, tmp_path: Path, market: Market) -> None:
     """With the two cheapest switched off the dearest serves; with all three off the answer is a 503 that says when to come back."""
     async with serving(poster_config(tmp_path, database_url, market), market.emulators) as house:
         await market["cheap"].refuse_connections()
@@ -176,7 +175,7 @@ async def test_a_circuit_opens_and_calls_do_not_wait_for_it(
 ) -> None:
     """After five failures in a row the slow upstream is left alone: later calls go straight to the next, in none of its time-out."""
     market["cheap"].always(b.Hang())
-    config = poster_config(tmp_path, sqlite_database, market, timeout="1s", on_unknown="next")
+    config = poster_config(tmp_path, sqlite_database, market, timeout="2s", on_unknown="next")
     async with serving(config, market.emulators) as house:
         house.doubt_billed["cheap"] = Decimal(0)
         slow = await asyncio.gather(*[house.generate("poster") for _ in range(5)])
@@ -189,7 +188,7 @@ async def test_a_circuit_opens_and_calls_do_not_wait_for_it(
     assert [answer.status for answer in (*slow, *quick)] == [200] * 8
     assert {answer.headers["X-Upstream"] for answer in quick} == {"middle"}
     assert market.served["cheap"] == 5
-    assert took_s < 1.0, "three calls together waited for one time-out"
+    assert took_s < 2.0, "three calls together waited for one time-out"
     assert open_now == [1, 0, 0]
 
 
@@ -225,7 +224,7 @@ async def test_each_part_of_a_split_call_fails_over_alone(sqlite_database: str, 
     assert house.settled.charged() == (3 * Decimal("0.02") + Decimal("0.04")) * 72
 
 
-ORDERS = {
+ORDERS: Mapping[str, tuple[Fields, str]] = {
     "a square at low quality": ({"size": "1024x1024", "quality": "low"}, "evolink"),  # 0.0054 against 0.00591
     "a landscape at low quality": ({"size": "1536x1024", "quality": "low"}, "openai"),  # 0.0054 against 0.00477
     "a square at medium quality": ({"size": "1024x1024", "quality": "medium"}, "evolink"),  # 0.0477 against 0.05271
@@ -277,8 +276,18 @@ async def test_a_lost_submit_is_found_again_where_the_upstream_has_keys(
 
 async def test_a_storm_of_faults_leaves_books_that_agree(database_url: str, tmp_path: Path, market: Market) -> None:
     """Sixty calls at once into upstreams that fail in every way: each gets an answer, and bills and ledger still agree."""
-    doubtful = [b.Reset(bills=True), b.HtmlError(bills=True), b.Reset(), b.HtmlError(), b.Truncated()]
-    unbilled = [b.Error(), b.Overloaded(), b.Error(status=400, code="invalid_value", message="Invalid value: 'n'.")]
+    doubtful: list[b.Behaviour] = [
+        b.Reset(bills=True),
+        b.HtmlError(bills=True),
+        b.Reset(),
+        b.HtmlError(),
+        b.Truncated(),
+    ]
+    unbilled: list[b.Behaviour] = [
+        b.Error(),
+        b.Overloaded(),
+        b.Error(status=400, code="invalid_value", message="Invalid value: 'n'."),
+    ]
     market["cheap"].next(b.Refuse(), *[behaviour for _ in range(3) for behaviour in (*doubtful, *unbilled)])
     market["middle"].next(b.WrongImage(what="cut_off"), b.Error(), b.Fewer(images=0))
     async with serving(poster_config(tmp_path, database_url, market, on_unknown="next"), market.emulators) as house:

@@ -56,7 +56,12 @@ def vendor(name: str) -> tuple[Emulator, Settings]:
             rows = [{"quality": "medium", "usd": 0.0477}]
             return EvolinkEmulator(), {"upstream": "vendor", "model": "gpt-image-2", "cost": {"table": rows}}
         case "legacy":
-            return OpenAIEmulator(legacy=True), {"upstream": "vendor", "model": "dall-e-3", "n_max": 1, "cost": {"per_image_usd": 0.04}}
+            return OpenAIEmulator(legacy=True), {
+                "upstream": "vendor",
+                "model": "dall-e-3",
+                "n_max": 1,
+                "cost": {"per_image_usd": 0.04},
+            }
         case _:
             links = OpenAIEmulator(as_url=name == "openai as links")
             return links, {"upstream": "vendor", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}
@@ -108,7 +113,12 @@ async def test_usage_size_and_the_account_of_the_call(house: House, openai_emula
 
 
 REFUSALS: dict[str, tuple[type[openai.APIStatusError], str, dict[str, object], tuple[str, ...]]] = {
-    "unknown model": (openai.NotFoundError, "model_not_found", {"model": "gpt-image-0"}, ("gpt-image-0", "gpt-image-2")),
+    "unknown model": (
+        openai.NotFoundError,
+        "model_not_found",
+        {"model": "gpt-image-0"},
+        ("gpt-image-0", "gpt-image-2"),
+    ),
     "blank prompt": (openai.BadRequestError, "invalid_parameter", {"prompt": "  "}, ("prompt", "blank")),
     "2,001 tokens": (
         openai.BadRequestError,

@@ -1,0 +1,38 @@
+"""What upstreams say, without what they were told."""
+
+import pytest
+
+from gateway.pipeline.echo import TEXT_CHARS_MAX, without_echo
+
+PROMPT = "A secret product, seen from above\nin the heavy rain"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Invalid size.", "Invalid size."),
+        (f"Rejected: '{PROMPT}'.", "Rejected: '[prompt]'."),
+        ("Rejected: 'a SECRET product, seen fr…'", "Rejected: '[prompt]…'"),
+        (r"{'prompt': 'A secret product, seen from above\nin the heavy rain'}", r"{'prompt': '[prompt]\n[prompt]'}"),
+        ("Wrong key: 0123456789abcdef!", "Wrong key: [key]!"),
+        ("", ""),
+    ],
+    ids=["nothing", "whole", "cut, in other case", "escaped", "the key", "empty"],
+)
+def test_a_quotation_is_taken_out(said: str, kept: str) -> None:
+    """The prompt goes, whole or in part, and so does our key; the rest stays."""
+    assert without_echo(said, prompt=PROMPT, secret="0123456789abcdef") == kept
+
+
+def test_a_short_prompt_counts_whole_and_a_tiny_one_not_at_all() -> None:
+    """`a cat` is found; `e` would be found everywhere."""
+    assert without_echo("no picture of a cat here", prompt="a cat", secret="") == "no picture of [prompt] here"
+    assert without_echo("the engine failed", prompt="e", secret="") == "the engine failed"
+
+
+def test_long_words_are_cut() -> None:
+    """However long the upstream's page and the prompt are, little is kept, and nothing of the prompt."""
+    prompt = "".join(chr(ord("a") + index * 7 % 26) for index in range(30_000))
+    said = "x" * 400 + prompt
+    assert without_echo(said, prompt=prompt, secret="") == "x" * 400 + "[prompt]"
+    assert len(without_echo("y" * 9_000, prompt=PROMPT, secret="")) == TEXT_CHARS_MAX
