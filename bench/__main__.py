@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from bench.processes import BenchFailed, free_port, running, wait_until_listenin
 from bench.results import Findings, Machine
 
 SMALL_CONNECTIONS = (1, 32, 256)
-PAIR_CALLERS = (32, 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,12 @@ class Effort:
     large_rounds: int
     large_s: float
     pairs_s: float
+    pair_callers: tuple[int, ...]
     starts: int
 
 
-FULL = Effort(rounds=3, small_s=2.5, large_rounds=2, large_s=4.0, pairs_s=3.0, starts=3)
-QUICK = Effort(rounds=1, small_s=1.2, large_rounds=1, large_s=1.5, pairs_s=1.0, starts=1)
+FULL = Effort(rounds=3, small_s=2.5, large_rounds=3, large_s=2.5, pairs_s=3.0, pair_callers=(32, 256), starts=3)
+QUICK = Effort(rounds=1, small_s=0.8, large_rounds=1, large_s=1.0, pairs_s=0.8, pair_callers=(256,), starts=0)
 
 
 def run(folder: Path, effort: Effort, *, with_postgresql: bool) -> Findings:
@@ -62,9 +63,9 @@ def run(folder: Path, effort: Effort, *, with_postgresql: bool) -> Findings:
             place, measuring.LARGE, (measuring.LARGE_CONNECTIONS,), effort.large_rounds, effort.large_s
         )
         say("start-up")
-        starts = [measuring.start_up(place, name, effort.starts) for name in makers]
+        starts = [measuring.start_up(place, name, effort.starts) for name in makers if effort.starts]
         say("the writer alone")
-        pairs = [measuring.writer_pairs(place, name, n, effort.pairs_s) for name in makers for n in PAIR_CALLERS]
+        pairs = [measuring.writer_pairs(place, name, n, effort.pairs_s) for name in makers for n in effort.pair_callers]
     return Findings(machine, small, large, starts, pairs)
 
 
@@ -75,12 +76,13 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The gateway against a bare pass-through.")
-    parser.add_argument("--quick", action="store_true", help="under a minute; noisy")
+    parser.add_argument("--quick", action="store_true", help="under a minute: one short round, no start-up; noisy")
     parser.add_argument("--no-postgresql", action="store_true", help="SQLite alone")
     parser.add_argument(
         "--folder", type=Path, help="where databases and pictures are written (gigabytes, removed afterwards)"
     )
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the processes below end with us
     with tempfile.TemporaryDirectory(prefix="gateway-bench-", dir=options.folder) as name:
         try:
             found = run(Path(name), QUICK if options.quick else FULL, with_postgresql=not options.no_postgresql)

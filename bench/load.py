@@ -79,7 +79,7 @@ class Caller(asyncio.Protocol):
             self._end(WrongAnswer(f"{self._framing.head!r} {data[-400:]!r}"))
             return
         tally.answered += 1
-        if self._sent_s >= tally.counting_from_s and now_s <= tally.until_s:
+        if tally.counting_from_s <= now_s <= tally.until_s:
             tally.latencies_s.append(now_s - self._sent_s)
         if now_s < tally.until_s:
             self._send(transport)

@@ -1,5 +1,6 @@
 """Findings as Markdown tables, ready for README.md. Pure."""
 
+import statistics
 from collections.abc import Sequence
 
 from bench.results import BARE, Comparison, Findings, Pairs, StartUp
@@ -17,7 +18,7 @@ def markdown(found: Findings) -> str:
         head,
         "Small answers (8x8 PNG)\n\n" + _compared(found.small, large=False),
         "Large answers (2 MB of base64)\n\n" + _compared(found.large, large=True),
-        "Start-up\n\n" + _starts(found.starts),
+        "Start-up\n\n" + (_starts(found.starts) if found.starts else "not measured"),
         "The writer alone\n\n" + _pairs(found.pairs),
     ]
     return "\n\n".join(parts)
@@ -71,7 +72,7 @@ def _pairs(found: Sequence[Pairs]) -> str:
 
 
 def _ratio(ratios: list[float]) -> str:
-    middle = sorted(ratios)[len(ratios) // 2]
+    middle = statistics.median(ratios)
     return f"{middle:.2f}" if len(ratios) == 1 else f"{middle:.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 

@@ -1,7 +1,6 @@
 """A table of numbers behind the group writer: the smallest thing to commit, for tests of the writer itself."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, Column, MetaData, Table, select, text
@@ -42,8 +41,11 @@ class Writing:
         await connection.write(_ADD, [(command.value,) for command in commands])
         for command in commands:
             if command.then is not None:
-                with suppress(StatementFailed if command.swallowing else ()):
+                try:
                     await connection.execute(Statement(text(command.then)))
+                except StatementFailed:
+                    if not command.swallowing:
+                        raise
             if command.raising is not None:
                 raise command.raising
         return [command.value for command in commands] + [0] * self.surplus

@@ -38,7 +38,7 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.refusing = True
-        while self._accepting:  # a connection may be half made
+        while self._accepting:  # noqa: ASYNC110 - a connection may be half made
             await asyncio.sleep(0.01)
         self.break_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)

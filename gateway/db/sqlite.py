@@ -120,7 +120,7 @@ class SqliteConnection:
             ) from exc
 
 
-class _SqliteTransaction:
+class SqliteTransaction:
     def __init__(self, connection: SqliteConnection, clock: Clock) -> None:
         self.connection: SqliteConnection = connection
         self._clock = clock
@@ -214,7 +214,7 @@ class SqliteDatabase(Generic[C, O]):
             self._tell(self._started.set_exception, exc)
             return
         self._tell(self._started.set_result, None)
-        transaction, items = _SqliteTransaction(connection, self._clock), self._gather()
+        transaction, items = SqliteTransaction(connection, self._clock), self._gather()
         try:
             while True:
                 writes = [item for item in items if isinstance(item, _Write)]

@@ -59,7 +59,7 @@ _COUNT = Statement(select(func.count()).select_from(tasks).where(*_PAGE_FILTERS)
 _UNFINISHED = select(*_all_task_columns).where(tasks.c.finished_at_ms.is_(None))
 _CLAIMABLE = Statement(
     _UNFINISHED.where(tasks.c.lease_until_ms < bindparam("before"), tasks.c.owner != bindparam("me"))
-    .order_by(tasks.c.created_at_ms)
+    .order_by(tasks.c.created_at_ms, tasks.c.id)
     .limit(bindparam("size")),
     postgresql_suffix="FOR UPDATE SKIP LOCKED",
 )

@@ -41,3 +41,8 @@ def database(request: pytest.FixtureRequest) -> str:
         return SQLITE
     url: str = request.getfixturevalue("postgresql_database")
     return url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: they mostly wait, and begun last they would be waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

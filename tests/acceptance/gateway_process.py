@@ -4,6 +4,7 @@ Owns the process, its two outputs (files in its folder) and a small HTTP client;
 that does not start, stop or answer in time raises AssertionError with what it printed. No provider key of the caller's environment reaches it.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import http.client
@@ -21,6 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from gateway.app import open_office
+from gateway.config import load
+from gateway.db.migrate import migrate
+from gateway.domain.clock import SystemClock
+
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +35,7 @@ START_S_MAX = 30.0
 STOP_S_MAX = 30.0
 ANSWER_S_MAX = 60.0
 COMMAND_S_MAX = 60.0
-POLL_S = 0.02
+POLL_S = 0.05
 LOG_S_MAX = 2.0
 ENVIRONMENT_LEFT_OUT = re.compile(r"(OPENAI|EVOLINK|GATEWAY|GEMINI|FAL|PG|PYTEST|COLUMNS)")
 """Variables whose names begin so would change what is started, or what it prints."""
@@ -74,6 +80,7 @@ class GatewayProcess:
             path = folder / "gateway.yaml"
             path.write_text(json.dumps(config), encoding="utf-8")  # noqa: TID251 - YAML is a superset of JSON
             config = path
+        self.config_path = config
         self.arguments = () if config is None else ("--config", str(config))
 
     # --- the process
@@ -108,9 +115,9 @@ class GatewayProcess:
         process.wait(STOP_S_MAX)
         self._process = None
 
-    def signal_term(self) -> None:
-        """SIGTERM, without waiting."""
-        self._running().send_signal(signal.SIGTERM)
+    def send(self, number: signal.Signals) -> None:
+        """A signal, without waiting for what follows."""
+        self._running().send_signal(number)
 
     def wait(self, timeout_s: float = STOP_S_MAX) -> int:
         """The exit code, once the process has ended by itself."""
@@ -124,7 +131,7 @@ class GatewayProcess:
 
     def terminate(self) -> int:
         """SIGTERM and the exit code."""
-        self.signal_term()
+        self.send(signal.SIGTERM)
         return self.wait()
 
     def stop(self) -> None:
@@ -148,13 +155,13 @@ class GatewayProcess:
         lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
         return [line for line in lines if level is None or line.get("level") == level]
 
-    def logged(self, event: str) -> dict[str, Any]:
+    def logged(self, event: str, timeout_s: float = LOG_S_MAX) -> dict[str, Any]:
         """The first line of the last start whose event contains this; the log is written a moment behind."""
 
         def look() -> dict[str, Any] | None:
             return next((line for line in self.log_lines() if event in line["event"]), None)
 
-        return until(look, LOG_S_MAX, f"nothing is logged about {event!r}")
+        return until(look, timeout_s, f"nothing is logged about {event!r}")
 
     # --- commands of the operator
 
@@ -179,23 +186,27 @@ class GatewayProcess:
         return rows
 
     def ask(self, command: str) -> dict[str, Any]:
-        """The answer of a command without options: as the command itself gets it from the socket, or from the command where there is no socket.
+        """The answer of a command without options, without a process for it: through the socket, or from the database itself (PostgreSQL).
 
-        A process a question takes a second of one core; that the command and the socket agree is shown by test_commands.py.
+        A process for every question takes a second of one core; that commands answer the same is shown by test_commands.py.
         """
         path = self.folder / "var/gateway.sock"
         if not path.exists():
-            answer = json.loads(self.command(*command.split(), "--format", "json").stdout)
-        else:
-            connection = http.client.HTTPConnection("localhost", timeout=ANSWER_S_MAX)
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.connect(str(path))
-            body = json.dumps({"command": command, "arguments": {}})  # noqa: TID251 - a small command
-            connection.request("POST", "/command", body, {"Content-Type": "application/json"})
-            answer = json.loads(connection.getresponse().read())
-            connection.close()
+            return asyncio.run(_ask_database(self.config_path, command))
+        connection = http.client.HTTPConnection("localhost", timeout=ANSWER_S_MAX)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(path))
+        body = json.dumps({"command": command, "arguments": {}})  # noqa: TID251 - a small command
+        connection.request("POST", "/command", body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
         assert isinstance(answer, dict)
         return answer
+
+    def migrate(self) -> Self:
+        """What `gateway migrate` does, without a process for it."""
+        asyncio.run(migrate(load(self.config_path).database))
+        return self
 
     # --- HTTP
 
@@ -300,7 +311,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(more or {})
 
 
-def until(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
+def until(look: Callable[[], T | None], timeout_s: float, what: str, *, pause_s: float = POLL_S) -> T:
     """Look again and again until there is something true to see; AssertionError with `what` if there never is."""
     deadline_s = time.monotonic() + timeout_s
     while True:
@@ -309,7 +320,13 @@ def until(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
             return seen
         if time.monotonic() > deadline_s:
             raise AssertionError(f"after {timeout_s} s: {what}")
-        time.sleep(POLL_S)
+        time.sleep(pause_s)
+
+
+async def _ask_database(config: Path | None, command: str) -> dict[str, Any]:
+    async with open_office(load(config), SystemClock(), migrating=False) as office:
+        report = await office.operator.run(command, {})
+    return {"rows": list(report.rows), "message": report.message, "failed": report.failed}
 
 
 def _die_with_parent() -> None:

@@ -23,7 +23,7 @@ def all_final(gateway: GatewayProcess, timeout_s: float) -> list[dict[str, Any]]
     def look() -> bool:
         return all(map(is_final, gateway.tasks()))
 
-    until(look, timeout_s, "tasks are stuck")
+    until(look, timeout_s, "tasks are stuck", pause_s=0.3)
     return gateway.tasks()
 
 

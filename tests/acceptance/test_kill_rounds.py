@@ -99,6 +99,9 @@ def assert_consistent(gateway: GatewayProcess, load: Load, openai: EmulatorProce
         *(f"{model} completed" for model in by_model), f"{BY_OPENAI} failed outcome_unknown",
     }, statuses  # fmt: skip
     assert sum(len(task.get("results") or ()) for task in tasks) >= load.delivered
+    # Every picture that was stored whole was delivered, whenever the process died.
+    succeeded = sum(attempt["status"] == "succeeded" for attempts in by_model.values() for attempt in attempts)
+    assert len(list((gateway.folder / "var/images").glob("*/manifest"))) == succeeded
     # EvoLink: every bill is a delivered picture. The sandbox: as the catalogue says.
     assert_bills(books, evolink, "evolink", attempts=len(by_model[BY_EVOLINK]))
     assert books.in_doubt_usd("evolink") == books.in_doubt_usd("sandbox") == 0
@@ -172,8 +175,7 @@ def test_killed_on_postgresql(
     passed, as unknown. One test, because that minute is spent once. Meanwhile keys made or revoked by command become known to the process.
     """
     gateway, openai, evolink = started(new_gateway, emulator_process, postgresql_database)
-    assert gateway.command("migrate").returncode == 0
-    load = Load(gateway.start())
+    load = Load(gateway.migrate().start())
     openai_call = load._new_prompt(BY_OPENAI)
     tasks = {
         BY_EVOLINK: gateway.submit(BY_EVOLINK, load._new_prompt(BY_EVOLINK)),
@@ -204,9 +206,9 @@ def assert_keys_become_known(gateway: GatewayProcess) -> None:
         return lambda: gateway.request("GET", "/v1/models", key=key).status
 
     [made] = gateway.rows("keys", "create", "--name", "tmp")
-    until(lambda: status(made["key"])() == 200, 35, "a new key does not become known")
+    until(lambda: status(made["key"])() == 200, 35, "a new key does not become known", pause_s=0.3)
     assert gateway.command("keys", "revoke", made["id"]).returncode == 0
-    until(lambda: status(made["key"])() == 401, 35, "a revoked key goes on working")
+    until(lambda: status(made["key"])() == 401, 35, "a revoked key goes on working", pause_s=0.3)
 
 
 def assert_pictures(gateway: GatewayProcess) -> None:

@@ -1,5 +1,6 @@
 """SIGTERM under load: out of the traffic first, nobody's call broken, nothing left behind; and what happens when the time is not enough."""
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
@@ -24,9 +25,10 @@ def test_sigterm_under_load_drains(new_gateway: NewGateway, signals: int) -> Non
         until(lambda: len(gateway.tasks()) == CALLS, 10, "the calls are not accepted")
         task = gateway.submit(BY_SANDBOX, "a task")
         for _ in range(signals):
-            gateway.signal_term()
-        answer = gateway.request("GET", "/readyz")
-        assert (answer.status, answer.json["reasons"]) == (503, ["shutting down"])
+            gateway.send(signal.SIGTERM)
+        # The grace is a second; the event loop sees the signal a moment after it was sent.
+        until(lambda: gateway.request("GET", "/readyz").status == 503, 0.8, "readiness stays on")
+        assert gateway.request("GET", "/readyz").json["reasons"] == ["shutting down"]
         assert gateway.request("GET", "/healthz").status == 200
         late = callers.submit(gateway.generate, BY_SANDBOX, "late")
         wait([*calls, late], timeout=30)
@@ -45,7 +47,7 @@ def test_after_the_grace_nothing_new_is_taken(new_gateway: NewGateway) -> None:
     with ThreadPoolExecutor(1) as caller:
         call = caller.submit(gateway.generate, BY_SANDBOX, "a cat")
         until(gateway.tasks, 10, "the call is not accepted")
-        gateway.signal_term()
+        gateway.send(signal.SIGTERM)
         time.sleep(1.5)  # the grace is one second
         with pytest.raises(ConnectionRefusedError):
             gateway.generate(BY_SANDBOX, "too late")

@@ -5,15 +5,20 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import null, update
 
 from gateway.db.connection import Connection
+from gateway.db.schema import holds
+from gateway.db.statements import Statement
 from gateway.db.writer import Transact
+from gateway.domain.accounts import Account, AccountKind, parse_budget
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId
 from gateway.domain.images import ImageResult
 from gateway.domain.money import Amount
 from gateway.domain.tasks import AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
 from gateway.ledger import store as ledger_store
-from gateway.ledger.accounts import read_balances
+from gateway.ledger.accounts import add_accounts, put_accounts, read_accounts, read_balances
+from gateway.ledger.audit import audit
 from gateway.ledger.model import BudgetRefusal
 from gateway.pipeline.commands import (
     Accepted,
@@ -35,6 +40,7 @@ from tests.books import (
     ORG,
     PATH,
     RATE,
+    SPOIL,
     UPSTREAM,
     Gateway,
     accept,
@@ -70,9 +76,7 @@ async def test_an_end_in_the_batch_of_its_own_acceptance(database: Gateway) -> N
     attempt = new_attempt(task)
     unsent = replace(attempt, state=AttemptState.FAILED, ended_at_ms=1, fault=Fault.CANCELLED, billed=Billed.NO)
     end = Finish(task.id, 1, TaskState.FAILED, RATE, Amount(), ended=(unsent,), error=GAVE_UP, repeated=True)
-    accepted, finished = await asyncio.gather(
-        database.write(accept(task, 5, attempts=(attempt,))), database.write(end)
-    )
+    accepted, finished = await asyncio.gather(database.write(accept(task, 5, attempts=(attempt,))), database.write(end))
     assert isinstance(accepted, Accepted)
     assert isinstance(finished, Finished)
     for account in (*PATH, UPSTREAM):
@@ -230,6 +234,44 @@ async def test_the_oldest_pending_hold(database: Gateway) -> None:
 async def test_an_account_without_a_row_is_no_payer(database: Gateway) -> None:
     """A hold on an account that does not exist is refused by the database, whole."""
     task = replace(new_task(), path=(AccountId("key:nobody"), ORG))
-    with pytest.raises(Exception, match="(?i)foreign key"):
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
         await database.write(accept(task, 1))
     assert await balance(database, ORG) == (Amount(), Amount())
+
+
+async def test_accounts_follow_what_is_declared(database: Gateway) -> None:
+    """Declared again: budgets and disabling follow, names stay; added again: nothing changes."""
+    team = Account(AccountId("team:acme/new"), AccountKind.TEAM, "new", ORG, (parse_budget("5credits/total"),))
+    changed = replace(team, name="other", budgets=(parse_budget("7images/total"),), disabled=True)
+    await database.write(Transact(lambda connection, now_ms: put_accounts(connection, [team], now_ms)))
+    await database.write(Transact(lambda connection, now_ms: put_accounts(connection, [changed], now_ms)))
+    await database.write(Transact(lambda connection, now_ms: add_accounts(connection, [team], now_ms)))
+    found = {account.id: account for account in await database.read(read_accounts)}
+    assert found[team.id] == replace(changed, name="new")
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 1000])
+async def test_the_audit_adds_up_over_any_ranges(database: Gateway, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """However the entries are cut into ranges, all are counted once, and a spoilt balance is found."""
+    monkeypatch.setattr("gateway.ledger.audit.RANGE_ROWS", rows)
+    for _ in range(4):
+        task = new_task()
+        await database.write(accept(task, 2))
+        await database.write(without_picture(task))
+    await database.write(accept(new_task(), 2))
+    report = await audit(database)
+    assert (report.entries, report.holds_pending, report.differences) == (27, 1, ())
+    await database.write(Transact(lambda connection, _: connection.execute(SPOIL, account=KEY, value=1)))
+    assert [difference.account for difference in (await audit(database)).differences] == [KEY]
+
+
+async def test_the_audit_finds_a_hold_without_its_money(database: Gateway) -> None:
+    """A pending hold that no balance knows is named for every account of its path."""
+    task = new_task()
+    await database.write(accept(task, 2))
+    reopen = Statement(update(holds).values(state="pending", ended_at_ms=null()))
+    await database.write(without_picture(task))
+    await database.write(Transact(lambda connection, _: connection.execute(reopen)))
+    report = await audit(database)
+    assert {difference.account for difference in report.differences} == set(PATH)
+    assert all("by its holds" in difference.what for difference in report.differences)

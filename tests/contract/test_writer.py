@@ -66,9 +66,7 @@ async def test_a_miscounted_batch_writes_nothing(database: Numbers, writing: Wri
     assert await numbers(database) == []
 
 
-async def test_above_the_bound_commands_are_refused_at_once(
-    database: Numbers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_above_the_bound_commands_are_refused_at_once(database: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue does not grow without end; what waits already is written."""
     monkeypatch.setattr(writer, "COMMANDS_MAX", 5)
     outcomes = await asyncio.gather(*(database.write(Put(value)) for value in range(1, 9)), return_exceptions=True)
@@ -82,7 +80,7 @@ async def test_a_caller_who_gave_up_disturbs_nobody(database: Numbers) -> None:
     tasks = [asyncio.ensure_future(database.write(Put(value))) for value in (1, 2, 3)]
     await asyncio.sleep(0)
     tasks[1].cancel()
-    assert await asyncio.gather(tasks[0], tasks[2]) == [1, 3]
+    assert list(await asyncio.gather(tasks[0], tasks[2])) == [1, 3]
     assert await numbers(database) == [1, 2, 3]
 
 

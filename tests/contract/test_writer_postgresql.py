@@ -46,7 +46,7 @@ async def until_written(database: Numbers, value: int) -> None:
 async def test_a_commit_whose_answer_was_lost_is_found(database: Numbers, proxy: Proxy) -> None:
     """It arrived: both callers hear their outcomes, no error, and nothing is written twice."""
     proxy.cut = Cut.AFTER
-    assert await asyncio.gather(database.write(Put(1)), database.write(Put(2))) == [1, 2]
+    assert list(await asyncio.gather(database.write(Put(1)), database.write(Put(2)))) == [1, 2]
     assert proxy.happened.is_set()
     assert await database.write(Put(3)) == 3
     assert await numbers(database) == [1, 2, 3]

@@ -38,6 +38,10 @@ def files_no_larger_than(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def largest_file(folder: Path) -> int:
+    return max(path.stat().st_size for path in folder.iterdir())
+
+
 async def test_a_file_that_cannot_grow_refuses_the_batch_and_recovers(database: Numbers) -> None:
     """SQLITE_FULL: StorageUnavailable, readiness says why, nothing is written; with room again the next write works."""
     await database.write(Put(1, then="PRAGMA max_page_count=20"))
@@ -53,8 +57,7 @@ async def test_a_file_that_cannot_grow_refuses_the_batch_and_recovers(database: 
 
 async def test_a_write_that_the_system_refuses(database: Numbers, tmp_path: Path) -> None:
     """An I/O error from the disk fails that batch alone; the file is whole afterwards."""
-    size = max(path.stat().st_size for path in tmp_path.iterdir())
-    with files_no_larger_than(size + 50_000):
+    with files_no_larger_than(largest_file(tmp_path) + 50_000):
         with pytest.raises(StorageUnavailable):
             await database.write(Put(1, then=FILLING.format(1)))
         assert database.failure() is not None

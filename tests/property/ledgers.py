@@ -1,0 +1,169 @@
+"""The databases that the state machine drives: SQLite in memory as one synchronous call, and PostgreSQL beside it with every outcome compared."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from gateway.db.connection import Connection, run_to_end
+from gateway.db.engine import DatabaseUrl
+from gateway.db.migrate import migrate
+from gateway.db.postgresql import PostgresqlDatabase
+from gateway.db.schema import accounts, metadata, tasks
+from gateway.db.sqlite import SqliteConnection, SqliteTransaction
+from gateway.db.statements import Dialect, Statement, any_of, insert_rows
+from gateway.db.writer import Transact, commit_batch
+from gateway.domain.clock import SystemClock
+from gateway.domain.ids import AccountId, TaskId
+from gateway.domain.money import Amount
+from gateway.domain.tasks import TaskState
+from gateway.ledger.audit import audit
+from gateway.ledger.store import read_books
+from gateway.pipeline.apply import apply
+from gateway.pipeline.commands import Command, Outcome
+from tests.property.ledger_machine import OURS, PAYERS, ROWS, UPSTREAM, Ledger
+
+T = TypeVar("T")
+_ADD = insert_rows(accounts, ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms"))
+_STATES = Statement(select(tasks.c.id, tasks.c.state).where(any_of(tasks.c.id, "ids")))
+_EMPTY = [Statement(table.delete()) for table in reversed(metadata.sorted_tables)]
+EVERYONE = (*PAYERS, UPSTREAM, OURS)
+
+
+async def _add_accounts(connection: Connection, now_ms: int) -> None:
+    await connection.write(_ADD, [(*row, "[]", 0, now_ms) for row in ROWS])
+
+
+async def _empty(connection: Connection, now_ms: int) -> None:
+    for statement in _EMPTY:
+        await connection.execute(statement)
+    await _add_accounts(connection, now_ms)
+
+
+async def _balances(connection: Connection) -> dict[AccountId, tuple[Amount, Amount]]:
+    books = await read_books(connection, EVERYONE)
+    return {key.account: (balance.posted, balance.pending) for key, balance in books.balances.items()}
+
+
+async def _states(connection: Connection, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
+    return {TaskId(str(i)): TaskState(str(s)) for i, s in await connection.fetch(_STATES, ids=list(ids))}
+
+
+class SqliteLedger:
+    """A fresh database in memory a run; no thread, no event loop."""
+
+    dialect = Dialect.SQLITE
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._connection = SqliteConnection(Path(":memory:"))
+        for table in metadata.sorted_tables:
+            self._connection.command(str(CreateTable(table).compile(dialect=sqlite_dialect.dialect())))
+            for index in table.indexes:
+                self._connection.command(str(CreateIndex(index).compile(dialect=sqlite_dialect.dialect())))
+        self._transaction = SqliteTransaction(self._connection, SystemClock())
+        self.run([Transact(_add_accounts)])
+
+    def run(self, commands: Sequence[Command]) -> list[Outcome | Exception]:
+        return run_to_end(commit_batch(self._transaction, apply, commands))
+
+    async def read(self, query: Callable[[Connection], Awaitable[T]]) -> T:
+        return await query(self._connection)
+
+    def balances(self) -> dict[AccountId, tuple[Amount, Amount]]:
+        return run_to_end(_balances(self._connection))
+
+    def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
+        return run_to_end(_states(self._connection, ids))
+
+    def differences(self) -> list[str]:
+        return [str(difference) for difference in run_to_end(audit(self)).differences]
+
+
+class PostgresqlLedger:
+    """One database for all runs, emptied before each; driven from outside of any event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._runner = asyncio.Runner()
+        self._database = self._runner.run(self._open(url))
+
+    async def _open(self, url: str) -> PostgresqlDatabase[Command, Outcome]:
+        await migrate(DatabaseUrl(url, Dialect.POSTGRESQL))
+        database: PostgresqlDatabase[Command, Outcome] = PostgresqlDatabase(url, apply, SystemClock())
+        await database.start()
+        return database
+
+    def close(self) -> None:
+        self._runner.run(self._database.close())
+        self._runner.close()
+
+    def reset(self) -> None:
+        self._runner.run(self._all([Transact(_empty)]))
+
+    def run(self, commands: Sequence[Command]) -> list[Outcome | Exception]:
+        return self._runner.run(self._all(commands))
+
+    async def _all(self, commands: Sequence[Command]) -> list[Outcome | Exception]:
+        outcomes = await asyncio.gather(*map(self._database.write, commands), return_exceptions=True)
+        return [outcome if isinstance(outcome, Exception) else _fine(outcome) for outcome in outcomes]
+
+    def balances(self) -> dict[AccountId, tuple[Amount, Amount]]:
+        return self._runner.run(self._database.read(_balances))
+
+    def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
+        return self._runner.run(self._read_states(ids))
+
+    async def _read_states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
+        return await self._database.read(lambda connection: _states(connection, ids))
+
+    def differences(self) -> list[str]:
+        return [str(difference) for difference in self._runner.run(audit(self._database)).differences]
+
+
+class BothLedgers:
+    """Every batch on both databases; they must answer and look the same."""
+
+    def __init__(self, first: Ledger, second: Ledger) -> None:
+        self._first, self._second = first, second
+
+    def reset(self) -> None:
+        self._first.reset()
+        self._second.reset()
+
+    def run(self, commands: Sequence[Command]) -> list[Outcome | Exception]:
+        first, second = self._first.run(commands), self._second.run(commands)
+        assert list(map(_comparable, first)) == list(map(_comparable, second))
+        return first
+
+    def balances(self) -> dict[AccountId, tuple[Amount, Amount]]:
+        first, second = self._first.balances(), self._second.balances()
+        assert first == second
+        return first
+
+    def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
+        first, second = self._first.states(ids), self._second.states(ids)
+        assert first == second
+        return first
+
+    def differences(self) -> list[str]:
+        return self._first.differences() + self._second.differences()
+
+
+def _comparable(outcome: Outcome | Exception) -> str:
+    """Without the times that each database reads from its own clock."""
+    return re.sub(r"(finished|ended)_at_ms=\d+", r"\1_at_ms=…", repr(outcome))
+
+
+def _fine(outcome: object) -> Outcome:
+    assert not isinstance(outcome, BaseException)
+    return outcome  # type: ignore[return-value]
+
+
+__all__ = ["BothLedgers", "PostgresqlLedger", "SqliteLedger"]

@@ -1,0 +1,279 @@
+"""Bugs planted in the ledger, one at a time: the state machine must catch every one, or it proves nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gateway.domain.money import NOTHING, Amount
+from gateway.ledger import decide
+from gateway.ledger import store as ledger_store
+from gateway.ledger.model import BalanceKey, Books, Ended, Entry, EntryKind, Hold, HoldState, remaining_of
+from gateway.pipeline import apply as batch
+from tests.property.ledger_machine import UPSTREAM
+from tests.property.ledgers import SqliteLedger
+from tests.property.test_ledger_machine import run
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+PLANTS: dict[str, Plant] = {}
+
+
+def plant(function: Plant) -> Plant:
+    PLANTS[function.__name__] = function
+    return function
+
+
+@plant
+def double_settle(patch: pytest.MonkeyPatch) -> None:
+    """An ended hold is settled again."""
+    genuine = decide.settle
+
+    def settle(books: Books, task_id, charge, now_ms):  # type: ignore[no-untyped-def]
+        hold = books.holds[task_id]
+        books.holds[task_id] = replace(hold, state=HoldState.PENDING)
+        return genuine(books, task_id, charge, now_ms)
+
+    patch.setattr(decide, "settle", settle)
+    patch.setattr(batch, "_lost", lambda work, task_id, epoch: None)
+
+
+@plant
+def leaked_rest(patch: pytest.MonkeyPatch) -> None:
+    """What was held beyond the charge stays pending."""
+    patch.setattr(decide, "_end", _ending(lambda hold, charge: -charge if charge != NOTHING else -hold.amount))
+
+
+@plant
+def over_capture(patch: pytest.MonkeyPatch) -> None:
+    """A charge above the hold is not capped."""
+    patch.setattr(Amount, "capped_at", lambda self, limit: self)
+    patch.setattr(decide, "settle", _settle_unchecked)
+
+
+@plant
+def hold_not_released_on_failure(patch: pytest.MonkeyPatch) -> None:
+    """A failed task keeps its hold."""
+
+    def release(books: Books, task_id, now_ms):  # type: ignore[no-untyped-def]
+        hold = replace(books.holds[task_id], state=HoldState.RELEASED, ended_at_ms=now_ms)
+        books.holds[task_id] = hold
+        books.ended.append(task_id)
+        return Ended(hold, first=True)
+
+    patch.setattr(decide, "release", release)
+
+
+@plant
+def wrong_account(patch: pytest.MonkeyPatch) -> None:
+    """The team is left out of the path."""
+    genuine = decide.place_hold
+
+    def place_hold(books, task_id, path, *rest):  # type: ignore[no-untyped-def]
+        return genuine(books, task_id, (path[0], path[-1]), *rest)
+
+    patch.setattr(decide, "place_hold", place_hold)
+
+
+@plant
+def budget_of_the_key_only(patch: pytest.MonkeyPatch) -> None:
+    """Team and org budgets are not asked."""
+    genuine = decide._refusal
+    patch.setattr(decide, "_refusal", lambda books, path, amount: genuine(books, path[:1], amount))
+
+
+@plant
+def pending_is_not_counted(patch: pytest.MonkeyPatch) -> None:
+    """A budget counts only what is charged already: concurrent calls overspend it."""
+    patch.setattr(decide, "remaining_of", lambda budget, balance: budget.limit - budget.unit.of(balance.posted))
+
+
+@plant
+def off_by_one(patch: pytest.MonkeyPatch) -> None:
+    """One micro-credit more than the budget fits."""
+    patch.setattr(decide, "remaining_of", lambda budget, balance: remaining_of(budget, balance) + 1)
+
+
+@plant
+def batch_does_not_see_its_own_holds(patch: pytest.MonkeyPatch) -> None:
+    """Every command of a batch is decided on the balances as they were loaded."""
+    genuine = decide._refusal
+    before: dict[int, dict[BalanceKey, Amount]] = {}
+
+    def refusal(books: Books, path, amount):  # type: ignore[no-untyped-def]
+        loaded = before.setdefault(id(books), {key: balance.pending for key, balance in books.balances.items()})
+        now = {key: balance.pending for key, balance in books.balances.items()}
+        for key, balance in books.balances.items():
+            balance.pending = loaded[key]
+        verdict = genuine(books, path, amount)
+        for key, balance in books.balances.items():
+            balance.pending = now[key]
+        return verdict
+
+    patch.setattr(decide, "_refusal", refusal)
+
+
+@plant
+def first_option_always(patch: pytest.MonkeyPatch) -> None:
+    """The dearest plan never makes way for a cheaper one."""
+    genuine = decide.place_hold
+    patch.setattr(
+        decide,
+        "place_hold",
+        lambda books, task_id, path, options, *rest: genuine(books, task_id, path, options[:1], *rest),
+    )
+
+
+@plant
+def stale_epoch_may_write(patch: pytest.MonkeyPatch) -> None:
+    """A worker that was replaced goes on."""
+    genuine = batch._lost
+    patch.setattr(batch, "_lost", lambda work, task_id, epoch: genuine(work, task_id, work.tasks[task_id].epoch))
+
+
+@plant
+def repeats_are_written_twice(patch: pytest.MonkeyPatch) -> None:
+    """A start given twice is in flight twice."""
+    genuine = batch._start
+
+    def start(work, attempts):  # type: ignore[no-untyped-def]
+        for attempt in attempts:
+            decide.send(work.books, UPSTREAM, attempt.task_id, attempt.id, attempt.presumed_cost_microusd, work.now_ms)
+        genuine(work, ())
+        work.started.extend(a for a in attempts if a.id not in work.attempts.get(a.task_id, {}))
+
+    patch.setattr(batch, "_start", start)
+
+
+@plant
+def cancel_while_something_is_out(patch: pytest.MonkeyPatch) -> None:
+    """A picture in the making is cancelled, and its cost forgotten."""
+    genuine = batch._cancel
+
+    def cancel(work, command):  # type: ignore[no-untyped-def]
+        work.attempts[command.task_id] = {}
+        return genuine(work, command)
+
+    patch.setattr(batch, "_cancel", cancel)
+
+
+@plant
+def anybody_may_cancel(patch: pytest.MonkeyPatch) -> None:
+    """The owner is not compared."""
+    genuine = batch._cancel
+    patch.setattr(
+        batch,
+        "_cancel",
+        lambda work, command: genuine(work, replace(command, account=work.tasks[command.task_id].account)),
+    )
+
+
+@plant
+def doubt_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """An attempt in doubt no longer counts at its upstream."""
+    genuine = batch._end
+
+    def end(work, attempts):  # type: ignore[no-untyped-def]
+        genuine(work, attempts)
+        for attempt in attempts:
+            if attempt.state.value == "unknown":
+                decide.pay(
+                    work.books,
+                    UPSTREAM,
+                    attempt.task_id,
+                    attempt.id,
+                    attempt.presumed_cost_microusd,
+                    0,
+                    work.now_ms,
+                )
+
+    patch.setattr(batch, "_end", end)
+
+
+@plant
+def billed_failures_are_not_ours(patch: pytest.MonkeyPatch) -> None:
+    """What no caller pays for is booked nowhere."""
+    genuine = decide.lose
+    patch.setattr(
+        decide,
+        "lose",
+        lambda books, ours, kind, *rest: None if kind is EntryKind.LOSS else genuine(books, ours, kind, *rest),
+    )
+
+
+@plant
+def overrun_is_not_booked(patch: pytest.MonkeyPatch) -> None:
+    """What a charge exceeded its hold by disappears."""
+    genuine = decide.lose
+    patch.setattr(
+        decide,
+        "lose",
+        lambda books, ours, kind, *rest: None if kind is EntryKind.OVERRUN else genuine(books, ours, kind, *rest),
+    )
+
+
+@plant
+def lowered_limit_frees_a_hold(patch: pytest.MonkeyPatch) -> None:
+    """Where an account is above its limit, what is held on it is let go."""
+    genuine = ledger_store.load_books
+
+    async def load_books(connection, account_ids, task_ids):  # type: ignore[no-untyped-def]
+        books = await genuine(connection, account_ids, task_ids)
+        for account, budgets in books.budgets.items():
+            balance = books.balances[BalanceKey(account)]
+            if any(budget.limit < balance.posted.microcredits + balance.pending.microcredits for budget in budgets):
+                balance.pending = NOTHING
+        return books
+
+    patch.setattr(ledger_store, "load_books", load_books)
+
+
+@plant
+def entries_are_lost(patch: pytest.MonkeyPatch) -> None:
+    """A balance changes without an entry: only the audit can tell."""
+    genuine = decide._post
+
+    def post(books: Books, entry):  # type: ignore[no-untyped-def]
+        genuine(books, entry)
+        if entry.kind is EntryKind.RELEASE:
+            books.entries.pop()
+
+    patch.setattr(decide, "_post", post)
+
+
+def _ending(pending: Callable[[Hold, Amount], Amount]) -> Callable[..., Ended]:
+    """`decide._end` with another change of what is pending."""
+
+    def end(books: Books, hold: Hold, state: HoldState, charge: Amount, now_ms: int) -> Ended:
+        kind = EntryKind.SETTLE if state is HoldState.SETTLED else EntryKind.RELEASE
+        for account in hold.path:
+            decide._post(books, Entry(account, kind, charge, pending(hold, charge), now_ms, hold.task_id))
+        ended = replace(hold, state=state, settled=charge, ended_at_ms=now_ms)
+        books.holds[hold.task_id] = ended
+        books.ended.append(hold.task_id)
+        return Ended(ended, first=True)
+
+    return end
+
+
+def _settle_unchecked(books: Books, task_id, charge: Amount, now_ms: int):  # type: ignore[no-untyped-def]
+    hold = books.holds[task_id]
+    for account in hold.path:
+        decide._post(books, Entry(account, EntryKind.SETTLE, charge, -hold.amount, now_ms, task_id))
+    ended = replace(hold, state=HoldState.SETTLED, settled=hold.amount, ended_at_ms=now_ms)
+    books.holds[task_id] = ended
+    books.ended.append(task_id)
+    return Ended(ended, first=True)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_every_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine fails with the bug in place."""
+    PLANTS[name](monkeypatch)
+    with pytest.raises(Exception):  # noqa: B017 - hypothesis wraps what a step raised in groups of its own
+        run(SqliteLedger(), examples=300, steps=40, shrinking=False)
+
+
+def test_there_are_enough_of_them() -> None:
+    """At least twelve, and each says what it breaks."""
+    assert len(PLANTS) >= 12
+    assert all(function.__doc__ for function in PLANTS.values())

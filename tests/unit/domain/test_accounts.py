@@ -1,0 +1,58 @@
+"""Budgets as operators write them, and what a principal may use."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.accounts import Budget, Principal, Unit, parse_budget
+from gateway.domain.ids import AccountId, KeyId
+from gateway.domain.money import AMOUNT_MAX, Amount
+
+
+def principal(*models: str, team: str | None = None) -> Principal:
+    return Principal(KeyId("key_a"), "a", (AccountId("key:acme//a"), AccountId("org:acme")), "acme", team, models)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("500credits/total", Budget(500_000_000, Unit.CREDITS)),
+        (" 0.5usd/total ", Budget(500_000, Unit.USD)),
+        ("0images/total", Budget(0, Unit.IMAGES)),
+        ("7images/total", Budget(7, Unit.IMAGES)),
+    ],
+)
+def test_budgets_are_read_in_their_unit(text: str, budget: Budget) -> None:
+    """Micro for money, whole numbers for images."""
+    assert parse_budget(text) == budget
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "500", "500credits", "-1credits/total", "1.5images/total", "1credits/day", "1e3usd/total", "0.0000001usd/total",
+     "1000000001usd/total", f"{AMOUNT_MAX + 1}images/total", "9" * 5000 + "images/total", "٣credits/total"],
+)  # fmt: skip
+def test_other_texts_are_refused_with_the_text(text: str) -> None:
+    """Nothing is read as something near it."""
+    with pytest.raises(ValueError):
+        parse_budget(text)
+
+
+@given(st.integers(0, AMOUNT_MAX), st.sampled_from(Unit))
+def test_a_budget_is_stored_as_text_without_loss(limit: int, unit: Unit) -> None:
+    """str and parse_budget are inverse: accounts keep budgets as texts."""
+    assert parse_budget(str(Budget(limit, unit))) == Budget(limit, unit)
+
+
+def test_a_unit_looks_at_its_part() -> None:
+    """Credits, dollars, images."""
+    assert [unit.of(Amount(1, 2, 3)) for unit in (Unit.CREDITS, Unit.USD, Unit.IMAGES)] == [1, 2, 3]
+
+
+def test_a_principal_may_use_its_models() -> None:
+    """By name, or all with a star; the account is the key's, the group the team's."""
+    assert principal("*").may_use("any")
+    assert principal("a", "b").may_use("b")
+    assert not principal("a").may_use("b")
+    assert principal("*").account == "key:acme//a"
+    assert (principal().user_group, principal(team="design").user_group) == ("default", "design")
