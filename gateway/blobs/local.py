@@ -12,8 +12,10 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
@@ -54,6 +56,8 @@ class LocalBlobStore:
         self._root = root
         self._temporary = root / _TEMPORARY
         self._free_bytes_min = free_bytes_min
+        self._counting, self._syncing = threading.Lock(), threading.Lock()
+        self._renames = self._synced = 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
 
     @classmethod
@@ -70,6 +74,11 @@ class LocalBlobStore:
 
     async def put(self, name: str, data: bytes) -> None:
         await self._run(self._put, check_name(name), data)
+
+    async def put_all(self, prefix: str, blobs: Sequence[tuple[str, bytes]]) -> None:
+        for name, _ in blobs:
+            check_name(f"{prefix}/{name}")
+        await self._run(self._put_all, check_name(prefix), blobs)
 
     async def read(self, name: str) -> bytes | None:
         return await self._run(self._read, check_name(name), 0, None)
@@ -128,7 +137,7 @@ class LocalBlobStore:
             for leftover in self._temporary.iterdir():
                 with contextlib.suppress(FileNotFoundError):
                     if now_s - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
-                        leftover.unlink()
+                        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         finally:
             probe.unlink()
 
@@ -145,7 +154,36 @@ class LocalBlobStore:
         while directory != self._root:
             _sync_directory(directory)
             directory = directory.parent
-        _sync_directory(self._root)
+        self._sync_root()
+
+    def _put_all(self, directory: str, files: Sequence[tuple[str, bytes]]) -> None:
+        """One rename makes all of them visible. Where the directory is there already, an earlier process stored them: one by one, last ones last."""
+        temporary = self._temporary / secrets.token_hex(16)
+        temporary.mkdir(mode=0o700)
+        try:
+            for name, data in files:
+                self._write(temporary / name, data)
+            _sync_directory(temporary)
+            temporary.rename(self._root / directory)
+        except OSError as exc:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            for name, data in files:
+                self._put(f"{directory}/{name}", data)
+        else:
+            self._sync_root()
+
+    def _sync_root(self) -> None:
+        """Make the renames so far durable; those that wait for a sync that began after theirs share it."""
+        with self._counting:
+            self._renames += 1
+            mine = self._renames
+        with self._syncing:
+            if self._synced < mine:
+                covered = self._renames
+                _sync_directory(self._root)
+                self._synced = covered
 
     def _move(self, temporary: Path, target: Path) -> None:
         for tries_left in reversed(range(_PUT_TRIES)):
@@ -159,6 +197,10 @@ class LocalBlobStore:
 
     def _write_temporary(self, data: bytes) -> Path:
         path = self._temporary / secrets.token_hex(16)
+        self._write(path, data)
+        return path
+
+    def _write(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -171,7 +213,6 @@ class LocalBlobStore:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return path
 
     def _make_directories(self, directory: Path) -> None:
         # Not parents=True: that would give the ones between the default mode.

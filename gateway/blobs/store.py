@@ -5,7 +5,7 @@ live. An absent blob is None or nothing, never an error; BlobStoreUnavailable me
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 CHUNK_BYTES = 256 * 1024
@@ -33,6 +33,10 @@ class BlobStore(Protocol):
 
     async def put(self, name: str, data: bytes) -> None:
         """Stores the bytes durably under the name, replacing whole what was there."""
+        ...
+
+    async def put_all(self, prefix: str, blobs: Sequence[tuple[str, bytes]]) -> None:
+        """Stores several blobs durably as `prefix/<name>`. The last one is never there without the others."""
         ...
 
     async def read(self, name: str) -> bytes | None:

@@ -70,7 +70,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One part that was delivered. `pictures` are the bytes, where they have just come and may still be waited for."""
+    """One part that was delivered. `pictures` are base64 texts, where they have just come and somebody waits for them."""
 
     attempt: Attempt
     delivery: Delivery
@@ -109,6 +109,7 @@ class Making:
     known: Sequence[Attempt] = ()
     held_slots: dict[AttemptId, Slot] = field(default_factory=dict)
     owner_may_live: bool = False
+    keep_pictures: bool = False
     made: list[Made] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     unrecorded: list[Attempt] = field(default_factory=list)
@@ -224,7 +225,9 @@ class Making:
             try:
                 with self.upstreamed:
                     generated = await adapter.generate(call, on_submitted)
-                delivery, pictures = await self.tools.results.store(attempt.id, generated, fetch)
+                delivery, pictures = await self.tools.results.store(
+                    attempt.id, generated, fetch, keep=self.keep_pictures
+                )
             except UpstreamFailure as exc:
                 failure = exc
             except (asyncio.CancelledError, TaskLost):

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-import pybase64
-
 from gateway.blobs.links import LinkSigner
 from gateway.blobs.store import CHUNK_BYTES, BlobStore, BlobStoreUnavailable
 from gateway.db.connection import Connection
@@ -27,7 +25,7 @@ from gateway.ledger.model import BalanceKey
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted, RequestDraft
 from gateway.pipeline.commands import Cancel, Command, Finished, NotCancellable, Outcome
-from gateway.pipeline.results import THREAD_BYTES_MIN
+from gateway.pipeline.results import base64_text
 from gateway.pipeline.runner import Ending, Runner, Work, count_credits
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
 from gateway.tasks import store as task_store
@@ -98,8 +96,9 @@ class RunningTask:
         ending, self.ending = self.ending, None
         if ending is None:
             return []
-        pictures = ending.pictures or await self.pipeline.read_results(ending.task)
-        return [await _base64(data) for data in pictures]
+        if ending.pictures:
+            return list(ending.pictures)
+        return [await base64_text(data) for data in await self.pipeline.read_results(ending.task)]
 
 
 class Pipeline:
@@ -326,12 +325,6 @@ async def _with_attempts(
 
 async def _ping(connection: Connection) -> None:
     await task_store.count_unfinished(connection)
-
-
-async def _base64(data: bytes) -> bytes:
-    if len(data) < THREAD_BYTES_MIN:
-        return pybase64.b64encode(data)
-    return await asyncio.to_thread(pybase64.b64encode, data)
 
 
 def _no_blobs(exc: BlobStoreUnavailable) -> StorageUnavailable:

@@ -32,6 +32,7 @@ from gateway.upstreams.base import (
 
 log = logging.getLogger(__name__)
 
+MANIFEST = "manifest"
 STORE_S_MAX = 60.0
 """How long a failing blob store is tried again: the picture is paid for and in memory only."""
 STORE_PAUSE_S = 0.5
@@ -62,31 +63,38 @@ class Results:
         self._blobs = blobs
         self._clock = clock
 
-    async def store(self, attempt_id: AttemptId, generated: Generated, fetch: Fetch) -> tuple[Delivery, list[bytes]]:
-        """The stored delivery, and the pictures' bytes for a caller who waits. Raises UpstreamFailure where no picture is left."""
+    async def store(
+        self, attempt_id: AttemptId, generated: Generated, fetch: Fetch, *, keep: bool = False
+    ) -> tuple[Delivery, list[bytes]]:
+        """The stored delivery, and with `keep` the pictures as base64 text for a caller who waits: the upstream's own text where it sent one.
+
+        Raises UpstreamFailure where no picture is left.
+        """
         stored: list[ImageResult] = []
         pictures: list[bytes] = []
+        texts: list[bytes] = []
         failure: UpstreamFailure | None = None
-        store_until_s = self._clock.monotonic_s() + STORE_S_MAX
         for index, image in enumerate(generated.images):
             try:
                 data = await _bytes(image, fetch)
                 result = await _examined(f"{attempt_id}/{index}", data, image.revised_prompt)
-                await self._put(result.blob, data, store_until_s)
             except UpstreamFailure as exc:
                 failure = exc
                 continue
             stored.append(result)
             pictures.append(data)
+            if keep:
+                texts.append(image.base64 if isinstance(image, InlineImage) else await base64_text(data))
         if not stored:
             raise failure or UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the answer has no picture")
         delivery = Delivery(tuple(stored), generated.usage, generated.cost_usd)
-        await self._put(_manifest_name(attempt_id), _MANIFEST.dump_json(delivery), store_until_s)
-        return delivery, pictures
+        blobs = [(result.blob.rpartition("/")[2], data) for result, data in zip(stored, pictures, strict=True)]
+        await self._put(attempt_id, [*blobs, (MANIFEST, _MANIFEST.dump_json(delivery))])
+        return delivery, texts
 
     async def find(self, attempt_id: AttemptId) -> Delivery | None:
         """What an earlier process stored for this attempt, or None. Raises BlobStoreUnavailable."""
-        data = await self._blobs.read(_manifest_name(attempt_id))
+        data = await self._blobs.read(f"{attempt_id}/{MANIFEST}")
         if data is None:
             return None
         try:
@@ -95,19 +103,26 @@ class Results:
             log.error("a manifest cannot be read", extra={"attempt": attempt_id}, exc_info=exc)
             return None
 
-    async def _put(self, name: str, data: bytes, until_s: float) -> None:
+    async def _put(self, attempt_id: AttemptId, blobs: list[tuple[str, bytes]]) -> None:
+        until_s = self._clock.monotonic_s() + STORE_S_MAX
         while True:
             try:
-                await self._blobs.put(name, data)
+                await self._blobs.put_all(attempt_id, blobs)
             except BlobStoreUnavailable as exc:
                 if self._clock.monotonic_s() > until_s:
-                    raise UpstreamFailure(
-                        Fault.RESULT_LOST, Billed.YES, f"the picture could not be stored: {exc}"
-                    ) from exc
-                log.warning("a paid picture cannot be stored yet", extra={"blob": name}, exc_info=exc)
+                    lost = f"the pictures could not be stored: {exc}"
+                    raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, lost) from exc
+                log.warning("paid pictures cannot be stored yet", extra={"attempt": attempt_id}, exc_info=exc)
                 await asyncio.sleep(STORE_PAUSE_S)
             else:
                 return
+
+
+async def base64_text(data: bytes) -> bytes:
+    """A picture as base64, off the event loop where it is large."""
+    if len(data) < THREAD_BYTES_MIN:
+        return pybase64.b64encode(data)
+    return await asyncio.to_thread(pybase64.b64encode, data)
 
 
 async def _bytes(image: UpstreamImage, fetch: Fetch) -> bytes:
@@ -140,7 +155,3 @@ def _examine(blob: str, data: bytes, revised_prompt: str | None) -> ImageResult:
     return ImageResult(
         blob, seen.content_type, seen.extension, len(data), seen.width, seen.height, digest, revised_prompt
     )
-
-
-def _manifest_name(attempt_id: AttemptId) -> str:
-    return f"{attempt_id}/manifest"

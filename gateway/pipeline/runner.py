@@ -36,7 +36,7 @@ DURATIONS_KEPT = 50
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a task ended: its row, all its attempts, and its pictures where they were made just now."""
+    """How a task ended: its row, all its attempts, and its pictures as base64 text where they were made just now for somebody who waits."""
 
     task: Task
     attempts: tuple[Attempt, ...]
@@ -123,6 +123,7 @@ class Runner:
             work.attempts,
             work.slots,
             work.owner_may_live,
+            work.keep_pictures,
         )
         ending: Ending | None = None
         try:
@@ -165,7 +166,7 @@ class Runner:
         finished = await _commit(self._tools.database, command)
         attempts = _merged(work.attempts, making)
         self._count(work, finished, attempts, making.upstreamed.total_s)
-        pictures = tuple(data for part in made for data in part.pictures)[: work.task.n] if work.keep_pictures else ()
+        pictures = tuple(text for part in made for text in part.pictures)[: work.task.n]
         if len(pictures) != len(results):
             pictures = ()  # some come from before a restart: the caller reads them all from the store
         return Ending(finished.task, attempts, pictures, finished.remaining_microcredits)

@@ -46,9 +46,16 @@ class OpenAIAdapter(Adapter):
     def __init__(self, settings: UpstreamSettings, resources: Resources) -> None:
         super().__init__(settings)
         headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
+        self._capabilities: dict[str, Capabilities] = {}
         self._wire = Wire(settings, resources, headers)
 
     def capabilities(self, upstream_model: str) -> Capabilities:
+        known = self._capabilities.get(upstream_model)
+        if known is None:  # asked for several times in every call; the catalogue's models bound the dictionary
+            known = self._capabilities[upstream_model] = self._made_capabilities(upstream_model)
+        return known
+
+    def _made_capabilities(self, upstream_model: str) -> Capabilities:
         declared = self.settings.options.get("params")
         if declared is not None:
             params = frozenset(filter(None, (name.strip() for name in declared.split(","))))

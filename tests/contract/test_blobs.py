@@ -132,3 +132,35 @@ async def test_a_blob_deleted_while_it_is_sent_is_sent_whole(store: BlobStore) -
     async for chunk in chunks:
         received += chunk
     assert received == data
+
+
+async def test_several_blobs_are_stored_together(store: BlobStore) -> None:
+    """All are there afterwards; a second time, as after a crash, they replace what was there."""
+    await store.put_all("att_1", [("0", b"first"), ("1", b"second"), ("manifest", b"{}")])
+    assert await store.list("att_1") == ("att_1/0", "att_1/1", "att_1/manifest")
+    await store.put_all("att_1", [("0", b"again"), ("manifest", b"{1}")])
+    assert [await store.read(f"att_1/{name}") for name in ("0", "1", "manifest")] == [b"again", b"second", b"{1}"]
+    await asyncio.gather(*(store.put_all(f"att_many{i}", [("0", b"x"), ("manifest", b"{}")]) for i in range(40)))
+    assert len(await store.list()) == 3 + 80
+
+
+async def test_the_last_of_several_is_never_there_alone(store: BlobStore) -> None:
+    """Whoever sees the manifest sees everything that was stored with it."""
+    seen: list[bytes | None] = []
+
+    async def look() -> None:
+        while await store.read("att_1/manifest") is None:  # noqa: ASYNC110 - a store tells nobody when something appears
+            await asyncio.sleep(0)
+        seen.append(await store.read("att_1/0"))
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(look(), store.put_all("att_1", [("0", b"picture" * 100_000), ("manifest", b"{}")]))
+    assert seen == [b"picture" * 100_000]
+
+
+@pytest.mark.parametrize("name", ["../0", "", "a//b", "A"])
+async def test_unsafe_names_among_several_are_refused(store: BlobStore, name: str) -> None:
+    """Nothing of the others is stored then."""
+    with pytest.raises(BlobNameInvalid):
+        await store.put_all("att_1", [("0", b"x"), (name, b"y")])
+    assert await store.list() == ()
