@@ -106,12 +106,16 @@ class AccountAdministration:
         models: tuple[str, ...] = ("*",),
         response: Contract | None = None,
         expires_at_ms: int | None = None,
+        secret: str | None = None,
     ) -> IssuedKey:
-        """Make a key, and its org and team where they do not exist. Raises AdministrationError where the name is taken."""
+        """Make a key, and its org and team where they do not exist. Raises AdministrationError where the name is taken.
+
+        `secret` is for who has to keep it before it is valid; else a new one is made.
+        """
         for part, text in (("org", org), ("team", team), ("name", name)):
             if text is not None and (not text.strip() or "/" in text or ":" in text):
                 raise AdministrationError(f"{part} {text!r}: write a name without / and :")
-        secret, now_ms = new_key(), self._clock.now_ms()
+        secret, now_ms = secret or new_key(), self._clock.now_ms()
         account = DeclaredKey(org, team, name, secret, budgets).account
         stored = StoredKey(
             new_key_id(), account.id, name, digest(self._pepper, secret), display_prefix(secret), response, models,

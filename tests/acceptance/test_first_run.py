@@ -88,6 +88,8 @@ def test_the_printed_python_makes_a_picture(
     assert key in first
     paste([client_python, "-i", "-q"], first, tmp_path / "first")
     assert_picture(tmp_path / "first/cat2.png")
+    if config is not None:
+        return  # the second start prints the same with a config as without one
     assert gateway.terminate() == 0
 
     gateway.start("--port", "0")

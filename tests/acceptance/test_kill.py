@@ -58,10 +58,10 @@ def test_killed_while_all_upstreams_work(new_gateway: NewGateway, emulator_proce
 
     For callers of both contracts; only what was delivered is charged. (On PostgreSQL: test_kill_rounds.py.)
     """
-    openai, evolink = emulator_process("openai", delay=1.5), emulator_process("evolink", work=1.5)
+    openai, evolink = emulator_process("openai", delay=3), emulator_process("evolink", work=3)
     gateway = begun(new_gateway(config(
         openai=openai, evolink=evolink, of_openai={"concurrency": 2}, of_evolink={"poll_interval": "300ms"},
-        of_sandbox={"latency": "1500ms"},
+        of_sandbox={"latency": "3s"},
     ), key=KEY))  # fmt: skip
     models = (BY_OPENAI, BY_EVOLINK, BY_SANDBOX)
     with ThreadPoolExecutor(len(models)) as callers:
@@ -104,7 +104,7 @@ def test_killed_on_the_way_of_an_asynchronous_job(
 ) -> None:
     """Wherever the process dies, the job is submitted under one key only, billed once, and its picture is delivered and charged."""
     evolink = emulator_process("evolink", work=0.2)
-    pause = "3s" if at == "poll" else "300ms"  # a third of it passes before the first poll
+    pause = "6s" if at == "poll" else "300ms"  # a third of it passes before the first poll
     gateway = begun(new_gateway(
         config(database, evolink=evolink, of_evolink={"poll_interval": pause}, lease=LEASE), key=KEY
     ))  # fmt: skip
@@ -136,7 +136,7 @@ def test_killed_before_anything_was_sent(
     new_gateway: NewGateway, emulator_process: StartProcess, database: str
 ) -> None:
     """A task and a waiting caller's call that were accepted and wait for a slot: both are made after the restart, once, and charged."""
-    evolink = emulator_process("evolink", work=1)
+    evolink = emulator_process("evolink", work=3)
     gateway = begun(new_gateway(
         config(database, evolink=evolink, of_evolink={"poll_interval": "300ms", "concurrency": 1}, lease=LEASE), key=KEY
     ))  # fmt: skip
@@ -179,7 +179,7 @@ def test_killed_between_the_stored_picture_and_its_commit(
     new_gateway: NewGateway, emulator_process: StartProcess, database: str
 ) -> None:
     """The manifest on disk decides: completed and charged, although OpenAI could never be asked again; no doubt, one bill."""
-    openai = emulator_process("openai", delay=1)
+    openai = emulator_process("openai", delay=2)
     gateway = begun(new_gateway(config(database, openai=openai, lease=LEASE), key=KEY))
     task = gateway.submit(BY_OPENAI, "a wild dolphin 101")
     until(lambda: created(openai), 5, "nothing was sent")

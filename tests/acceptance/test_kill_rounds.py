@@ -20,6 +20,7 @@ from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GatewayProcess, until
 from tests.acceptance.invariants import HALF_A_MICRO, Books, all_final, assert_bills, assert_settled, is_final
 from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, config
+from tests.emulators.behaviours import Succeed
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
 
@@ -176,6 +177,7 @@ def test_killed_on_postgresql(
     """
     gateway, openai, evolink = started(new_gateway, emulator_process, postgresql_database)
     load = Load(gateway.migrate().start())
+    openai.next(Succeed(delay_s=3))
     openai_call = load._new_prompt(BY_OPENAI)
     tasks = {
         BY_EVOLINK: gateway.submit(BY_EVOLINK, load._new_prompt(BY_EVOLINK)),

@@ -12,7 +12,7 @@ from tests.acceptance.settings import BY_OPENAI, KEY, config
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
 
-LEASE = "2s"
+LEASE = "3s"
 TAKEN_UP = "a task is taken up again"
 
 
@@ -28,8 +28,8 @@ def pair(new_gateway: NewGateway, openai: EmulatorProcess, database: str) -> tup
 def test_a_living_process_keeps_its_tasks(
     new_gateway: NewGateway, emulator_process: StartProcess, postgresql_database: str
 ) -> None:
-    """A call that takes three leases is not taken over; the other process sees its task, its end and its picture."""
-    openai = emulator_process("openai", delay=6)
+    """A call that takes more than two leases is not taken over; the other process sees its task, its end and its picture."""
+    openai = emulator_process("openai", delay=8)
     first, second = pair(new_gateway, openai, postgresql_database)
     with ThreadPoolExecutor(1) as caller:
         call = caller.submit(first.generate, BY_OPENAI, "a wild dolphin 101")
