@@ -265,7 +265,8 @@ def _welcome(config: Config, key_path: Path | None, secret: str | None) -> str:
             "A picture with curl, saved as cat.png:",
             "",
             f"""curl -s {base_url}/images/generations -H "Authorization: Bearer {key}" \\""",
-            f"""  -H "Content-Type: application/json" -d '{{"model": "{model}", "prompt": "A cat playing in the grass", "response_format": "b64_json"}}' \\""",
+            """  -H "Content-Type: application/json" """
+            f"""-d '{{"model": "{model}", "prompt": "A cat playing in the grass", "response_format": "b64_json"}}' \\""",
             """  | python3 -c "import base64, json, sys; """
             """open('cat.png', 'wb').write(base64.b64decode(json.load(sys.stdin)['data'][0]['b64_json']))\"""",
             "",

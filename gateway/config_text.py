@@ -223,7 +223,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self.duplicates: list[tuple[str, int]] = []
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, object]:  # type: ignore[override]
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, object]:  # type: ignore[override]  # PyYAML is typed wider than what a mapping node gives
         seen: set[str] = set()
         for key_node, _ in node.value:
             line = key_node.start_mark.line + 1
@@ -234,7 +234,7 @@ class _Loader(yaml.SafeLoader):
                 if key_node.value in seen:
                     self.duplicates.append((key_node.value, line))
                 seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)  # type: ignore[return-value]
+        return super().construct_mapping(node, deep=deep)  # type: ignore[return-value]  # the same
 
     def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
         return Decimal(self.construct_scalar(node))

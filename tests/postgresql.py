@@ -146,7 +146,7 @@ def _start(server: PostgresqlServer, home: Path, account: _Account) -> subproces
             stderr=log,
             env=_environment(),
             # Single-threaded at this point; without it a killed test run would leave its server behind.
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - only prctl is called between fork and exec
             **account.options,
         )
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from gateway.app import open_office
 from gateway.config import load
@@ -56,6 +56,21 @@ class Answer:
         return json.loads(self.body)
 
 
+class Process(Protocol):
+    """What is needed of a process: subprocess.Popen has it."""
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def send_signal(self, sig: signal.Signals, /) -> None: ...
+
+
 class GatewayProcess:
     """One gateway: may be started, killed or terminated, and started again in the same folder."""
 
@@ -72,7 +87,7 @@ class GatewayProcess:
         self.base_url = ""
         """As printed at the start, with `/v1`."""
         self.environ = environment(environ)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._number = next(_NUMBERS)
         self._starts = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +120,7 @@ class GatewayProcess:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - only prctl is called between fork and exec
             )
 
     def kill(self) -> None:
@@ -297,7 +312,7 @@ class GatewayProcess:
         match = re.search(r"serves at (http://\S+)\n", self.output)
         return match and match[1]
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> Process:
         assert self._process is not None, "this gateway does not run"
         return self._process
 
@@ -329,7 +344,7 @@ async def _ask_database(config: Path | None, command: str) -> dict[str, Any]:
     return {"rows": list(report.rows), "message": report.message, "failed": report.failed}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A gateway never outlives a killed test run."""
     pr_set_pdeathsig = 1  # linux/prctl.h
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

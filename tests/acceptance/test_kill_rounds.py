@@ -157,7 +157,7 @@ def rounds(load: Load) -> int:
 
 def test_killed_at_random_moments(new_gateway: NewGateway, emulator_process: StartProcess) -> None:
     """Six times on SQLite: every task final, no hold left, bills as booked, one charge for each delivered picture."""
-    gateway, openai, evolink = started(new_gateway, emulator_process, config()["database"])  # type: ignore[arg-type]
+    gateway, openai, evolink = started(new_gateway, emulator_process, config()["database"])  # type: ignore[arg-type]  # the config is plain values, this one a text
     load = Load(gateway.start())
     assert rounds(load) >= ROUNDS
     all_final(gateway, 30)
@@ -188,7 +188,7 @@ def test_killed_on_postgresql(
     gateway.kill()
     gateway.start()
     for model in (BY_EVOLINK, BY_SANDBOX):
-        until(lambda task=tasks[model]: is_final(gateway.task(task)), 15, "a task is stuck")  # type: ignore[misc]
+        until(lambda task=tasks[model]: is_final(gateway.task(task)), 15, "a task is stuck")  # type: ignore[misc]  # a lambda with a default, against late binding
         assert gateway.task(tasks[model])["status"] == "completed"
     assert gateway.task(tasks[BY_OPENAI])["status"] == "processing"
     rounds(load)

@@ -89,7 +89,7 @@ def settings_for(kind: str, vendor: Emulator, **changes: float) -> UpstreamSetti
     options: Mapping[str, str] = {"poll_interval": "30ms"} if kind == "evolink" else {}
     name = kind.removesuffix("-links")
     base = UpstreamSettings(name, name, base_url=vendor.base_url, api_key=vendor.api_key, options=options)
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)  # type: ignore[arg-type]  # the test's own keywords
 
 
 @pytest_asyncio.fixture(params=list(MODELS))

@@ -27,7 +27,7 @@ def client_of(emulator: OpenAIEmulator, **changes: object) -> openai.AsyncOpenAI
         "timeout": 5.0,
         "_strict_response_validation": True,
     }
-    return openai.AsyncOpenAI(**(options | changes))  # type: ignore[arg-type]
+    return openai.AsyncOpenAI(**(options | changes))  # type: ignore[arg-type]  # the test's own keywords
 
 
 @pytest_asyncio.fixture
@@ -83,7 +83,7 @@ async def test_every_format_and_size_is_what_was_asked(client: openai.AsyncOpenA
         n=3,
         size="1280x768",
         quality="xhigh",
-        output_format=output_format,  # type: ignore[call-overload]
+        output_format=output_format,  # type: ignore[call-overload]  # also values that the SDK does not name
     )
     contents = {base64.b64decode(item.b64_json) for item in answer.data}
     assert len(contents) == 3
@@ -125,7 +125,7 @@ async def test_a_bad_request_is_400_and_free(
     """Each field is checked, named in the error, and nothing is billed."""
     body: dict[str, object] = {"model": "gpt-image-2", "prompt": "tea"} | changes
     with pytest.raises(openai.BadRequestError) as caught:
-        await client.images.generate(**body)  # type: ignore[call-overload]
+        await client.images.generate(**body)  # type: ignore[call-overload]  # also bodies that the SDK does not name
     assert (caught.value.code, caught.value.param) == (code, param)
     assert openai_emulator.bills == []
 

@@ -281,7 +281,7 @@ async def test_pages_are_newest_first_and_filtered(database: Gateway) -> None:
 
     async def page(**wish: object) -> tuple[int, list[TaskId]]:
         wish = {"state": "", "model": "", "page": 1, "page_size": 2, **wish}
-        total, found = await database.read(lambda c: task_store.read_page(c, KEY, **wish))  # type: ignore[arg-type]
+        total, found = await database.read(lambda c: task_store.read_page(c, KEY, **wish))  # type: ignore[arg-type]  # the test's own keywords
         return total, [task.id for task in found]
 
     assert await page() == (5, [tasks[4].id, tasks[3].id])

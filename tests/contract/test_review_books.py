@@ -160,7 +160,7 @@ async def test_leases_are_renewed_for_their_owner_alone(database: Gateway) -> No
     listed = await database.read(lambda connection: task_store.read_unfinished_of(connection, "run_a", 10))
     assert listed == [mine.id]
     claimed = await database.write(Claim("run_c", 60_000, 10))
-    assert [task.id for task in claimed.tasks] == [other.id]  # type: ignore[union-attr]
+    assert [task.id for task in claimed.tasks] == [other.id]  # type: ignore[union-attr]  # the outcome of a claim is Claimed
 
 
 async def test_two_gateways_share_one_budget(postgresql_database: str) -> None:

@@ -241,7 +241,7 @@ def receipts_that_break(monkeypatch: pytest.MonkeyPatch, *, at: int) -> None:
         count += 1
         if count == at:
             raise ZeroDivisionError("a bug of ours")
-        return real(*args)  # type: ignore[arg-type]
+        return real(*args)  # type: ignore[arg-type]  # whatever the caller gave
 
     monkeypatch.setattr(pricing, "receipt", receipt)
 
@@ -351,10 +351,10 @@ async def test_a_stranded_task_is_not_lost_with_the_next_answer(database: Troubl
         async def read(query: Callable[[Connection], Awaitable[T]]) -> T:
             answer = await real(query)
             database.reads = [AWAY]
-            database.read = real  # type: ignore[method-assign]
+            database.read = real  # type: ignore[method-assign]  # a fault planted on one object
             return answer
 
-        database.read = read  # type: ignore[method-assign]
+        database.read = read  # type: ignore[method-assign]  # a fault planted on one object
 
     await second_read_fails()
     with pytest.raises(StorageUnavailable):

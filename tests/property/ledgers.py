@@ -163,7 +163,7 @@ def _comparable(outcome: Outcome | Exception) -> str:
 
 def _fine(outcome: object) -> Outcome:
     assert not isinstance(outcome, BaseException)
-    return outcome  # type: ignore[return-value]
+    return outcome  # type: ignore[return-value]  # the writer answers nothing else
 
 
 __all__ = ["BothLedgers", "PostgresqlLedger", "SqliteLedger"]

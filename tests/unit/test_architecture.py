@@ -386,3 +386,30 @@ def _dotted(node: ast.expr, aliases: dict[str, str]) -> str:
     if isinstance(node, ast.Attribute):
         return f"{_dotted(node.value, aliases)}.{node.attr}"
     return aliases.get(node.id, node.id) if isinstance(node, ast.Name) else "?"
+
+
+IGNORES = re.compile(r"#\s*(?:type: ignore\[[a-z, -]+\]|noqa: [A-Z0-9]+(?:, ?[A-Z0-9]+)*)(?P<reason>.*)")
+
+
+def unexplained(text: str) -> list[str]:
+    """Lines that silence a tool without a word on why: `# type: ignore[code]  # reason`, `# noqa: CODE - reason`."""
+    return [
+        line.strip()
+        for line in text.splitlines()
+        if (match := IGNORES.search(line)) and not re.search(r"[a-z]{3}", match["reason"])
+    ]
+
+
+def test_every_ignore_has_a_reason() -> None:
+    """In the package, the tests and the benchmark."""
+    paths = [path for folder in ("gateway", "tests", "bench") for path in (ROOT / folder).rglob("*.py")]
+    found = {str(path.relative_to(ROOT)): unexplained(path.read_text(encoding="utf-8")) for path in paths}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_an_ignore_without_a_reason_is_noticed() -> None:
+    """The check can fail."""
+    silent = "x = 1  # type: ignore" + "[misc]\ny = 2  # noqa" + ": E501"
+    spoken = "x = 1  # type: ignore" + "[misc]  # the stub is wrong\ny = 2  # noqa" + ": E501 - a long address"
+    assert len(unexplained(silent)) == 2
+    assert unexplained(spoken) == []

@@ -43,7 +43,7 @@ def admission() -> Admission:
 
 
 async def admitted(admission: Admission, **changes: object) -> ImageRequest:
-    return (await admission.admit(PRINCIPAL, replace(DRAFT, **changes))).request  # type: ignore[arg-type]
+    return (await admission.admit(PRINCIPAL, replace(DRAFT, **changes))).request  # type: ignore[arg-type]  # the test's own keywords
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ REQUEST = ImageRequest("m", "a cat", size="1024x1024", pixels=Pixels(1024, 1024)
 
 
 def offer(name: str, usd: str, **changes: object) -> Offer:
-    return replace(Offer(f"{name}/m", name, "m", PerImage(Decimal(usd))), **changes)  # type: ignore[arg-type]
+    return replace(Offer(f"{name}/m", name, "m", PerImage(Decimal(usd))), **changes)  # type: ignore[arg-type]  # the test's own keywords
 
 
 CHEAP: Candidate = (offer("cheap", ".01"), PLAIN)
@@ -70,7 +70,7 @@ def test_equal_prices_are_ordered_by_id() -> None:
 )
 def test_shaping_parameter_restricts_to_offers_that_understand_it(change: dict[str, object]) -> None:
     """A value that shapes the picture keeps the cheaper offer out as long as some offer honours it; alone, it is dropped and reported."""
-    request = replace(REQUEST, **change)  # type: ignore[arg-type]
+    request = replace(REQUEST, **change)  # type: ignore[arg-type]  # the test's own keywords
     result = planned(request, CHEAP, DEAR)
     assert names(result) == ["dear"]
     assert result.dropped == ()
