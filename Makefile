@@ -12,7 +12,7 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wildcard requirements/client-*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test check bench lint format lock clean
+.PHONY: help env run test soak check bench lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ run: $(VENV)/.run ## start the gateway with CONFIG (default config/gateway.yaml)
 
 test: $(VENV)/.dev $(CLIENT_STAMPS) ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+# About six minutes on two cores.
+soak: $(VENV)/.dev ## run in full what `make test` samples: every case of the crash matrix
+	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/acceptance/test_crash_matrix.py $(PYTEST_ARGS)
 
 check: $(VENV)/.dev lint ## the fast loop: lint and unit tests, under a minute
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/unit $(PYTEST_ARGS)

@@ -149,6 +149,8 @@ class Config:
     accounts: tuple[OrgDeclaration, ...]
     notes: tuple[str, ...]
     """What an operator should know: settings without effect in this version, models not served, charges below cost."""
+    crash_at: str | None = None
+    """For tests only: see pipeline/crash_points.py."""
 
     def listening_on(self, host: str | None, port: int | None) -> "Config":
         """With the command line's host and port; the public URL follows unless it was given."""
@@ -194,7 +196,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, clo
         raw = {"upstreams": built_in["upstreams"]} | {key: value for key, value in given.items() if value is not None}
     file = _check_file(raw, problems)
     now = datetime.fromtimestamp((clock or SystemClock()).now_ms() / 1000, UTC)
-    return _Resolver(file, raw, path, variables, problems).resolve(now)
+    config = _Resolver(file, raw, path, variables, problems).resolve(now)
+    debugging = variables.get("GATEWAY_DEBUG") == "crash-points"
+    return replace(config, crash_at=variables.get("GATEWAY_CRASH_AT") if debugging else None)
 
 
 def _check_file(raw: Mapping[str, Plain], problems: Problems) -> ConfigFile:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from gateway.db.postgresql import PostgresqlDatabase
 from gateway.db.sqlite import SqliteDatabase, SqliteLock
 from gateway.db.statements import Dialect
-from gateway.db.writer import Apply, Database
+from gateway.db.writer import Apply, Committed, Database
 from gateway.domain.clock import Clock
 
 C = TypeVar("C")
@@ -39,15 +39,19 @@ def parse_database_url(text: str) -> DatabaseUrl:
 
 
 async def open_database(
-    url: DatabaseUrl, apply: Apply[C, O], clock: Clock, lock: SqliteLock | None = None
+    url: DatabaseUrl,
+    apply: Apply[C, O],
+    clock: Clock,
+    lock: SqliteLock | None = None,
+    committed: Committed | None = None,
 ) -> Database[C, O]:
     """Open a migrated database. SQLite needs its lock, already held (`SqliteLock.acquire`)."""
     if url.dialect is Dialect.SQLITE:
         if lock is None:
             raise AssertionError("SQLite is opened under its lock")
-        sqlite_database = SqliteDatabase(url.path, lock, apply, clock)
+        sqlite_database = SqliteDatabase(url.path, lock, apply, clock, committed)
         await sqlite_database.start()
         return sqlite_database
-    postgresql_database = PostgresqlDatabase(url.text, apply, clock)
+    postgresql_database = PostgresqlDatabase(url.text, apply, clock, committed)
     await postgresql_database.start()
     return postgresql_database

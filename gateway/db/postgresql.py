@@ -15,7 +15,7 @@ import asyncpg
 
 from gateway.db.connection import BulkValue, Connection, Row, StatementFailed
 from gateway.db.statements import BulkStatement, Dialect, Statement, Value
-from gateway.db.writer import BATCH_MAX, Apply, CommitUnknown, commit_batch, refuse_when_full
+from gateway.db.writer import BATCH_MAX, Apply, Committed, CommitUnknown, commit_batch, refuse_when_full
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable
 
@@ -156,9 +156,10 @@ class PostgresqlDatabase(Generic[C, O]):
 
     dialect = Dialect.POSTGRESQL
 
-    def __init__(self, url: str, apply: Apply[C, O], clock: Clock) -> None:
+    def __init__(self, url: str, apply: Apply[C, O], clock: Clock, committed: Committed | None = None) -> None:
         self._url = url
         self._apply = apply
+        self._committed = committed
         self._clock = clock
         self._queue: deque[tuple[C, asyncio.Future[O]]] = deque()
         self._wake = asyncio.Event()
@@ -216,7 +217,8 @@ class PostgresqlDatabase(Generic[C, O]):
                 continue
             batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
             try:
-                outcomes = await commit_batch(self._transaction, self._apply, [command for command, _ in batch])
+                commands = [command for command, _ in batch]
+                outcomes = await commit_batch(self._transaction, self._apply, commands, self._committed)
             except BaseException as exc:
                 self._fail(batch, exc)
                 if isinstance(exc, asyncio.CancelledError | KeyboardInterrupt | SystemExit):

@@ -21,7 +21,7 @@ import orjson
 
 from gateway.db.connection import BulkValue, Connection, Row, StatementFailed, run_to_end
 from gateway.db.statements import BulkStatement, Dialect, Statement, Value
-from gateway.db.writer import BATCH_MAX, Apply, commit_batch, refuse_when_full
+from gateway.db.writer import BATCH_MAX, Apply, Committed, commit_batch, refuse_when_full
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable
 
@@ -157,10 +157,13 @@ class SqliteDatabase(Generic[C, O]):
 
     dialect = Dialect.SQLITE
 
-    def __init__(self, path: Path, lock: SqliteLock, apply: Apply[C, O], clock: Clock) -> None:
+    def __init__(
+        self, path: Path, lock: SqliteLock, apply: Apply[C, O], clock: Clock, committed: Committed | None = None
+    ) -> None:
         self._path = path
         self._lock = lock
         self._apply = apply
+        self._committed = committed
         self._clock = clock
         self._queue: queue.SimpleQueue[_Write[C, O] | _Read[object] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -219,7 +222,8 @@ class SqliteDatabase(Generic[C, O]):
             while True:
                 writes = [item for item in items if isinstance(item, _Write)]
                 if writes:
-                    outcomes = run_to_end(commit_batch(transaction, self._apply, [write.command for write in writes]))
+                    commands = [write.command for write in writes]
+                    outcomes = run_to_end(commit_batch(transaction, self._apply, commands, self._committed))
                     self._note_failure(outcomes)
                     self._tell(
                         self._deliver,

@@ -31,6 +31,9 @@ T = TypeVar("T")
 Apply = Callable[[Connection, Sequence[C], int], Awaitable[Sequence[O]]]
 """Decides and writes a batch: connection, commands, now in ms -> one outcome a command, in order."""
 
+Committed = Callable[[Sequence[object]], None]
+"""Called with the commands of a transaction right after its COMMIT, before anybody hears of it. Must not raise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transact:
@@ -81,7 +84,9 @@ class CommitUnknown(StorageUnavailable):
     """The connection was lost at COMMIT and the database could not be asked in time."""
 
 
-async def commit_batch(transaction: Transaction, apply: Apply[C, O], commands: Sequence[C]) -> list[O | Exception]:
+async def commit_batch(
+    transaction: Transaction, apply: Apply[C, O], commands: Sequence[C], committed: Committed | None = None
+) -> list[O | Exception]:
     """Run one batch, halving it where it fails. One outcome or exception a command, in order."""
     try:
         now_ms = await transaction.begin()
@@ -89,6 +94,8 @@ async def commit_batch(transaction: Transaction, apply: Apply[C, O], commands: S
         if len(outcomes) != len(commands):
             raise AssertionError(f"{len(outcomes)} outcomes for {len(commands)} commands")
         await transaction.commit()
+        if committed is not None:
+            committed(commands)
     except StorageUnavailable as exc:
         await transaction.rollback()
         return [exc] * len(commands)
@@ -98,8 +105,8 @@ async def commit_batch(transaction: Transaction, apply: Apply[C, O], commands: S
             log.warning("a write was refused", extra={"command": type(commands[0]).__name__}, exc_info=exc)
             return [exc]
         middle = len(commands) // 2
-        first = await commit_batch(transaction, apply, commands[:middle])
-        return first + await commit_batch(transaction, apply, commands[middle:])
+        first = await commit_batch(transaction, apply, commands[:middle], committed)
+        return first + await commit_batch(transaction, apply, commands[middle:], committed)
     return list(outcomes)
 
 

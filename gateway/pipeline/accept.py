@@ -29,6 +29,7 @@ from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempts import Tools, new_attempt
 from gateway.pipeline.commands import LEASE_MS, Accept, Accepted
+from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, request_text
 from gateway.pipeline.runner import Runner, Work
 from gateway.routing.plan import NotAble, Plan, plan
@@ -71,6 +72,7 @@ class Acceptance:
         attempts, slots = (
             self._first_attempts(task.id, usable, admitted.request, now_ms) if contract is Contract.IMAGE else ((), {})
         )
+        reached(CrashPoint.BEFORE_ACCEPT)
         try:
             outcome = await self._tools.database.write(
                 Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms)
@@ -85,6 +87,7 @@ class Acceptance:
             raise _insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")
+        reached(CrashPoint.ACCEPTED)
         task = outcome.task
         if not outcome.attempts:  # the plan that was held for begins with another offer
             self._give_back(attempts, slots)
@@ -165,6 +168,7 @@ class Acceptance:
             for slot in slots:
                 slot.release()
             return (), {}
+        reached(CrashPoint.SLOT_TAKEN)
         adapter = self._tools.adapters[planned.offer.upstream]
         attempts = tuple(new_attempt(task_id, None, planned.offer, adapter, request, part, now_ms) for part in parts)
         return attempts, {attempt.id: slot for attempt, slot in zip(attempts, slots, strict=True)}

@@ -3,7 +3,6 @@
 Every refusal names the field, what is wrong, and what may be written instead.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from gateway.domain.accounts import Principal
 from gateway.domain.catalog import LEGACY_SIZES, Catalog, Model, PriceFormula, TokenPrice
 from gateway.domain.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, PromptTooLong, UnsupportedSize
 from gateway.domain.images import Background, ImageRequest, OutputFormat, Pixels, Quality
-from gateway.tokens.counter import INLINE_BYTES_MAX, TokenCounter
+from gateway.tokens.counter import TokenCounter
 
 MODELS_NAMED_MAX = 12
 """How many models an error message lists."""
@@ -113,9 +112,7 @@ class Admission:
         """Exact where an offer is priced by tokens, else the UTF-8 length as an upper bound: then nothing depends on it."""
         if not any(isinstance(offer.price, PriceFormula | TokenPrice) for offer in model.offers):
             return len(prompt.encode("utf-8", "replace"))
-        if len(prompt) * 4 <= INLINE_BYTES_MAX:
-            return self._tokens.count(prompt)
-        return await asyncio.to_thread(self._tokens.count, prompt)
+        return await self._tokens.measure(prompt)
 
 
 def _resolve_size(draft: RequestDraft, model: Model) -> tuple[str, Pixels | None]:

@@ -24,6 +24,7 @@ from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, Tas
 from gateway.limits.slots import Slot, Slots, SlotTimeout
 from gateway.pipeline import pricing
 from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, RecordSubmitted
+from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.results import Delivery, Results
@@ -167,9 +168,12 @@ class Making:
             self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
             await self._begin(n, parent, index + 1)
             return
+        reached(CrashPoint.SLOT_TAKEN)
         try:
             attempt = new_attempt(self.task.id, parent, offer, adapter, self.request, n, self.tools.clock.now_ms())
+            reached(CrashPoint.BEFORE_ATTEMPT)
             await self._record(attempt)
+            reached(CrashPoint.ATTEMPT_RECORDED)
         except BaseException:
             slot.release()
             raise
@@ -190,6 +194,7 @@ class Making:
 
     async def _resume(self, attempt: Attempt, offer: Offer | None, adapter: Adapter | None) -> None:
         """Recovery by what the upstream offers: the manifest first, then the same key, the stored job, or never again."""
+        reached(CrashPoint.RESUMING)
         delivery = await self._find(attempt)
         if delivery is None and offer is not None and adapter is not None:
             recovery = adapter.capabilities(offer.upstream_model).recovery
@@ -208,13 +213,15 @@ class Making:
     async def _send(self, attempt: Attempt, offer: Offer, adapter: Adapter) -> None:
         """Send one attempt, and send it again under the same key while its outcome can be found so; then go on with what follows."""
         capabilities = adapter.capabilities(offer.upstream_model)
-        request = request_for(replace(self.request, n=attempt.n), offer, capabilities)
+        request = request_for(self.request, offer, capabilities, attempt.n)
         ref, resends = attempt.upstream_ref, 0
 
         async def on_submitted(upstream_ref: str) -> None:
             nonlocal ref
             ref = upstream_ref
+            reached(CrashPoint.JOB_KNOWN)
             await self._write(RecordSubmitted(self.task.id, self.task.epoch, attempt.id, upstream_ref))
+            reached(CrashPoint.JOB_RECORDED)
 
         async def fetch(image: LinkedImage) -> bytes:
             with self.upstreamed:
@@ -223,13 +230,16 @@ class Making:
         while True:
             call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref)
             try:
+                reached(CrashPoint.BEFORE_SEND)
                 with self.upstreamed:
                     generated = await adapter.generate(call, on_submitted)
+                reached(CrashPoint.ANSWER_RECEIVED)
                 delivery, pictures = await self.tools.results.store(
                     attempt.id, generated, fetch, keep=self.keep_pictures
                 )
             except UpstreamFailure as exc:
                 failure = exc
+                reached(CrashPoint.FAILURE_CLASSIFIED)
             except (asyncio.CancelledError, TaskLost):
                 self._free(attempt)
                 raise
@@ -239,6 +249,7 @@ class Making:
             else:
                 self._free(attempt)
                 self._succeeded(attempt, offer, adapter, delivery, tuple(pictures))
+                reached(CrashPoint.SUCCESS_KNOWN)
                 return
             step = self._step(attempt, failure.fault, failure.billed, resends=resends, has_job=ref is not None)
             if step is not Step.SAME or self._time_is_up():
@@ -249,6 +260,7 @@ class Making:
         await self._after(*self._failed(attempt, failure, resends=3))
 
     async def _after(self, attempt: Attempt, step: Step) -> None:
+        reached(CrashPoint.FAILURE_BOOKED)
         if step is Step.NEXT:
             index = next((i for i, offer in enumerate(self.plan.offers) if offer.id == attempt.offer_id), -1)
             await self._make(attempt.n, attempt.id, index + 1)

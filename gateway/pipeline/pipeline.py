@@ -25,6 +25,7 @@ from gateway.ledger.model import BalanceKey
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted, RequestDraft
 from gateway.pipeline.commands import Cancel, Command, Finished, NotCancellable, Outcome
+from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.results import base64_text
 from gateway.pipeline.runner import Ending, Runner, Work, count_credits
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
@@ -80,6 +81,7 @@ class RunningTask:
     async def wait(self) -> TaskView:
         """The task in its final state. May be cancelled without harm to the task."""
         self.ending = await asyncio.shield(self.work.ended)
+        reached(CrashPoint.BEFORE_ANSWER)
         if self.ending is None:
             view = await self.pipeline.wait_elsewhere(self.work.task)
             self.ending = Ending(view.task, view.attempts, (), view.remaining_microcredits)
@@ -93,6 +95,7 @@ class RunningTask:
 
     async def pictures(self) -> list[bytes]:
         """Base64 text of every result, ready to stand between quotes; held only until it is asked for. Raises StorageUnavailable."""
+        reached(CrashPoint.PICTURES_READ)
         ending, self.ending = self.ending, None
         if ending is None:
             return []
@@ -141,8 +144,10 @@ class Pipeline:
 
     async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> RunningTask:
         """Hold, store and start a call. Raises InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown."""
+        reached(CrashPoint.ADMITTED)
         work, remaining, dropped = await self._acceptance.accept(principal, admitted, contract)
         view = self.view(work.task, work.attempts, dropped=dropped, remaining_microcredits=remaining)
+        reached(CrashPoint.ACCEPT_ANSWER)
         return RunningTask(view, self, work)
 
     async def task(self, principal: Principal, task_id: str) -> TaskView:

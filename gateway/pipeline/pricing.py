@@ -46,7 +46,7 @@ def hold_options(plan: Plan, frozen: FrozenPlan, n: int) -> tuple[HoldOption, ..
 
 def presumed_microusd(offer: Offer, capabilities: Capabilities, request: ImageRequest, n: int) -> int:
     """The most that one call for `n` pictures may cost: in flight until its bill is known, in doubt where it never is."""
-    shaped = request_for(replace(request, n=n), offer, capabilities)
+    shaped = request_for(request, offer, capabilities, n)
     quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=n, calls=1)
     return 0 if quote is None else quote.most_microusd
 
@@ -60,7 +60,7 @@ def receipt(offer: Offer, capabilities: Capabilities, request: ImageRequest, del
         if by_tokens is not None:
             return Receipt(money.usd_cost(by_tokens), delivery.usage, actual=True)
     count = len(delivery.images)
-    shaped = request_for(replace(request, n=count), offer, capabilities)
+    shaped = request_for(request, offer, capabilities, count)
     pixels = request.pixels or Pixels(delivery.images[0].width, delivery.images[0].height)
     quote = cost_usd(offer.price, shaped, pixels=pixels, n=count, calls=1)
     if quote is None:  # a size that came out of `auto` and has no row: the price the offer was planned with

@@ -17,6 +17,7 @@ from gateway.domain.ids import TaskId
 from gateway.domain.tasks import Attempt, Task
 from gateway.pipeline.attempts import RESUME_S_MIN
 from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, ExtendLeases, Outcome
+from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.runner import Runner, Work
 from gateway.tasks import store as task_store
@@ -119,6 +120,7 @@ class Recovery:
             return
         ids = [task.id for task in tasks]
         attempts = await self._database.read(lambda connection: _attempts_by_task(connection, ids))
+        reached(CrashPoint.CLAIMED)
         for task in tasks:
             log.info("a task is taken up again", extra={"task": task.id, "state": task.state.value})
             known = tuple(attempts.get(task.id, ()))

@@ -21,6 +21,7 @@ from gateway.domain.ids import AttemptId
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.tasks import Billed, Fault
 from gateway.imaging.sniff import NotAnImage, sniff
+from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.upstreams.base import (
     Generated,
     InlineImage,
@@ -77,7 +78,9 @@ class Results:
         for index, image in enumerate(generated.images):
             try:
                 data = await _bytes(image, fetch)
+                reached(CrashPoint.PICTURE_RECEIVED)
                 result = await _examined(f"{attempt_id}/{index}", data, image.revised_prompt)
+                reached(CrashPoint.PICTURE_EXAMINED)
             except UpstreamFailure as exc:
                 failure = exc
                 continue
@@ -89,7 +92,9 @@ class Results:
             raise failure or UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the answer has no picture")
         delivery = Delivery(tuple(stored), generated.usage, generated.cost_usd)
         blobs = [(result.blob.rpartition("/")[2], data) for result, data in zip(stored, pictures, strict=True)]
+        reached(CrashPoint.BEFORE_STORE)
         await self._put(attempt_id, [*blobs, (MANIFEST, _MANIFEST.dump_json(delivery))])
+        reached(CrashPoint.STORED)
         return delivery, texts
 
     async def find(self, attempt_id: AttemptId) -> Delivery | None:

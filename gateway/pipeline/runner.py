@@ -24,6 +24,7 @@ from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools, in_doubt
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
+from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.verdict import task_error
 from gateway.telemetry.metrics import Metrics
@@ -71,6 +72,7 @@ class Runner:
         self._scheduler = Scheduler(limit=None, pending_limit=0, close_timeout=None, wait_timeout=None)
         self._working: dict[TaskId, Work] = {}
         self._durations_ms: dict[str, deque[int]] = {}
+        self._medians_s: dict[str, int] = {}
         self._interrupted = 0
         """Tasks that the end of this process cut off."""
         self.stranded: set[TaskId] = set()
@@ -97,8 +99,7 @@ class Runner:
 
     def estimated_time_s(self, model: str, default_s: int) -> int:
         """The median of the model's latest completed tasks, at least a second; the catalogue's figure until there are some."""
-        durations = self._durations_ms.get(model)
-        return max(1, round(statistics.median(durations) / 1000)) if durations else default_s
+        return self._medians_s.get(model, default_s)
 
     async def start(self, work: Work) -> None:
         """Take a task over; returns at once. Raises ShuttingDown after the end of the drain: then it is the next process's."""
@@ -126,6 +127,7 @@ class Runner:
             work.keep_pictures,
         )
         ending: Ending | None = None
+        reached(CrashPoint.TASK_STARTED)
         try:
             await making.run()
             ending = await self._finish(work, making)
@@ -163,7 +165,9 @@ class Runner:
             error=None if results else task_error(making.failures),
             results_expire_at_ms=self._tools.clock.now_ms() + self._results_ms if results else None,
         )
+        reached(CrashPoint.BEFORE_FINISH)
         finished = await _commit(self._tools.database, command)
+        reached(CrashPoint.FINISHED)
         attempts = _merged(work.attempts, making)
         self._count(work, finished, attempts, making.upstreamed.total_s)
         pictures = tuple(text for part in made for text in part.pictures)[: work.task.n]
@@ -234,7 +238,9 @@ class Runner:
         count_credits(metrics, finished)
         metrics.overhead(task.contract.value, max(0.0, clock.monotonic_s() - work.accepted_s - upstream_s))
         if task.state is TaskState.COMPLETED:
-            self._durations_ms.setdefault(task.model, deque(maxlen=DURATIONS_KEPT)).append(duration_ms)
+            durations = self._durations_ms.setdefault(task.model, deque(maxlen=DURATIONS_KEPT))
+            durations.append(duration_ms)
+            self._medians_s[task.model] = max(1, round(statistics.median(durations) / 1000))
 
 
 def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError) -> Finish:

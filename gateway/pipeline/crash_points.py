@@ -1,0 +1,134 @@
+"""The named moments of a call at which a test may have the process killed: between any two steps of which one is durable.
+
+Off unless the root arms one (`GATEWAY_CRASH_AT=<point>[:<nth>]` with `GATEWAY_DEBUG=crash-points`, read by the config): then the process kills
+itself with SIGKILL when it reaches that point for the nth time, so that nothing of it gets to run again. Unarmed it costs one look at a
+module's variable. It must never decide anything. How it fails: a name that is no point keeps the gateway from starting.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.db.connection import Connection
+from gateway.db.writer import Apply
+from gateway.pipeline.commands import Accept, Claim, Command, Finish, Outcome, RecordAttempts, RecordSubmitted
+
+
+class CrashPoint(StrEnum):
+    """In the order of a call's life. What commits has three moments of its own, inside the writer."""
+
+    ADMITTED = "admitted"
+    SLOT_TAKEN = "slot-taken"
+    BEFORE_ACCEPT = "before-accept"
+    ACCEPT_BEGUN = "accept-begun"
+    ACCEPT_APPLIED = "accept-applied"
+    ACCEPT_COMMITTED = "accept-committed"
+    """The writer knows it, nobody else does."""
+    ACCEPTED = "accepted"
+    TASK_STARTED = "task-started"
+    ACCEPT_ANSWER = "accept-answer"
+    """Before a caller of the task contract hears of its task."""
+    BEFORE_ATTEMPT = "before-attempt"
+    ATTEMPT_BEGUN = "attempt-begun"
+    ATTEMPT_APPLIED = "attempt-applied"
+    ATTEMPT_COMMITTED = "attempt-committed"
+    ATTEMPT_RECORDED = "attempt-recorded"
+    BEFORE_SEND = "before-send"
+    JOB_KNOWN = "job-known"
+    """An asynchronous upstream answered with its job's id."""
+    JOB_BEGUN = "job-begun"
+    JOB_APPLIED = "job-applied"
+    JOB_COMMITTED = "job-committed"
+    JOB_RECORDED = "job-recorded"
+    """Before the first poll."""
+    ANSWER_RECEIVED = "answer-received"
+    PICTURE_RECEIVED = "picture-received"
+    """Each picture, decoded or downloaded."""
+    PICTURE_EXAMINED = "picture-examined"
+    BEFORE_STORE = "before-store"
+    STORED = "stored"
+    """Pictures and manifest are durable."""
+    SUCCESS_KNOWN = "success-known"
+    FAILURE_CLASSIFIED = "failure-classified"
+    FAILURE_BOOKED = "failure-booked"
+    """In memory: the failure waits for the next commit, and what follows it is about to begin."""
+    BEFORE_FINISH = "before-finish"
+    FINISH_BEGUN = "finish-begun"
+    FINISH_APPLIED = "finish-applied"
+    FINISH_COMMITTED = "finish-committed"
+    FINISHED = "finished"
+    BEFORE_ANSWER = "before-answer"
+    PICTURES_READ = "pictures-read"
+    """The answer of the image contract is about to be rendered."""
+    CLAIM_BEGUN = "claim-begun"
+    CLAIM_APPLIED = "claim-applied"
+    CLAIM_COMMITTED = "claim-committed"
+    CLAIMED = "claimed"
+    """A recovering process has read what it took over, and not begun."""
+    RESUMING = "resuming"
+    """An attempt whose end is not in the books is about to be looked into."""
+
+
+_WRITER_POINTS: dict[type[object], tuple[CrashPoint, CrashPoint, CrashPoint]] = {
+    Accept: (CrashPoint.ACCEPT_BEGUN, CrashPoint.ACCEPT_APPLIED, CrashPoint.ACCEPT_COMMITTED),
+    RecordAttempts: (CrashPoint.ATTEMPT_BEGUN, CrashPoint.ATTEMPT_APPLIED, CrashPoint.ATTEMPT_COMMITTED),
+    RecordSubmitted: (CrashPoint.JOB_BEGUN, CrashPoint.JOB_APPLIED, CrashPoint.JOB_COMMITTED),
+    Finish: (CrashPoint.FINISH_BEGUN, CrashPoint.FINISH_APPLIED, CrashPoint.FINISH_COMMITTED),
+    Claim: (CrashPoint.CLAIM_BEGUN, CrashPoint.CLAIM_APPLIED, CrashPoint.CLAIM_COMMITTED),
+}
+
+
+@dataclass(slots=True)
+class _Armed:
+    point: CrashPoint
+    left: int
+
+
+_armed: _Armed | None = None
+
+
+def arm(text: str | None) -> None:
+    """`<point>` or `<point>:<nth>`; None disarms. Raises ValueError for anything else."""
+    global _armed  # noqa: PLW0603 - one a process, like the process that it kills
+    if text is None:
+        _armed = None
+        return
+    name, _, nth = text.partition(":")
+    _armed = _Armed(CrashPoint(name), int(nth or 1))
+
+
+def reached(point: CrashPoint) -> None:
+    """Kills this process where it was armed for this point."""
+    if _armed is not None and _armed.point is point:
+        _armed.left -= 1
+        if _armed.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watched(apply: Apply[Command, Outcome]) -> Apply[Command, Outcome]:
+    """What the writer applies, with its moments after BEGIN and before COMMIT; the very same where nothing is armed."""
+    if _armed is None:
+        return apply
+
+    async def watched_apply(connection: Connection, commands: Sequence[Command], now_ms: int) -> Sequence[Outcome]:
+        _reached_by(commands, 0)
+        outcomes = await apply(connection, commands, now_ms)
+        _reached_by(commands, 1)
+        return outcomes
+
+    return watched_apply
+
+
+def committed(commands: Sequence[object]) -> None:
+    """For the writer: after COMMIT, before anybody hears of it."""
+    if _armed is not None:
+        _reached_by(commands, 2)
+
+
+def _reached_by(commands: Sequence[object], moment: int) -> None:
+    for command in commands:
+        points = _WRITER_POINTS.get(type(command))
+        if points is not None:
+            reached(points[moment])

@@ -1,0 +1,178 @@
+"""Every case of the crash matrix, generated: where a call is killed, at which kind of upstream, by which contract; and what must become of it.
+
+Pure. A life is the order in which a call of one kind and contract passes the crash points; what must happen follows from which durable steps lie
+before the point: the acceptance, the attempt's row, the job's id, the manifest, the end.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.pipeline.crash_points import CrashPoint as P
+
+SEED = "20261124"
+ALL = os.environ.get("SOAK") == "1"
+"""`make soak` runs every case, `make test` the tenth that the seed chooses."""
+
+
+class Kind(StrEnum):
+    """How an upstream's lost answer can be found again, and what happens besides."""
+
+    IDEMPOTENCY_KEY = "idempotency-key"
+    ASYNC_JOB = "async-job"
+    NONE = "none"
+    FAIL_OVER = "fail-over"
+    """Of kind none, and busy: the next upstream has idempotency keys."""
+    FAILURE = "failure"
+    """Of kind none, and busy, and there is no other."""
+    TWO_PICTURES = "two-pictures"
+    """Of kind none, and asked for two at once."""
+    PARTS = "parts"
+    """With idempotency keys, and asked for three, which it makes in two calls side by side."""
+
+
+class Outcome(StrEnum):
+    """What the restarted gateway must have made of the call."""
+
+    NOTHING = "nothing"
+    """It was never accepted."""
+    COMPLETED = "completed"
+    UNKNOWN = "outcome_unknown"
+    BUSY = "resource_exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`again` is where the recovering process is killed, too."""
+
+    kind: Kind
+    contract: str
+    point: P
+    nth: int
+    outcome: Outcome
+    bills: int
+    """Calls that the vendors bill in the end: never one twice, and none without its pictures but where the outcome is unknown."""
+    again: P | None = None
+
+    @property
+    def id(self) -> str:
+        again = f"+{self.again}" if self.again else ""
+        return f"{self.kind}-{self.contract}-{self.point}{f'.{self.nth}' if self.nth > 1 else ''}{again}"
+
+    @property
+    def n(self) -> int:
+        return {Kind.TWO_PICTURES: 2, Kind.PARTS: 3}.get(self.kind, 1)
+
+    @property
+    def crash_at(self) -> str:
+        return f"{self.point}:{self.nth}"
+
+
+def chosen(*parts: str) -> bool:
+    """Whether a case belongs to the tenth of `make test`."""
+    return hashlib.sha256("|".join((SEED, *parts)).encode()).digest()[0] % 10 == 0
+
+
+ACCEPT = (
+    P.BEFORE_ACCEPT,
+    P.ACCEPT_BEGUN,
+    P.ACCEPT_APPLIED,
+    P.ACCEPT_COMMITTED,
+    P.ACCEPTED,
+    P.ACCEPT_ANSWER,
+    P.TASK_STARTED,
+)
+ATTEMPT = (P.SLOT_TAKEN, P.BEFORE_ATTEMPT, P.ATTEMPT_BEGUN, P.ATTEMPT_APPLIED, P.ATTEMPT_COMMITTED, P.ATTEMPT_RECORDED)
+JOB = (P.JOB_KNOWN, P.JOB_BEGUN, P.JOB_APPLIED, P.JOB_COMMITTED, P.JOB_RECORDED)
+RESULT = (P.ANSWER_RECEIVED, P.PICTURE_RECEIVED, P.PICTURE_EXAMINED, P.BEFORE_STORE, P.STORED, P.SUCCESS_KNOWN)
+FAILED = (P.FAILURE_CLASSIFIED, P.FAILURE_BOOKED)
+FINISH = (P.BEFORE_FINISH, P.FINISH_BEGUN, P.FINISH_APPLIED, P.FINISH_COMMITTED, P.FINISHED)
+CLAIM = (P.CLAIM_BEGUN, P.CLAIM_APPLIED, P.CLAIM_COMMITTED, P.CLAIMED)
+
+
+def life(kind: Kind, contract: str) -> list[tuple[P, int]]:
+    """The points of a call in order, each with its how-manieth passing."""
+    # A call of the image contract takes its slot first, and its attempt's row is part of its acceptance.
+    begin = (P.ADMITTED, P.SLOT_TAKEN, *ACCEPT) if contract == "image" else (P.ADMITTED, *ACCEPT, *ATTEMPT)
+    end = (*FINISH, P.BEFORE_ANSWER, P.PICTURES_READ) if contract == "image" else FINISH
+    match kind:
+        case Kind.NONE:
+            points = (*begin, P.BEFORE_SEND, *RESULT, *end)
+        case Kind.FAIL_OVER:
+            points = (*begin, P.BEFORE_SEND, *FAILED, *ATTEMPT, P.BEFORE_SEND, *JOB, *RESULT, *end)
+        case Kind.FAILURE:
+            points = (*begin, P.BEFORE_SEND, *FAILED, *[point for point in end if point is not P.PICTURES_READ])
+        case Kind.TWO_PICTURES:
+            pictures = (P.PICTURE_RECEIVED, P.PICTURE_EXAMINED)
+            points = (*begin, P.BEFORE_SEND, P.ANSWER_RECEIVED, *pictures, *pictures, *RESULT[3:], *end)
+        case Kind.PARTS:
+            rows = () if contract == "image" else ATTEMPT
+            call = (P.BEFORE_SEND, *JOB, *RESULT)
+            points = (*begin, *rows, *call, *call, *end)
+        case _:
+            points = (*begin, P.BEFORE_SEND, *JOB, *RESULT, *end)
+    return [(point, points[: index + 1].count(point)) for index, point in enumerate(points)]
+
+
+def expected(kind: Kind, before: set[tuple[P, int]], contract: str) -> tuple[Outcome, int]:
+    """What becomes of a call that died at the last of these points, and how many calls are billed in the end."""
+    first_row = (P.ACCEPT_COMMITTED, 1) if contract == "image" else (P.ATTEMPT_COMMITTED, 1)
+    second_row = (P.ATTEMPT_COMMITTED, 1) if contract == "image" else (P.ATTEMPT_COMMITTED, 2)
+    if (P.ACCEPT_COMMITTED, 1) not in before:
+        return Outcome.NOTHING, 0
+    if kind is Kind.FAILURE:
+        sent_for_nothing = first_row in before and (P.FINISH_COMMITTED, 1) not in before
+        return (Outcome.UNKNOWN if sent_for_nothing else Outcome.BUSY), 0
+    if kind is Kind.FAIL_OVER:
+        lost = first_row in before and second_row not in before
+        return (Outcome.UNKNOWN, 0) if lost else (Outcome.COMPLETED, 1)
+    if kind is Kind.PARTS:
+        return Outcome.COMPLETED, 2
+    if first_row not in before or (P.STORED, 1) in before or kind is Kind.IDEMPOTENCY_KEY:
+        return Outcome.COMPLETED, 1
+    if kind is Kind.ASYNC_JOB and (P.JOB_COMMITTED, 1) in before:
+        return Outcome.COMPLETED, 1
+    sent = (P.JOB_KNOWN, 1) in before or (P.ANSWER_RECEIVED, 1) in before
+    return Outcome.UNKNOWN, int(sent)
+
+
+def first_kills() -> Iterator[Case]:
+    """One kill, anywhere in the life of a call."""
+    for kind in Kind:
+        for contract in ("image", "task"):
+            passed: set[tuple[P, int]] = set()
+            for point, nth in life(kind, contract):
+                passed.add((point, nth))
+                if kind in (Kind.TWO_PICTURES, Kind.PARTS) and nth == 1:
+                    continue  # as where there is only one
+                yield Case(kind, contract, point, nth, *expected(kind, passed, contract))
+
+
+SECOND_KILLS: dict[Kind, dict[P, tuple[P, ...]]] = {
+    # The kind, where the first process dies, and what its successor passes.
+    Kind.IDEMPOTENCY_KEY: {
+        P.BEFORE_SEND: (*CLAIM, P.RESUMING, P.BEFORE_SEND, *JOB, *RESULT, *FINISH),
+        P.JOB_RECORDED: (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH),
+    },
+    Kind.ASYNC_JOB: {P.JOB_RECORDED: (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH)},
+    Kind.NONE: {
+        P.BEFORE_SEND: (*CLAIM, P.RESUMING, P.FAILURE_BOOKED, *FINISH),
+        P.STORED: (*CLAIM, P.RESUMING, *FINISH),
+    },
+}
+
+
+def second_kills() -> Iterator[Case]:
+    """Two kills: the second while the first one's call is recovered. The outcome is that of the first."""
+    outcomes = {case.id: (case.outcome, case.bills) for case in first_kills()}
+    for kind, firsts in SECOND_KILLS.items():
+        for contract in ("image", "task"):
+            for first, seconds in firsts.items():
+                for second in seconds:
+                    outcome, bills = outcomes[Case(kind, contract, first, 1, Outcome.NOTHING, 0).id]
+                    yield Case(kind, contract, first, 1, outcome, bills, second)
+
+
+CASES = (*first_kills(), *second_kills())

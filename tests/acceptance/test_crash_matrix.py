@@ -1,0 +1,277 @@
+"""kill -9 at every named point of a call, by the gateway itself: never paid twice, never charged for nothing, no hold left, nothing lost.
+
+The cases are generated (crash_cases.py): points x kinds of upstream x contracts x databases, and a second kill while the first is recovered. All of
+them in `make soak`, a seeded tenth in `make test`. What an upstream that cannot be asked made for a process that died before it stored the
+answer is the one thing that may be lost: the task says outcome_unknown, and its presumed cost is in doubt.
+
+PostgreSQL's successor would wait for a lease, and for whatever a paused owner might still store; here the test turns back these times in the
+database, as if it had waited. That it does wait is shown by test_kill_rounds.py.
+"""
+
+import asyncio
+import http.client
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from PIL import Image
+
+from gateway.db.engine import parse_database_url
+from gateway.db.migrate import migrate
+from gateway.pipeline.crash_points import CrashPoint
+from tests.acceptance.crash_cases import ALL, CASES, Case, Kind, Outcome, chosen
+from tests.acceptance.forked_gateway import ForkedGateway
+from tests.acceptance.gateway_process import until
+from tests.acceptance.invariants import HALF_A_MICRO, assert_settled, is_final
+from tests.acceptance.settings import KEY, SQLITE, config
+from tests.emulators.behaviours import RateLimit
+from tests.emulators.process import EmulatorProcess
+from tests.postgresql import PostgresqlServer
+
+PROMPT = "a wild dolphin 101"
+MODEL = "by-any"
+DATABASES = ("sqlite", "postgresql")
+WAITED_MS = 600_000
+"""More than a lease, and more than an upstream's time-out and a minute."""
+DEATH_S_MAX = 20.0
+FINAL_S_MAX = 20.0
+OFFERS = {
+    "openai": {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}},
+    "evolink": {"upstream": "evolink", "model": "gpt-4o-image", "cost": {"per_image_usd": "0.0208"}},
+    # Understands `quality`, as the offer before it does, and is the dearer one by the catalogue.
+    "second": {"upstream": "evolink", "model": "gpt-image-2", "cost": {"per_image_usd": "0.0208"}},
+}
+CHAINS: dict[Kind, tuple[str, ...]] = {
+    Kind.IDEMPOTENCY_KEY: ("evolink",),
+    Kind.ASYNC_JOB: ("evolink",),
+    Kind.NONE: ("openai",),
+    Kind.FAIL_OVER: ("openai", "second"),
+    Kind.FAILURE: ("openai",),
+    Kind.TWO_PICTURES: ("openai",),
+    Kind.PARTS: ("evolink",),
+}
+
+RUNS = [
+    pytest.param(database, case, id=f"{database}-{case.id}")
+    for database in DATABASES
+    for case in CASES
+    if ALL or chosen(database, case.id)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    openai: EmulatorProcess
+    evolink: EmulatorProcess
+
+
+@pytest.fixture(scope="module")
+def both_vendors() -> Iterator[Vendors]:
+    """Two processes for all cases of a worker."""
+    with EmulatorProcess("openai") as openai, EmulatorProcess("evolink", "--work", "0.02") as evolink:
+        yield Vendors(openai, evolink)
+
+
+@pytest.fixture
+def vendors(both_vendors: Vendors) -> Vendors:
+    """Without bills, requests and behaviours of other cases."""
+    both_vendors.openai.reset()
+    both_vendors.evolink.reset()
+    return both_vendors
+
+
+@pytest.fixture(scope="module")
+def migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database of this schema, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    asyncio.run(migrate(parse_database_url(f"sqlite:///{folder}/gateway.db")))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def migrated_template(postgresql_server: PostgresqlServer) -> str:
+    """A PostgreSQL database of this schema, to be copied."""
+    name = f"template_{uuid4().hex}"
+    postgresql_server.execute(f"CREATE DATABASE {name}")
+    asyncio.run(migrate(parse_database_url(postgresql_server.url(name))))
+    return name
+
+
+@pytest.fixture
+def gateways(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Gateways"]:
+    made = Gateways(request, tmp_path)
+    yield made
+    made.close()
+
+
+class Gateways:
+    """Makes the one gateway of a case, with a migrated database of its own, and leaves nothing behind."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self._request = request
+        self._folder = folder
+        self._gateway: ForkedGateway | None = None
+        self._dropped = ""
+
+    def new(self, database: str, case: Case, vendors: Vendors) -> tuple[ForkedGateway, str]:
+        url = SQLITE
+        if database == "sqlite":
+            copytree(self._request.getfixturevalue("migrated_folder"), self._folder / "var")
+        else:
+            server: PostgresqlServer = self._request.getfixturevalue("postgresql_server")
+            self._dropped = f"test_{uuid4().hex}"
+            template = self._request.getfixturevalue("migrated_template")
+            server.execute(f"CREATE DATABASE {self._dropped} TEMPLATE {template}")
+            url = server.url(self._dropped)
+        offers = [OFFERS[name] for name in CHAINS[case.kind]]
+        settings = config(
+            url, openai=vendors.openai, evolink=vendors.evolink, of_evolink={"poll_interval": "60ms"}, lease="2s",
+            models={MODEL: {"prompt_tokens_max": 2000, "sizes": ["1024x1024"], "n": {"max": 3}, "offers": offers}},
+        )  # fmt: skip
+        self._gateway = ForkedGateway(self._folder, settings, key=KEY)
+        self._gateway.job_only = case.kind is Kind.ASYNC_JOB
+        return self._gateway, url
+
+    def close(self) -> None:
+        if self._gateway is not None:
+            self._gateway.stop()
+        if self._dropped:
+            server: PostgresqlServer = self._request.getfixturevalue("postgresql_server")
+            server.execute(f"DROP DATABASE {self._dropped} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(("database", "case"), RUNS)
+def test_killed_at(database: str, case: Case, gateways: Gateways, vendors: Vendors) -> None:
+    """The restarted gateway makes of the call what its last durable step allows, and the money agrees, whoever tells it."""
+    if case.kind in (Kind.FAIL_OVER, Kind.FAILURE):
+        vendors.openai.always(RateLimit())
+    gateway, url = gateways.new(database, case, vendors)
+    with armed(gateway, case.crash_at), ThreadPoolExecutor(1) as caller:
+        gateway.start()
+        if case.contract == "image":
+            call: Future[Any] = caller.submit(gateway.generate, MODEL, PROMPT, n=case.n)
+        else:
+            call = caller.submit(gateway.submit, MODEL, PROMPT, n=case.n)
+        dies(gateway)
+        told = promised(call)
+    if case.again is not None:
+        turn_back_times(url)
+        with armed(gateway, case.again):
+            gateway.launch()
+            dies(gateway)
+    turn_back_times(url)
+    gateway.start()
+    until(lambda: all(map(is_final, gateway.tasks())), FINAL_S_MAX, "the task is stuck", pause_s=0.1)
+    assert_outcome(gateway, case, told)
+    assert_money(gateway, case, vendors)
+
+
+def test_the_points_need_the_debug_switch(gateways: Gateways, vendors: Vendors) -> None:
+    """A crash point in the environment alone kills nothing, however often it is passed; with the switch, a name that is none is refused."""
+    case = next(case for case in CASES if case.kind is Kind.NONE and case.point is CrashPoint.BEFORE_SEND)
+    gateway, _ = gateways.new("sqlite", case, vendors)
+    gateway.environ["GATEWAY_CRASH_AT"] = case.crash_at
+    assert gateway.start().generate(MODEL, PROMPT).status == 200
+    assert gateway.terminate() == 0
+    with armed(gateway, "nowhere"):
+        gateway.launch()
+        assert gateway.wait() == 1
+    assert "'nowhere' is not a valid CrashPoint" in gateway.log
+
+
+def test_every_point_is_in_the_matrix() -> None:
+    """No point is declared that no case dies at, there are at least twenty, and no two cases have one name."""
+    killed_at = {case.point for case in CASES} | {case.again for case in CASES}
+    assert killed_at >= set(CrashPoint)
+    assert len({case.point for case in CASES}) >= 20
+    assert len({case.id for case in CASES}) == len(CASES)
+
+
+class armed:
+    """The next start of the gateway dies at a point."""
+
+    def __init__(self, gateway: ForkedGateway, point: str) -> None:
+        self._environ = gateway.environ
+        self._point = point
+
+    def __enter__(self) -> None:
+        self._environ.update(GATEWAY_DEBUG="crash-points", GATEWAY_CRASH_AT=self._point)
+
+    def __exit__(self, *_: object) -> None:
+        del self._environ["GATEWAY_DEBUG"], self._environ["GATEWAY_CRASH_AT"]
+
+
+def dies(gateway: ForkedGateway) -> None:
+    """By kill -9, which shows that the point was reached."""
+    assert gateway.wait(DEATH_S_MAX) == -signal.SIGKILL, gateway.log
+
+
+def promised(call: "Future[Any]") -> str | None:
+    """The id of the task that the caller was told of, if any; a picture can have come to nobody."""
+    try:
+        answer = call.result(10)
+    except (OSError, http.client.HTTPException):
+        return None
+    assert isinstance(answer, str), answer
+    return answer
+
+
+def turn_back_times(url: str) -> None:
+    """As if much time had passed since the last process died."""
+    if url == SQLITE:
+        return  # the lock proves that it is dead, nothing is waited for
+
+    async def turn_back() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute("UPDATE tasks SET lease_until_ms = 0 WHERE state IN ('pending', 'processing')")
+            await connection.execute("UPDATE attempts SET sent_at_ms = sent_at_ms - $1", WAITED_MS)
+        finally:
+            await connection.close()
+
+    asyncio.run(turn_back())
+
+
+def assert_outcome(gateway: ForkedGateway, case: Case, told: str | None) -> None:
+    """The one task, or none; its pictures; and nobody was told of a task that does not exist."""
+    tasks = gateway.tasks_in_full()
+    if case.outcome is Outcome.NOTHING:
+        assert tasks == []
+        assert told is None
+        return
+    [task] = tasks
+    assert told in (None, task["id"])
+    if case.outcome is Outcome.COMPLETED:
+        assert task["status"] == "completed", task
+        assert len(task["results"]) == case.n
+        for link in task["results"]:
+            with Image.open(BytesIO(gateway.download(link))) as picture:
+                picture.load()
+                assert picture.size == (1024, 1024)
+        assert task["usage"]["credits_used"] > 0
+    else:
+        assert (task["status"], task["error"]["code"]) == ("failed", case.outcome.value)
+        assert task["usage"]["credits_used"] == 0
+
+
+def assert_money(gateway: ForkedGateway, case: Case, vendors: Vendors) -> None:
+    """No hold left, a clean audit, the bills that were expected, and each of them booked as paid or in doubt."""
+    books = assert_settled(gateway, completed=int(case.outcome is Outcome.COMPLETED))
+    bills = [*vendors.openai.bills, *vendors.evolink.bills]
+    assert len(bills) == case.bills, bills
+    assert sum(bill.images for bill in bills) == (case.n if case.bills else 0)
+    assert len(books.in_doubt) == int(case.outcome is Outcome.UNKNOWN)
+    for upstream, vendor in (("openai", vendors.openai), ("evolink", vendors.evolink)):
+        known = books.used_usd(f"upstream:{upstream}") + books.in_doubt_usd(upstream)
+        if books.in_doubt and not case.bills:
+            assert books.used_usd(f"upstream:{upstream}") == vendor.billed_usd == 0
+        else:
+            assert abs(vendor.billed_usd - known) <= HALF_A_MICRO, (vendor.billed_usd, known)
