@@ -1,14 +1,19 @@
 """How long a prompt is in o200k_base tokens, and whether it fits a limit.
 
-Exact, offline, and cheap where the answer is already known from the length: a token has between 1 and 128 bytes.
-Must not judge what the limit is (the model's entry in the catalogue does) and must not block the event loop: `check` is
-for callers on the loop, and tiktoken releases the interpreter lock while it works.
-Fails only on `count` of a text above TEXT_CHARS_MAX (ValueError); `fits` and `check` answer False there.
+Exact, offline, and cheap where the answer is already known from the length: a token has between 1 and 128 bytes. The encoding is built when the
+first text is really counted, which a gateway whose models are all priced by the picture hardly ever does: it takes 75 MB.
+Must not judge what the limit is (the model's entry in the catalogue does) and must not block the event loop: `check` and `measure` are for callers
+on the loop, and tiktoken releases the interpreter lock while it works, though not while it is built (0.1 s, once).
+A damaged vocabulary is a RuntimeError at the start. Later, only `count` and `measure` of a text above TEXT_CHARS_MAX fail (ValueError); `fits` and
+`check` answer False there.
 """
 
 import asyncio
+import threading
 
-from gateway.tokens.vocabulary import TOKEN_BYTES_MAX, build_encoding
+import tiktoken
+
+from gateway.tokens.vocabulary import TOKEN_BYTES_MAX, build_encoding, read_vocabulary
 
 # tiktoken's regex engine overflows its stack on a run of whitespace of about a million characters (600,000 still pass)
 # and panics. Half of that is far more than any prompt and keeps the worst case near 0.1 s of a thread.
@@ -19,16 +24,18 @@ INLINE_BYTES_MAX = 8 * 1024
 
 
 class TokenCounter:
-    """Thread-safe; holds the vocabulary, so share one in a process."""
+    """Thread-safe; holds the vocabulary once it is needed, so share one in a process."""
 
     def __init__(self) -> None:
-        self._encoding = build_encoding()
+        read_vocabulary()  # damaged: said now, not at the first prompt
+        self._encoding: tiktoken.Encoding | None = None
+        self._building = threading.Lock()
 
     def count(self, text: str) -> int:
         """The number of tokens; special-token text counts as the ordinary text it is."""
         if len(text) > TEXT_CHARS_MAX:
             raise ValueError(f"text of {len(text)} characters; at most {TEXT_CHARS_MAX} are counted")
-        return len(self._encoding.encode_ordinary(_without_lone_surrogates(text)))
+        return len(self._built().encode_ordinary(_without_lone_surrogates(text)))
 
     def fits(self, text: str, limit: int) -> bool:
         """Whether the text has at most `limit` tokens."""
@@ -40,9 +47,20 @@ class TokenCounter:
         known = _known_by_length(text, limit)
         if known is not None:
             return known
-        if _size_bytes(text) <= INLINE_BYTES_MAX:
-            return self.count(text) <= limit
-        return await asyncio.to_thread(self.count, text) <= limit
+        return await self.measure(text) <= limit
+
+    async def measure(self, text: str) -> int:
+        """`count` for callers on the event loop: in a thread where the text is long or the encoding is not built yet."""
+        if self._encoding is not None and _size_bytes(text) <= INLINE_BYTES_MAX:
+            return self.count(text)
+        return await asyncio.to_thread(self.count, text)
+
+    def _built(self) -> tiktoken.Encoding:
+        if self._encoding is None:
+            with self._building:
+                if self._encoding is None:
+                    self._encoding = build_encoding()
+        return self._encoding
 
 
 def _known_by_length(text: str, limit: int) -> bool | None:
