@@ -109,8 +109,8 @@ def understands(request: ImageRequest, name: str, offer: Offer, capabilities: Ca
     return name in capabilities.params
 
 
-def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities) -> ImageRequest:
-    """The request as this offer gets it: values fixed by the offer applied, what it does not understand left out.
+def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities, n: int | None = None) -> ImageRequest:
+    """The request as this offer gets it: values fixed by the offer applied, what it does not understand left out. `n` where it gets only a part.
 
     Fixed parameters other than quality, background and output_format are the adapter's to add from `offer.params`.
     """
@@ -120,17 +120,20 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities)
         wish = _value(request, name) if understands(request, name, offer, capabilities) else default
         return fixed.get(name, wish or default)
 
-    output_format = value("output_format", "")
+    format_text = value("output_format", "")
+    count = request.n if n is None else n
+    quality, background = Quality(value("quality", Quality.AUTO)), Background(value("background", Background.AUTO))
+    output_format = OutputFormat(format_text) if format_text else None
+    options = tuple(
+        (name, text)
+        for name, text in request.options
+        if name not in fixed and understands(request, name, offer, capabilities)
+    )
+    same = (request.n, request.quality, request.background, request.output_format, request.options)
+    if (count, quality, background, output_format, options) == same:
+        return request  # mostly so; a copy costs more than all of the above, and a call comes here several times
     return replace(
-        request,
-        quality=Quality(value("quality", Quality.AUTO)),
-        background=Background(value("background", Background.AUTO)),
-        output_format=OutputFormat(output_format) if output_format else None,
-        options=tuple(
-            (name, text)
-            for name, text in request.options
-            if name not in fixed and understands(request, name, offer, capabilities)
-        ),
+        request, n=count, quality=quality, background=background, output_format=output_format, options=options
     )
 
 

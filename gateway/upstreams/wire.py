@@ -110,6 +110,8 @@ class Wire:
         self._base_url = settings.base_url.rstrip("/")
         self._headers = {"Accept": "application/json", **headers}
         self._policy = resources.egress.for_upstream(settings.base_url)
+        connect_s = settings.connect_timeout_s
+        self._timeout = ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
         self._opening = asyncio.Lock()
         self._api: ClientSession | None = None
         self._guarded: ClientSession | None = None
@@ -174,15 +176,14 @@ class Wire:
         if seconds <= 0:
             raise TimeoutError
         async with asyncio.timeout(seconds):
-            session = await self._api_session()
-            connect_s = self.settings.connect_timeout_s
+            session = self._api or await self._api_session()
             async with session.request(
                 send.method,
                 self._base_url + send.path,
                 data=request if send.body else None,
                 headers={**self._headers, **dict(send.headers)},
                 allow_redirects=False,
-                timeout=ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s),
+                timeout=self._timeout,
             ) as response:
                 bytes_max = BODY_BYTES_MAX if 200 <= response.status < 300 else ERROR_BYTES_MAX
                 announced = send.assumed_bytes if response.content_length is None else response.content_length
