@@ -2,7 +2,10 @@
 
 A blob's name is its path. There is no further sharding: each attempt has a directory of its own, and today's file systems look names
 up in an index. Writes go to a temporary file, then fsync, rename, and fsync of every directory up to the root, so that a power cut leaves
-the old blob, the new one or none. Work happens in a few threads of its own; a cancelled `put` may still complete.
+the old blob, the new one or none. Small deliveries that come at the same time share one file instead (`packs`): written to a temporary name, fsynced,
+then linked as `.packs/<prefix>` for each of them, and one fsync of that directory. What a pack has goes before a plain file; whoever writes or
+deletes single blobs of a packed delivery dissolves its pack first. Where links are not to be had, each delivery has a directory. Work happens in
+a few threads of its own; a cancelled `put` may still complete.
 
 Fails with BlobStoreUnavailable when the file system does. One root may be shared by several processes.
 """
@@ -14,6 +17,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +26,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from gateway.blobs.groups import Groups
+from gateway.blobs.packs import Place, packed, places_in
 from gateway.blobs.store import CHUNK_BYTES, BlobStoreUnavailable, check_name
 
 P = ParamSpec("P")
@@ -38,21 +43,22 @@ GROUP_SIZE_MAX = 16
 """Measured: larger groups store no more deliveries a second. One group at a time: two gather less each, and cost more processor time."""
 FREE_BYTES_MIN = 64 * 1024 * 1024
 """Below this `check` reports the store as not ready, while a few pictures still fit."""
-_TEMPORARY = ".tmp"  # never a segment of a name
+_TEMPORARY, _PACKS = ".tmp", ".packs"  # never segments of a name
 _LEFTOVER_AGE_S = 3_600  # no write takes an hour
 _PUT_TRIES = 3
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 _CAUSES = {
-    errno.ENOSPC: "no space left",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.EIO: "the disk reports an error",
-    errno.EMFILE: "too many open files",
-    errno.ENFILE: "too many open files",
-    errno.ENOENT: "the directory is gone",
-    errno.ENOTDIR: "a part of the path is not a directory",
+    errno.ENOSPC: "no space left; make room for 64 MiB and more",
+    errno.EDQUOT: "the disk quota is used up; raise it or make room",
+    errno.EROFS: "the file system is read-only; mount it writable",
+    errno.EACCES: "permission denied; make it writable for the gateway",
+    errno.EPERM: "permission denied; make it writable for the gateway",
+    errno.EIO: "the disk reports an error; look at the kernel's log",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files; raise fs.file-max",
+    errno.ENOENT: "the directory is gone; put it back, or make it",
+    errno.ENOTDIR: "a part of the path is not a directory; put the directory back",
     errno.ELOOP: "a symbolic link is in the way",
 }
 
@@ -63,7 +69,11 @@ class LocalBlobStore:
     def __init__(self, root: Path, *, free_bytes_min: int = FREE_BYTES_MIN) -> None:
         self._root = root
         self._temporary = root / _TEMPORARY
+        self._packs = root / _PACKS
+        self._links = True
+        """Until the file system says that it has none."""
         self._free_bytes_min = free_bytes_min
+        self._device: int | None = None
         self._counting, self._syncing = threading.Lock(), threading.Lock()
         self._renames = self._synced = 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
@@ -88,7 +98,7 @@ class LocalBlobStore:
         for name, _ in blobs:
             check_name(f"{prefix}/{name}")
         check_name(prefix)
-        if sum(len(data) for _, data in blobs) > GROUP_BYTES_MAX:
+        if "/" in prefix or sum(len(data) for _, data in blobs) > GROUP_BYTES_MAX:
             await self._run(self._put_all, prefix, blobs)
             return
         try:
@@ -97,7 +107,7 @@ class LocalBlobStore:
             raise self._unavailable(exc) from exc
 
     async def read(self, name: str) -> bytes | None:
-        return await self._run(self._read, check_name(name), 0, None)
+        return await self._run(self._read, check_name(name), 0, sys.maxsize)
 
     async def read_range(self, name: str, start: int, length: int) -> bytes | None:
         if start < 0 or length < 0:
@@ -110,11 +120,13 @@ class LocalBlobStore:
     async def chunks(self, name: str) -> AsyncIterator[bytes]:
         # One open file for the whole walk: a blob deleted or replaced meanwhile is still read to its end. A buffered one, because its
         # lock keeps a read that was cancelled in its thread from meeting a descriptor that was closed and given to somebody else.
-        file = await self._run(self._open, check_name(name))
-        if file is None:
+        found = await self._run(self._open, check_name(name))
+        if found is None:
             return
+        file, left = found
         with file:
-            while chunk := await self._run(file.read, CHUNK_BYTES):
+            while left and (chunk := await self._run(file.read, min(CHUNK_BYTES, left))):
+                left -= len(chunk)
                 yield chunk
 
     async def delete(self, name: str) -> bool:
@@ -124,7 +136,7 @@ class LocalBlobStore:
         return await self._run(self._delete_below, check_name(prefix))
 
     async def list(self, prefix: str = "") -> tuple[str, ...]:
-        return tuple(await self._run(_names_below, self._root, check_name(prefix) if prefix else ""))
+        return tuple(await self._run(self._names_below, check_name(prefix) if prefix else ""))
 
     async def check(self) -> None:
         await self._run(self._check)
@@ -149,6 +161,9 @@ class LocalBlobStore:
     def _prepare(self) -> None:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._temporary.mkdir(mode=0o700, exist_ok=True)
+        self._packs.mkdir(mode=0o700, exist_ok=True)
+        _sync_directory(self._root)
+        self._device = os.stat(self._root).st_dev
         with contextlib.suppress(PermissionError):  # a mounted volume's parent need not be ours
             _sync_directory(self._root.parent)
         probe = self._write_temporary(b"")
@@ -161,7 +176,18 @@ class LocalBlobStore:
         finally:
             probe.unlink()
 
+    def _keep_temporary(self) -> None:
+        """Make it again in a root that was made anew; not where a volume is no longer mounted: pictures would lie hidden below it."""
+        if not self._temporary.is_dir() and os.stat(self._root).st_dev == self._device:
+            self._temporary.mkdir(mode=0o700, exist_ok=True)
+            self._packs.mkdir(mode=0o700, exist_ok=True)
+            _sync_directory(self._root)
+
     def _put(self, name: str, data: bytes) -> None:
+        self._dissolve(name)
+        self._place(name, data)
+
+    def _place(self, name: str, data: bytes) -> None:
         target = self._root / name
         temporary = self._write_temporary(data)
         try:
@@ -178,6 +204,8 @@ class LocalBlobStore:
 
     def _put_all(self, directory: str, files: Sequence[tuple[str, bytes]]) -> None:
         """One rename makes all of them visible. Where the directory is there already, an earlier process stored them: one by one, last ones last."""
+        self._keep_temporary()
+        self._dissolve(directory)
         temporary = self._temporary / secrets.token_hex(16)
         temporary.mkdir(mode=0o700)
         try:
@@ -195,12 +223,15 @@ class LocalBlobStore:
             self._sync_root()
 
     def _put_group(self, deliveries: Sequence[Delivery]) -> Sequence[Exception | None]:
-        """As `_put_all` for each, but all at once. Where that fails, one by one: then only those fail whose fault it was."""
-        try:
-            self._write_group(deliveries)
-        except OSError:
-            return [self._tried(delivery) for delivery in deliveries]
-        return [None] * len(deliveries)
+        """All in one pack. Where that fails, one by one in directories: then only those fail whose fault it was."""
+        if self._links:
+            try:
+                self._write_pack(deliveries)
+            except OSError as exc:
+                self._links = exc.errno not in _NO_LINKS
+            else:
+                return [None] * len(deliveries)
+        return [self._tried(delivery) for delivery in deliveries]
 
     def _tried(self, delivery: Delivery) -> Exception | None:
         try:
@@ -209,36 +240,34 @@ class LocalBlobStore:
             return exc
         return None
 
-    def _write_group(self, deliveries: Sequence[Delivery]) -> None:
-        folders: list[str] = []
-        descriptors: list[int] = []
+    def _write_pack(self, deliveries: Sequence[Delivery]) -> None:
+        """Durable before any name leads to it. With `os` and not with Path, which costs as much as a system call: this is on every answer's path."""
+        temporary = f"{self._temporary}/{secrets.token_hex(16)}"
+        descriptor = _create(temporary)
         try:
-            for _, files in deliveries:
-                folder = f"{self._temporary}/{secrets.token_hex(16)}"
-                os.mkdir(
-                    folder, 0o700
-                )  # not with Path, which costs as much as the system call: this is on every answer's path
-                folders.append(folder)
-                for name, data in files:
-                    descriptors.append(_create(f"{folder}/{name}"))
-                    _write_whole(descriptors[-1], data)
-            # All are on their way to the disk before the first one is waited for: so the first fsync's journal commit does for all.
-            for descriptor in descriptors:
-                _begin_writing_back(descriptor)
-            for descriptor in descriptors:
+            try:
+                _write_whole(descriptor, packed([(f"{a}/{b}", data) for a, files in deliveries for b, data in files]))
                 os.fsync(descriptor)
-            for folder in folders:
-                _sync_directory(folder)
-            for folder, (directory, _) in zip(folders, deliveries, strict=True):
-                os.rename(folder, f"{self._root}/{directory}")
-        except BaseException:
-            for folder in folders:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
-        finally:
-            for descriptor in descriptors:
+            finally:
                 os.close(descriptor)
-        self._sync_root()
+            for prefix, _ in deliveries:
+                os.link(temporary, f"{self._packs}/{prefix}")
+        finally:
+            os.unlink(temporary)
+        _sync_directory(self._packs)
+
+    def _dissolve(self, name: str) -> None:
+        """Blobs of a delivery that lies in a pack become plain files; they are durable as such before the pack goes."""
+        prefix = name.partition("/")[0]
+        file = self._open_file(self._packs / prefix)
+        if file is None:
+            return
+        with file:
+            blobs = [(each, _piece(file, place)) for each, place in _places(file, prefix).items()]
+        for each, data in blobs:
+            self._place(each, data)
+        (self._packs / prefix).unlink(missing_ok=True)
+        _sync_directory(self._packs)
 
     def _sync_root(self) -> None:
         """Make the renames so far durable; those that wait for a sync that began after theirs share it."""
@@ -262,6 +291,7 @@ class LocalBlobStore:
                     raise
 
     def _write_temporary(self, data: bytes) -> Path:
+        self._keep_temporary()
         path = self._temporary / secrets.token_hex(16)
         self._write(path, data)
         return path
@@ -286,35 +316,56 @@ class LocalBlobStore:
             with contextlib.suppress(FileExistsError):
                 current.mkdir(mode=0o700)
 
-    def _open(self, name: str) -> BufferedReader | None:
+    def _open(self, name: str) -> tuple[BufferedReader, int] | None:
+        """A file that stands at the blob's first byte, and the blob's length."""
+        prefix, _, rest = name.partition("/")
+        file = self._open_file(self._packs / prefix) if rest else None
+        if file is not None:
+            place = None
+            try:
+                place = _places(file, prefix).get(name)
+            finally:
+                if place is None:
+                    file.close()
+            if place is not None:
+                file.seek(place[0])
+                return file, place[1]
+        file = self._open_file(self._root / name)
+        if file is None:
+            os.stat(self._root)  # raises if the store itself is gone: then nothing is known of the blob
+            return None
+        return file, os.fstat(file.fileno()).st_size
+
+    def _open_file(self, path: Path) -> BufferedReader | None:
         try:
-            descriptor = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as exc:
             if exc.errno not in _ABSENT:
                 raise
-            os.stat(self._root)  # raises if the store itself is gone: then nothing is known of the blob
             return None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             return None
         return os.fdopen(descriptor, "rb")
 
-    def _read(self, name: str, start: int, length: int | None) -> bytes | None:
-        file = self._open(name)
-        if file is None:
+    def _read(self, name: str, start: int, length: int) -> bytes | None:
+        found = self._open(name)
+        if found is None:
             return None
+        file, size = found
         with file:
-            file.seek(start)
-            return file.read(length)
+            file.seek(start, os.SEEK_CUR)
+            return file.read(max(0, min(length, size - start)))
 
     def _size(self, name: str) -> int | None:
-        file = self._open(name)
-        if file is None:
+        found = self._open(name)
+        if found is None:
             return None
-        with file:
-            return os.fstat(file.fileno()).st_size
+        found[0].close()
+        return found[1]
 
     def _delete(self, name: str) -> bool:
+        self._dissolve(name)
         target = self._root / name
         try:
             target.unlink()
@@ -334,7 +385,28 @@ class LocalBlobStore:
                 directory = directory.parent
 
     def _delete_below(self, prefix: str) -> int:
-        return sum(self._delete(name) for name in _names_below(self._root, prefix))
+        names = self._names_below(prefix)
+        if "/" not in prefix:  # a whole delivery: its pack need not be dissolved for that
+            try:
+                (self._packs / prefix).unlink()
+            except FileNotFoundError:
+                pass
+            else:
+                _sync_directory(self._packs)
+                for name in names:
+                    self._delete(name)
+                return len(names)
+        return sum(self._delete(name) for name in names)
+
+    def _names_below(self, prefix: str) -> Sequence[str]:
+        names = set(_plain_names_below(self._root, prefix))
+        first = prefix.partition("/")[0]
+        for pack in [first] if first else os.listdir(self._packs):
+            file = self._open_file(self._packs / pack)
+            if file is not None:
+                with file:
+                    names.update(name for name in _places(file, pack) if not prefix or name.startswith(f"{prefix}/"))
+        return sorted(names)
 
     def _check(self) -> None:
         probe = self._write_temporary(b"probe")
@@ -348,14 +420,24 @@ class LocalBlobStore:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _names_below(root: Path, prefix: str) -> list[str]:
+def _places(file: BufferedReader, prefix: str) -> dict[str, Place]:
+    """Of one delivery in a pack; the others' are under names of their own, or deleted."""
+    return {name: place for name, place in places_in(file).items() if name.startswith(f"{prefix}/")}
+
+
+def _piece(file: BufferedReader, place: Place) -> bytes:
+    file.seek(place[0])
+    return file.read(place[1])
+
+
+def _plain_names_below(root: Path, prefix: str) -> list[str]:
     os.stat(root)  # raises if the store is gone; os.walk would find nothing and say so quietly
     names: list[str] = []
     for directory, directories, files in os.walk(root / prefix, onerror=_raise_unless_absent):
-        if Path(directory) == root and _TEMPORARY in directories:
-            directories.remove(_TEMPORARY)
+        if Path(directory) == root:
+            directories[:] = [name for name in directories if name not in (_TEMPORARY, _PACKS)]
         names += [str((Path(directory) / file).relative_to(root)) for file in files]
-    return sorted(names)
+    return names
 
 
 def _raise_unless_absent(error: OSError) -> None:
@@ -371,12 +453,6 @@ def _write_whole(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _begin_writing_back(descriptor: int) -> None:
-    """A hint, which promises nothing: fsync does that. Linux begins to write back what it is told not to keep."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _sync_directory(directory: Path | str) -> None:
