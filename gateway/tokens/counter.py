@@ -13,6 +13,7 @@ import threading
 
 import tiktoken
 
+from gateway.tokens import words
 from gateway.tokens.vocabulary import TOKEN_BYTES_MAX, build_encoding, read_vocabulary
 
 # tiktoken's regex engine overflows its stack on a run of whitespace of about a million characters (600,000 still pass)
@@ -30,6 +31,8 @@ class TokenCounter:
         read_vocabulary()  # damaged: said now, not at the first prompt
         self._encoding: tiktoken.Encoding | None = None
         self._building = threading.Lock()
+        self._words = words.Words(self.count)
+        """For `measure` alone, which runs on the event loop's thread."""
 
     def count(self, text: str) -> int:
         """The number of tokens; special-token text counts as the ordinary text it is."""
@@ -51,8 +54,11 @@ class TokenCounter:
 
     async def measure(self, text: str) -> int:
         """`count` for callers on the event loop: in a thread where the text is long or the encoding is not built yet."""
-        if self._encoding is not None and _size_bytes(text) <= INLINE_BYTES_MAX:
-            return self.count(text)
+        if self._encoding is not None:
+            if len(text) <= words.TEXT_CHARS_MAX and text.isascii():
+                return self._words.tokens(text)
+            if _size_bytes(text) <= INLINE_BYTES_MAX:
+                return self.count(text)
         return await asyncio.to_thread(self.count, text)
 
     def _built(self) -> tiktoken.Encoding:
