@@ -120,7 +120,7 @@ def completed(task: Task, credits: int, *ended: Attempt) -> Finish:
     )
     return Finish(
         task.id, task.epoch, TaskState.COMPLETED, RATE, Amount(credits * CREDIT, credits * CREDIT // 72, 1), ended=ended,
-        results=(result,), usage=Usage(5, 0, 1000), results_expire_at_ms=1_757_251_431_000,
+        results=(result,), usage=Usage(5, 0, 1000), results_expire_at_ms=1_757_251_431_000, path=task.path,
     )  # fmt: skip
 
 

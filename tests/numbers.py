@@ -9,7 +9,7 @@ from gateway.db.connection import Connection, StatementFailed
 from gateway.db.engine import open_database, parse_database_url
 from gateway.db.sqlite import SqliteLock
 from gateway.db.statements import Dialect, Statement, insert_rows
-from gateway.db.writer import Database
+from gateway.db.writer import Database, Now
 from gateway.domain.clock import SystemClock
 
 _NUMBERS = Table("numbers", MetaData(), Column("value", BigInteger, primary_key=True))
@@ -36,7 +36,7 @@ class Writing:
     sizes: list[int] = field(default_factory=list)
     surplus: int = 0
 
-    async def __call__(self, connection: Connection, commands: Sequence[Put], now_ms: int) -> Sequence[int]:
+    async def __call__(self, connection: Connection, commands: Sequence[Put], now: Now) -> Sequence[int]:
         self.sizes.append(len(commands))
         await connection.write(_ADD, [(command.value,) for command in commands])
         for command in commands:
@@ -62,10 +62,10 @@ async def opened(url_text: str, writing: Writing) -> Numbers:
         lock = SqliteLock(url.path)
         lock.acquire()
 
-    async def apply(connection: Connection, commands: Sequence[Put], now_ms: int) -> Sequence[int]:
+    async def apply(connection: Connection, commands: Sequence[Put], now: Now) -> Sequence[int]:
         if commands[0].value == 0:
             await connection.execute(_CREATE)
-        return await writing(connection, commands, now_ms)
+        return await writing(connection, commands, now)
 
     database: Numbers = await open_database(url, apply, SystemClock(), lock)
     await database.write(Put(0))

@@ -7,12 +7,13 @@ SQLite's connection lives in a thread of its own and never waits for anything, s
 from collections.abc import Coroutine, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.db.statements import BulkStatement, Dialect, Statement, Value
+from gateway.db.statements import BulkStatement, Dialect, Statement, Together, Value
 
 T = TypeVar("T")
 
 Row = Sequence[str | int | None]
 BulkValue = str | int | None
+BulkRows = Sequence[Sequence[BulkValue]]
 
 
 class Connection(Protocol):
@@ -24,12 +25,20 @@ class Connection(Protocol):
         """All rows of a query, or of the RETURNING of a write."""
         ...
 
+    async def fetch_together(self, queries: Together, **values: Value) -> list[list[Row]]:
+        """All rows of each of several queries."""
+        ...
+
     async def execute(self, statement: Statement, **values: Value) -> None:
         """A write without an answer."""
         ...
 
-    async def write(self, statement: BulkStatement, rows: Sequence[Sequence[BulkValue]]) -> None:
+    async def write(self, statement: BulkStatement, rows: BulkRows) -> None:
         """One bulk statement; nothing where there are no rows."""
+        ...
+
+    async def write_together(self, writes: Sequence[tuple[BulkStatement, BulkRows]]) -> None:
+        """Several bulk statements in no particular order, none of which sees what another writes: no two may write to one row."""
         ...
 
 

@@ -8,14 +8,15 @@ Information Functions"); nobody hears of an outcome before that is known.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import asyncpg
 
-from gateway.db.connection import BulkValue, Connection, Row, StatementFailed
-from gateway.db.statements import BulkStatement, Dialect, Statement, Value
-from gateway.db.writer import BATCH_MAX, Apply, Committed, CommitUnknown, commit_batch, refuse_when_full
+from gateway.db.connection import BulkRows, Connection, Row, StatementFailed
+from gateway.db.statements import BulkStatement, Dialect, Statement, Together, Value, in_one_text
+from gateway.db.writer import BATCH_MAX, Apply, Committed, CommitUnknown, commit_batch, failure_of, refuse_when_full
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable
 
@@ -35,12 +36,35 @@ ROLLBACK_TIMEOUT_S = 2.0
 CLOSE_TIMEOUT_S = 10.0
 CLOSED = "The gateway's database is closed."
 _DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
+_OUR_ERRORS = (
+    asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.SyntaxOrAccessError, asyncpg.InFailedSQLTransactionError,
+)  # fmt: skip
+_REMEDIES: Mapping[type[BaseException], str] = {
+    asyncpg.DiskFullError: "make room on the server's disk",
+    asyncpg.ReadOnlySQLTransactionError: "the config names a standby; name the primary",
+    asyncpg.TooManyConnectionsError: "raise the server's max_connections, or run fewer gateways",
+    asyncpg.CannotConnectNowError: "the server starts or stops; wait for it",
+    asyncpg.AdminShutdownError: "the server was stopped; start it",
+    asyncpg.InvalidAuthorizationSpecificationError: "check user and password of `database` in the config",
+}
+_REMEDY = "see that the server runs, and that the network lets the gateway reach it"
 SERVER_SETTINGS = {
     "application_name": "image-gateway",
     "statement_timeout": "5000",
     "lock_timeout": "3000",
     "idle_in_transaction_session_timeout": "15000",
 }
+
+
+_MOMENT = "SELECT pg_current_xact_id()::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What a transaction is called, to ask for its fate, and the server's time."""
+
+    xid: str
+    at_ms: int
 
 
 class PostgresqlConnection:
@@ -50,21 +74,38 @@ class PostgresqlConnection:
 
     def __init__(self, raw: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.raw = raw
+        self.moment: _Moment | None = None
+        """Of the transaction, once it is known: it comes with an answer that is wanted anyway, or is asked for."""
+
+    async def ask_moment(self) -> "_Moment":
+        if self.moment is None:
+            [record] = await _translated(self.raw.fetch(_MOMENT))
+            self.moment = _Moment(record[0], record[1])
+        return self.moment
 
     async def fetch(self, statement: Statement, **values: Value) -> list[Row]:
         text, ordered = statement.render(Dialect.POSTGRESQL, values)
         records = await _translated(self.raw.fetch(text, *ordered))
         return [tuple(record) for record in records]
 
+    async def fetch_together(self, queries: Together, **values: Value) -> list[list[Row]]:
+        text, ordered = queries.statement.render(Dialect.POSTGRESQL, values)
+        [record] = await _translated(self.raw.fetch(f"{_MOMENT},{text.removeprefix('SELECT')}", *ordered))
+        self.moment = _Moment(record[0], record[1])
+        return queries.answers(record[2:])
+
     async def execute(self, statement: Statement, **values: Value) -> None:
         text, ordered = statement.render(Dialect.POSTGRESQL, values)
         await _translated(self.raw.execute(text, *ordered))
 
-    async def write(self, statement: BulkStatement, rows: Sequence[Sequence[BulkValue]]) -> None:
-        if rows:
-            await _translated(
-                self.raw.execute(statement.postgresql_text, *(list(column) for column in zip(*rows, strict=True)))
-            )
+    async def write(self, statement: BulkStatement, rows: BulkRows) -> None:
+        await self.write_together([(statement, rows)])
+
+    async def write_together(self, writes: Sequence[tuple[BulkStatement, BulkRows]]) -> None:
+        wanted = [(statement, rows) for statement, rows in writes if rows]
+        if wanted:
+            columns = [list(column) for _, rows in wanted for column in zip(*rows, strict=True)]
+            await _translated(self.raw.execute(in_one_text(tuple(statement for statement, _ in wanted)), *columns))
 
 
 class _PostgresqlTransaction:
@@ -73,7 +114,6 @@ class _PostgresqlTransaction:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: PostgresqlConnection | None = None
-        self._xid = ""
 
     @property
     def connection(self) -> PostgresqlConnection:
@@ -81,25 +121,22 @@ class _PostgresqlTransaction:
             raise AssertionError("no transaction has begun")
         return self._connection
 
-    async def begin(self) -> int:
+    async def begin(self) -> None:
         if self._connection is None or self._connection.raw.is_closed():
             self._connection = PostgresqlConnection(await _connect(self._url))
-        raw = self._connection.raw
-        await _translated(raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED"))
-        row = await _translated(
-            raw.fetchrow("SELECT pg_current_xact_id()::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-        )
-        if row is None:
-            raise AssertionError("a SELECT without FROM gave no row")
-        self._xid = row[0]
-        return int(row[1])
+        self._connection.moment = None
+        await _translated(self._connection.raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED"))
+
+    async def now_ms(self) -> int:
+        return (await self.connection.ask_moment()).at_ms
 
     async def commit(self) -> None:
+        xid = (await self.connection.ask_moment()).xid  # known before COMMIT is sent, or its fate could not be asked
         try:
             tag = await self.connection.raw.execute("COMMIT")
         except _DRIVER_ERRORS as exc:
             log.warning("the answer to COMMIT was lost; asking what became of it", exc_info=exc)
-            if not await self._was_committed():
+            if not await self._was_committed(xid):
                 raise _unavailable(exc) from exc
         else:
             if (
@@ -122,28 +159,28 @@ class _PostgresqlTransaction:
         if self._connection is not None:
             self._connection.raw.terminate()
 
-    async def _was_committed(self) -> bool:
+    async def _was_committed(self, xid: str) -> bool:
         if self._connection is not None:
             self._connection.raw.terminate()
         try:
             async with asyncio.timeout(COMMIT_LOOKUP_S):
                 while True:
-                    status = await self._status()
+                    status = await self._status(xid)
                     if status in ("committed", "aborted"):
                         return status == "committed"
                     await asyncio.sleep(0.2)
         except TimeoutError as exc:
             raise CommitUnknown(
                 "The gateway's database did not answer; whether the call was recorded is not known.",
-                log=f"transaction {self._xid}",
+                log=f"transaction {xid}",
                 retry_after_s=30,
             ) from exc
 
-    async def _status(self) -> str | None:
+    async def _status(self, xid: str) -> str | None:
         try:
             raw = await _connect(self._url)
             try:
-                status: str | None = await _translated(raw.fetchval("SELECT pg_xact_status($1::text::xid8)", self._xid))
+                status: str | None = await _translated(raw.fetchval("SELECT pg_xact_status($1::text::xid8)", xid))
             finally:
                 raw.terminate()
         except StorageUnavailable:
@@ -225,8 +262,7 @@ class PostgresqlDatabase(Generic[C, O]):
                     raise
                 log.critical("the database writer has ended", exc_info=exc)
                 return
-            failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
-            self._failure = (failures[0].log or str(failures[0])) if failures else None
+            self._failure = failure_of(self._failure, outcomes)
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 if future.done():
                     continue  # its caller has gone
@@ -266,8 +302,11 @@ async def _read(pool: "asyncpg.Pool[asyncpg.Record]", query: Callable[[Connectio
 
 
 def _unavailable(exc: BaseException) -> StorageUnavailable:
+    remedy = next((text for kind, text in _REMEDIES.items() if isinstance(exc, kind)), _REMEDY)
     return StorageUnavailable(
-        "The gateway's database does not answer now. Nothing was accepted; try again.", log=repr(exc), retry_after_s=5
+        "The gateway's database does not answer now. Nothing was accepted; try again.",
+        log=f"{exc!r}: {remedy}",
+        retry_after_s=5,
     )
 
 
@@ -275,7 +314,7 @@ async def _translated(awaitable: Awaitable[T]) -> T:
     """Foreign errors become ours, here and nowhere else."""
     try:
         return await awaitable
-    except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.SyntaxOrAccessError) as exc:
+    except _OUR_ERRORS as exc:
         exc.detail = None  # it quotes the row, and a row may hold a prompt: no log may have that
         raise StatementFailed(str(exc)) from exc
     except _DRIVER_ERRORS as exc:

@@ -19,9 +19,9 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
-from gateway.db.connection import BulkValue, Connection, Row, StatementFailed, run_to_end
-from gateway.db.statements import BulkStatement, Dialect, Statement, Value
-from gateway.db.writer import BATCH_MAX, Apply, Committed, commit_batch, refuse_when_full
+from gateway.db.connection import BulkRows, Connection, Row, StatementFailed, run_to_end
+from gateway.db.statements import BulkStatement, Dialect, Statement, Together, Value
+from gateway.db.writer import BATCH_MAX, Apply, Committed, commit_batch, failure_of, refuse_when_full
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable
 
@@ -32,9 +32,21 @@ O = TypeVar("O")  # noqa: E741 - outcome
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5000
+CHECKPOINT_PAGES = 4000
+"""16 MB of log before it is brought into the file: the same pages are written over and over, so four times as long costs a quarter as much."""
 CLOSED = "The gateway's database is closed."
+REFUSED = "The gateway's database cannot be written now. Nothing was accepted; try again."
 _STATEMENT_CODES = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_RANGE}
 """Primary result codes that are the statement's fault; all others are the storage's."""
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for the gateway",
+    sqlite3.SQLITE_BUSY: "another process holds a lock on the file; end what it does",
+    sqlite3.SQLITE_CANTOPEN: "look at its folder's permissions and the limit of open files",
+    sqlite3.SQLITE_CORRUPT: "stop the gateway and restore a backup",
+    sqlite3.SQLITE_NOTADB: "stop the gateway and restore a backup",
+}
+_REMEDY = "look at its disk, the space on it, and the kernel's log"
 
 
 class DatabaseLocked(Exception):
@@ -73,27 +85,44 @@ class SqliteConnection:
     dialect = Dialect.SQLITE
 
     def __init__(self, path: Path) -> None:
-        self._raw = sqlite3.connect(path, isolation_level=None, cached_statements=256, check_same_thread=False)
+        self._path, self._log_path = path, path.with_name(path.name + "-wal")
+        self._reopening = False
+        self._open()
+
+    def _open(self) -> None:
+        self._raw = sqlite3.connect(self._path, isolation_level=None, cached_statements=256, check_same_thread=False)
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
             "trusted_schema=OFF",
+            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         ):
             self._raw.execute(f"PRAGMA {pragma}")
+        self._raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log, too
+        self._has_log = self._raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        self._file = _identity(self._path)
 
     async def fetch(self, statement: Statement, **values: Value) -> list[Row]:
         text, ordered = statement.render(Dialect.SQLITE, values)
         return self._run(lambda: self._raw.execute(text, [_encode(value) for value in ordered]).fetchall())
 
+    async def fetch_together(self, queries: Together, **values: Value) -> list[list[Row]]:
+        [row] = await self.fetch(queries.statement, **values)
+        return queries.answers(row)
+
     async def execute(self, statement: Statement, **values: Value) -> None:
         text, ordered = statement.render(Dialect.SQLITE, values)
         self._run(lambda: self._raw.execute(text, [_encode(value) for value in ordered]))
 
-    async def write(self, statement: BulkStatement, rows: Sequence[Sequence[BulkValue]]) -> None:
+    async def write(self, statement: BulkStatement, rows: BulkRows) -> None:
         if rows:
             self._run(lambda: self._raw.executemany(statement.sqlite_text, rows))
+
+    async def write_together(self, writes: Sequence[tuple[BulkStatement, BulkRows]]) -> None:
+        for statement, rows in writes:
+            await self.write(statement, rows)
 
     def command(self, text: str) -> None:
         """BEGIN, COMMIT and the like."""
@@ -102,6 +131,36 @@ class SqliteConnection:
     @property
     def in_transaction(self) -> bool:
         return self._raw.in_transaction
+
+    def missing(self) -> str | None:
+        """Why what is written now would not be found again; None while the open file is the one at its path."""
+        try:
+            found = _identity(self._path)
+        except OSError as exc:
+            return f"{self._path} is gone while it is open ({exc.strerror}): put the same file back"
+        if found != self._file:
+            return f"{self._path} is not the file that is open: put that one back, or restart to use this one"
+        return None
+
+    def assert_in_place(self) -> None:
+        """Raises StorageUnavailable. A removed log is made anew: what only it held is brought into the file by closing that."""
+        missing = self.missing()
+        if missing is not None:
+            raise StorageUnavailable(REFUSED, log=missing, retry_after_s=5)
+        if self._reopening or (self._has_log and not self._log_path.exists()):
+            self._make_log_anew()
+
+    def _make_log_anew(self) -> None:
+        """Tried until it succeeds. What only the removed log holds is in the file before that log is closed."""
+        if not self._reopening:
+            log.error("the database's log was removed: it is made anew", extra={"path": str(self._log_path)})
+            busy, *_ = self._run(lambda: self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+            if busy:
+                raise StorageUnavailable(REFUSED, log=f"{self._log_path} was removed: {_REMEDIES[sqlite3.SQLITE_BUSY]}")
+        self._reopening = True
+        self._run(self._raw.close)
+        self._run(self._open)
+        self._reopening = False
 
     def close(self) -> None:
         self._raw.close()
@@ -113,21 +172,22 @@ class SqliteConnection:
             code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
             if code in _STATEMENT_CODES:
                 raise StatementFailed(str(exc)) from exc
-            raise StorageUnavailable(
-                "The gateway's database cannot be written now. Nothing was accepted; try again.",
-                log=str(exc),
-                retry_after_s=5,
-            ) from exc
+            raise StorageUnavailable(REFUSED, log=f"{exc}: {_REMEDIES.get(code, _REMEDY)}", retry_after_s=5) from exc
 
 
 class SqliteTransaction:
     def __init__(self, connection: SqliteConnection, clock: Clock) -> None:
         self.connection: SqliteConnection = connection
         self._clock = clock
+        self._begun_at_ms = 0
 
-    async def begin(self) -> int:
+    async def begin(self) -> None:
+        self.connection.assert_in_place()
         self.connection.command("BEGIN IMMEDIATE")
-        return self._clock.now_ms()
+        self._begun_at_ms = self._clock.now_ms()
+
+    async def now_ms(self) -> int:
+        return self._begun_at_ms
 
     async def commit(self) -> None:
         self.connection.command("COMMIT")
@@ -169,6 +229,8 @@ class SqliteDatabase(Generic[C, O]):
         self._loop = asyncio.get_running_loop()
         self._waiting = 0
         self._failure: str | None = None
+        self._missing: str | None = None
+        """Reads go on in a file that is gone, but show that it is."""
         self._closed = False
         self._dead = False
         self._started: asyncio.Future[None] = self._loop.create_future()
@@ -194,7 +256,7 @@ class SqliteDatabase(Generic[C, O]):
     def failure(self) -> str | None:
         if not self._thread.is_alive():
             return self._failure or "the database thread has ended"
-        return self._failure
+        return self._missing or self._failure
 
     async def close(self) -> None:
         if not self._closed:
@@ -220,11 +282,12 @@ class SqliteDatabase(Generic[C, O]):
         transaction, items = SqliteTransaction(connection, self._clock), self._gather()
         try:
             while True:
+                self._missing = connection.missing()
                 writes = [item for item in items if isinstance(item, _Write)]
                 if writes:
                     commands = [write.command for write in writes]
                     outcomes = run_to_end(commit_batch(transaction, self._apply, commands, self._committed))
-                    self._note_failure(outcomes)
+                    self._failure = failure_of(self._failure, outcomes)
                     self._tell(
                         self._deliver,
                         [(write.future, outcome) for write, outcome in zip(writes, outcomes, strict=True)],
@@ -267,10 +330,6 @@ class SqliteDatabase(Generic[C, O]):
         except Exception as exc:  # noqa: BLE001 - whatever a query raises belongs to its caller, not to this thread
             return exc
 
-    def _note_failure(self, outcomes: Sequence[object]) -> None:
-        failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
-        self._failure = (failures[0].log or str(failures[0])) if failures else None
-
     def _deliver(self, answers: "list[tuple[asyncio.Future[Any], object]]") -> None:
         """On the event loop."""
         self._waiting -= len(answers)
@@ -287,6 +346,11 @@ class SqliteDatabase(Generic[C, O]):
             self._loop.call_soon_threadsafe(function, argument)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.debug("an answer of the database came after the end of the event loop")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _encode(value: Value) -> str | int | None:

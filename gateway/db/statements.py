@@ -1,13 +1,29 @@
 """Statements rendered once for both drivers.
 
-`Statement` wraps a SQLAlchemy Core query with named parameters. `insert_rows` and `update_rows` build the bulk statements of the hot path from
-the tables: `executemany` on SQLite, one statement over unnested arrays on PostgreSQL. Nothing here runs anything.
+`Statement` wraps a SQLAlchemy Core query with named parameters, `Together` several of them that are answered at once. `insert_rows` and
+`update_rows` build the bulk statements of the hot path from the tables: `executemany` on SQLite, one statement over unnested arrays on PostgreSQL,
+where `in_one_text` makes one of several. Nothing here runs anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, BindParameter, ClauseElement, ColumnElement, Table, Text, bindparam
+import orjson
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine.interfaces import Dialect as EngineDialect
@@ -70,12 +86,60 @@ class Statement:
         return text, [values[name] if name in values else constants[name] for name in names]
 
 
+class _rows_of(ColumnElement[str]):
+    """All rows of a query as one JSON value: a list of lists."""
+
+    inherit_cache = False
+
+    def __init__(self, query: "Select[Any]") -> None:
+        self.rows = query.subquery()
+
+
+@compiles(_rows_of, "sqlite")
+def _rows_of_sqlite(element: _rows_of, compiler: SQLCompiler, **kw: object) -> str:
+    rows = select(func.json_group_array(func.json_array(*element.rows.c))).scalar_subquery()
+    return compiler.process(rows)
+
+
+@compiles(_rows_of, "postgresql")
+def _rows_of_postgresql(element: _rows_of, compiler: SQLCompiler, **kw: object) -> str:
+    rows = select(func.json_agg(func.json_build_array(*element.rows.c))).scalar_subquery()
+    return compiler.process(rows)
+
+
+class Together:
+    """Several queries, answered by one statement: one round trip and, on PostgreSQL, one snapshot. Row locks within them hold."""
+
+    def __init__(self, *queries: "Select[Any]") -> None:
+        self.statement = Statement(select(*map(_rows_of, queries)))
+
+    @staticmethod
+    def answers(row: Sequence[str | int | None]) -> list[list[Sequence[str | int | None]]]:
+        """Of the one row that the statement gives: the rows of each query, in order."""
+        return [orjson.loads(value) if isinstance(value, str) else [] for value in row]
+
+
 class BulkStatement:
     """One statement for many rows of values."""
 
-    def __init__(self, sqlite_text: str, postgresql_text: str) -> None:
+    def __init__(self, sqlite_text: str, postgresql_text: Callable[[int], str], width: int) -> None:
+        """`postgresql_text` is given the number of its first parameter; `width` is how many there are."""
         self.sqlite_text = sqlite_text
         self.postgresql_text = postgresql_text
+        self.width = width
+
+
+@lru_cache(maxsize=128)
+def in_one_text(statements: tuple[BulkStatement, ...]) -> str:
+    """One text for PostgreSQL that runs all of them. They see the tables as they were before, so no two may write to one row."""
+    texts, first = [], 1
+    for statement in statements:
+        texts.append(statement.postgresql_text(first))
+        first += statement.width
+    *before, last = texts
+    if not before:
+        return last
+    return f"WITH {', '.join(f'part{number} AS ({text})' for number, text in enumerate(before))} {last}"
 
 
 def insert_rows(table: Table, columns: Sequence[str], *, ignore_repeats: bool = False) -> BulkStatement:
@@ -83,29 +147,47 @@ def insert_rows(table: Table, columns: Sequence[str], *, ignore_repeats: bool = 
     names = ", ".join(columns)
     marks = ", ".join("?" for _ in columns)
     ending = " ON CONFLICT DO NOTHING" if ignore_repeats else ""
-    return BulkStatement(
-        f"INSERT INTO {table.name} ({names}) VALUES ({marks}){ending}",
-        f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({_arrays(table, columns)}){ending}",
-    )
+
+    def postgresql_text(first: int) -> str:
+        return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({_arrays(table, columns, first)}){ending}"
+
+    return BulkStatement(f"INSERT INTO {table.name} ({names}) VALUES ({marks}){ending}", postgresql_text, len(columns))
 
 
 def update_rows(table: Table, keys: Sequence[str], columns: Sequence[str]) -> BulkStatement:
     """Update by key. A row of values holds the columns first, then the keys."""
     everything = (*columns, *keys)
+
+    def postgresql_text(first: int) -> str:
+        return (
+            f"UPDATE {table.name} AS t SET {', '.join(f'{c} = v.{c}' for c in columns)}"
+            f" FROM unnest({_arrays(table, everything, first)}) AS v({', '.join(everything)})"
+            f" WHERE {' AND '.join(f't.{k} = v.{k}' for k in keys)}"
+        )
+
     return BulkStatement(
         f"UPDATE {table.name} SET {', '.join(f'{c} = ?' for c in columns)} WHERE {' AND '.join(f'{k} = ?' for k in keys)}",
-        f"UPDATE {table.name} AS t SET {', '.join(f'{c} = v.{c}' for c in columns)}"
-        f" FROM unnest({_arrays(table, everything)}) AS v({', '.join(everything)})"
-        f" WHERE {' AND '.join(f't.{k} = v.{k}' for k in keys)}",
+        postgresql_text,
+        len(everything),
     )
 
 
-def _arrays(table: Table, columns: Sequence[str]) -> str:
+def _arrays(table: Table, columns: Sequence[str], first: int) -> str:
     parts = []
-    for number, column in enumerate(columns, start=1):
+    for number, column in enumerate(columns, start=first):
         kind = "bigint" if isinstance(table.c[column].type, BigInteger) else "text"
         parts.append(f"${number}::{kind}[]")
     return ", ".join(parts)
 
 
-__all__ = ["BulkStatement", "Dialect", "Statement", "Value", "any_of", "insert_rows", "update_rows"]
+__all__ = [
+    "BulkStatement",
+    "Dialect",
+    "Statement",
+    "Together",
+    "Value",
+    "any_of",
+    "in_one_text",
+    "insert_rows",
+    "update_rows",
+]

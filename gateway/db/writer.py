@@ -28,8 +28,10 @@ C_contra = TypeVar("C_contra", contravariant=True)
 O = TypeVar("O")  # noqa: E741 - outcome
 O_co = TypeVar("O_co", covariant=True)
 T = TypeVar("T")
-Apply = Callable[[Connection, Sequence[C], int], Awaitable[Sequence[O]]]
-"""Decides and writes a batch: connection, commands, now in ms -> one outcome a command, in order."""
+Now = Callable[[], Awaitable[int]]
+"""The time of the batch in ms, one for all of it. On PostgreSQL it comes with the first `fetch_together`; before that, it is asked for."""
+Apply = Callable[[Connection, Sequence[C], Now], Awaitable[Sequence[O]]]
+"""Decides and writes a batch: connection, commands, the clock -> one outcome a command, in order."""
 
 Committed = Callable[[Sequence[object]], None]
 """Called with the commands of a transaction right after its COMMIT, before anybody hears of it. Must not raise."""
@@ -66,12 +68,14 @@ class Database(Protocol[C_contra, O_co]):
 
 
 class Transaction(Protocol):
-    """What a batch needs from a driver. `begin` answers the time of the batch in ms."""
+    """What a batch needs from a driver."""
 
     @property
     def connection(self) -> Connection: ...
 
-    async def begin(self) -> int: ...
+    async def begin(self) -> None: ...
+
+    async def now_ms(self) -> int: ...
 
     async def commit(self) -> None:
         """Returns only if committed. Raises StorageUnavailable if certainly not, CommitUnknown if nobody could find out."""
@@ -89,8 +93,8 @@ async def commit_batch(
 ) -> list[O | Exception]:
     """Run one batch, halving it where it fails. One outcome or exception a command, in order."""
     try:
-        now_ms = await transaction.begin()
-        outcomes = list(await apply(transaction.connection, commands, now_ms))
+        await transaction.begin()
+        outcomes = list(await apply(transaction.connection, commands, transaction.now_ms))
         if len(outcomes) != len(commands):
             raise AssertionError(f"{len(outcomes)} outcomes for {len(commands)} commands")
         await transaction.commit()
@@ -108,6 +112,17 @@ async def commit_batch(
         first = await commit_batch(transaction, apply, commands[:middle], committed)
         return first + await commit_batch(transaction, apply, commands[middle:], committed)
     return list(outcomes)
+
+
+def failure_of(before: str | None, outcomes: Sequence[object]) -> str | None:
+    """What readiness says after a batch; the log hears of every change once."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
+    failure = (failures[0].log or str(failures[0])) if failures else None
+    if failure is not None and failure != before:
+        log.error("the database cannot be written: calls are refused, running tasks wait", extra={"cause": failure})
+    if failure is None and before is not None:
+        log.warning("the database can be written again")
+    return failure
 
 
 def refuse_when_full(queued: int) -> None:

@@ -146,8 +146,9 @@ def _refusal(books: Books, path: Sequence[AccountId], amount: Amount) -> BudgetR
 
 def _end(books: Books, hold: Hold, state: HoldState, charge: Amount, now_ms: int) -> Ended:
     kind = EntryKind.SETTLE if state is HoldState.SETTLED else EntryKind.RELEASE
+    given_back = -hold.amount
     for account in hold.path:
-        _post(books, Entry(account, kind, charge, -hold.amount, now_ms, hold.task_id))
+        _post(books, Entry(account, kind, charge, given_back, now_ms, hold.task_id))
     ended = Hold(hold.task_id, hold.path, hold.amount, hold.created_at_ms, state, charge, now_ms)
     books.holds[hold.task_id] = ended
     books.ended.append(hold.task_id)
@@ -155,17 +156,21 @@ def _end(books: Books, hold: Hold, state: HoldState, charge: Amount, now_ms: int
 
 
 def _balance(books: Books, account: AccountId) -> Balance:
-    balance = books.balances.get(BalanceKey(account))
+    balance = books.totals.get(account)
     if balance is None:
-        raise AssertionError(f"the balance of {account} was not loaded")
+        balance = books.balances.get(BalanceKey(account))
+        if balance is None:
+            raise AssertionError(f"the balance of {account} was not loaded")
+        books.totals[account] = balance
     return balance
 
 
 def _post(books: Books, entry: Entry) -> None:
     balance = _balance(books, entry.account)
-    posted, pending = balance.posted + entry.posted, balance.pending + entry.pending
+    posted = balance.posted if entry.posted is NOTHING else balance.posted + entry.posted
+    pending = balance.pending if entry.pending is NOTHING else balance.pending + entry.pending
     if posted.is_negative or pending.is_negative:
         raise AssertionError(f"{entry} would make a balance negative: {balance}")
     balance.posted, balance.pending = posted, pending
     books.entries.append(entry)
-    books.touched.add(BalanceKey(entry.account))
+    books.touched.add(entry.account)

@@ -126,7 +126,10 @@ class Books:
     entries: list[Entry] = field(default_factory=list)
     placed: list[TaskId] = field(default_factory=list)
     ended: list[TaskId] = field(default_factory=list)
-    touched: set[BalanceKey] = field(default_factory=set)
+    touched: set[AccountId] = field(default_factory=set)
+    """Whose balances changed."""
+    totals: dict[AccountId, Balance] = field(default_factory=dict)
+    """The balances that were asked for, by account alone: the very objects of `balances`, found without hashing a key."""
 
 
 def remaining_of(budget: Budget, balance: Balance) -> int:

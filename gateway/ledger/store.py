@@ -1,18 +1,19 @@
-"""The ledger's rows: loading the books of a batch under lock, and writing them back in a few bulk statements.
+"""The ledger's rows: loading the books of a batch under lock, and the bulk statements that write them back.
 
 Everything runs in the caller's transaction. On PostgreSQL balance rows are locked FOR UPDATE in the order of BalanceKey.order, before anything
-else is locked; budgets are read afterwards, by a statement of its own with a newer snapshot (READ COMMITTED), so that a limit lowered before the
-lock was granted is seen.
+else is locked; BUDGETS and HOLDS are asked afterwards, by another statement and so with a newer snapshot (READ COMMITTED): a limit lowered before
+the lock was granted is seen, and a hold, which changes only under the locks of its path, cannot change any more.
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import orjson
 from sqlalchemy import bindparam, select
 
-from gateway.db.connection import Connection, Row
+from gateway.db.connection import BulkRows, Connection, Row
 from gateway.db.schema import accounts, balances, entries, holds
-from gateway.db.statements import Statement, any_of, insert_rows, update_rows
+from gateway.db.statements import BulkStatement, Statement, any_of, insert_rows, update_rows
 from gateway.domain.accounts import Budget, Window, parse_budget
 from gateway.domain.ids import AccountId, TaskId
 from gateway.domain.money import Amount
@@ -33,12 +34,15 @@ _READ_BALANCES = Statement(
 )
 _ADD_BALANCES = insert_rows(balances, (*_BALANCE_KEYS, *_BALANCE_SUMS), ignore_repeats=True)
 _SAVE_BALANCES = update_rows(balances, _BALANCE_KEYS, _BALANCE_SUMS)
-_BUDGETS = Statement(select(accounts.c.id, accounts.c.budgets).where(any_of(accounts.c.id, "ids")))
+BUDGETS = select(accounts.c.id, accounts.c.budgets).where(any_of(accounts.c.id, "accounts"))
+"""Of `accounts`, sorted or not."""
+_BUDGETS = Statement(BUDGETS)
 
 _HOLD_COLUMNS = (
     "task_id", "path", *(f"held_{u}" for u in _AMOUNTS), *(f"settled_{u}" for u in _AMOUNTS), "state", "created_at_ms", "ended_at_ms",
 )  # fmt: skip
-_READ_HOLDS = Statement(select(*(holds.c[name] for name in _HOLD_COLUMNS)).where(any_of(holds.c.task_id, "ids")))
+HOLDS = select(*(holds.c[name] for name in _HOLD_COLUMNS)).where(any_of(holds.c.task_id, "held"))
+"""Of the tasks `held`."""
 _READ_PATHS = Statement(select(holds.c.path).where(any_of(holds.c.task_id, "ids")))
 _ADD_HOLDS = insert_rows(holds, _HOLD_COLUMNS)
 _END_HOLDS = update_rows(holds, ("task_id",), (*(f"settled_{u}" for u in _AMOUNTS), "state", "ended_at_ms"))
@@ -53,11 +57,10 @@ _ADD_ENTRIES = insert_rows(
 )  # fmt: skip
 
 
-async def load_books(connection: Connection, account_ids: Collection[AccountId], task_ids: Sequence[TaskId]) -> Books:
-    """The books for these accounts and these tasks' holds, locked until the transaction ends. Missing balance rows are made."""
-    books = Books()
+async def lock_balances(connection: Connection, account_ids: Collection[AccountId]) -> dict[BalanceKey, Balance]:
+    """The balances of these accounts, locked until the transaction ends. Missing rows are made."""
     if not account_ids:
-        return books
+        return {}
     ids = sorted(account_ids)
     rows = await connection.fetch(_LOCK_BALANCES, ids=ids)
     if len(rows) < len(ids):
@@ -65,13 +68,15 @@ async def load_books(connection: Connection, account_ids: Collection[AccountId],
         missing = [(account, Window.TOTAL.value, 0, 0, 0, 0, 0, 0, 0) for account in ids if account not in present]
         await connection.write(_ADD_BALANCES, missing)
         rows = await connection.fetch(_LOCK_BALANCES, ids=ids)
-    books.balances = dict(map(_balance, rows))
-    for account, budgets in await connection.fetch(_BUDGETS, ids=ids):
-        books.budgets[AccountId(str(account))] = _budgets(str(budgets))
-    if task_ids:
-        for row in await connection.fetch(_READ_HOLDS, ids=list(task_ids)):
-            hold = _hold(row)
-            books.holds[hold.task_id] = hold
+    return dict(map(_balance, rows))
+
+
+def load_books(balances: dict[BalanceKey, Balance], budget_rows: Sequence[Row], hold_rows: Sequence[Row]) -> Books:
+    """The books from locked balances, and from the rows of BUDGETS and HOLDS that were asked for after locking them."""
+    books = Books(balances, {AccountId(str(account)): _budgets(str(text)) for account, text in budget_rows})
+    for row in hold_rows:
+        hold = _hold(row)
+        books.holds[hold.task_id] = hold
     return books
 
 
@@ -84,22 +89,22 @@ async def read_paths(connection: Connection, task_ids: Sequence[TaskId]) -> set[
     }
 
 
-async def save_books(connection: Connection, books: Books) -> None:
-    """Write what was decided: balances, entries, holds."""
-    await connection.write(
-        _SAVE_BALANCES,
-        [
-            (*_sums(books.balances[key]), key.account, key.window.value, key.window_start_ms)
-            for key in sorted(books.touched, key=lambda key: key.order)
-        ],
-    )
-    await connection.write(_ADD_ENTRIES, [_entry_row(entry) for entry in books.entries])
+def changes(books: Books) -> list[tuple[BulkStatement, BulkRows]]:
+    """What writes down what was decided: balances, entries, holds. No row is written twice."""
     placed = set(books.placed)
-    await connection.write(_ADD_HOLDS, [_hold_row(books.holds[task_id]) for task_id in books.placed])
-    ended = [books.holds[task_id] for task_id in books.ended if task_id not in placed]
-    await connection.write(
-        _END_HOLDS, [(*_parts(hold.settled), hold.state.value, hold.ended_at_ms, hold.task_id) for hold in ended]
-    )
+    return [
+        (
+            _SAVE_BALANCES,
+            [
+                (*_sums(balance), key.account, key.window.value, key.window_start_ms)
+                for key, balance in books.balances.items()
+                if key.account in books.touched
+            ],
+        ),
+        (_ADD_ENTRIES, [_entry_row(entry) for entry in books.entries]),
+        (_ADD_HOLDS, [_hold_row(books.holds[task_id]) for task_id in books.placed]),
+        (_END_HOLDS, [_hold_end(books.holds[task_id]) for task_id in books.ended if task_id not in placed]),
+    ]
 
 
 async def read_books(connection: Connection, account_ids: Collection[AccountId]) -> Books:
@@ -107,7 +112,7 @@ async def read_books(connection: Connection, account_ids: Collection[AccountId])
     ids = sorted(account_ids)
     books = Books(balances={BalanceKey(account): Balance() for account in ids})
     books.balances.update(map(_balance, await connection.fetch(_READ_BALANCES, ids=ids)))
-    for account, budgets in await connection.fetch(_BUDGETS, ids=ids):
+    for account, budgets in await connection.fetch(_BUDGETS, accounts=ids):
         books.budgets[AccountId(str(account))] = _budgets(str(budgets))
     return books
 
@@ -123,6 +128,7 @@ def budgets_text(budgets: Sequence[Budget]) -> str:
     return orjson.dumps([str(budget) for budget in budgets]).decode()
 
 
+@lru_cache(maxsize=4096)  # parsed anew with every batch otherwise; the text itself is read under the lock every time
 def _budgets(text: str) -> tuple[Budget, ...]:
     return tuple(map(parse_budget, orjson.loads(text))) if text != "[]" else ()
 
@@ -155,6 +161,10 @@ def _hold_row(hold: Hold) -> tuple[str | int | None, ...]:
     return (
         hold.task_id, path, *_parts(hold.amount), *_parts(hold.settled), hold.state.value, hold.created_at_ms, hold.ended_at_ms,
     )  # fmt: skip
+
+
+def _hold_end(hold: Hold) -> tuple[str | int | None, ...]:
+    return *_parts(hold.settled), hold.state.value, hold.ended_at_ms, hold.task_id
 
 
 def _entry_row(entry: Entry) -> tuple[str | int | None, ...]:

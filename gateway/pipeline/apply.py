@@ -2,15 +2,17 @@
 
 Order of locks, the same in every process: balance rows (sorted), then task rows (sorted by id). Then everything is decided in Python, command
 by command, on the rows in hand, so that a batch sees its own earlier commands; then it is written in bulk: balances, entries, holds, tasks,
-attempts, results.
+attempts, results. To PostgreSQL a batch is three statements: lock balances, read the rest under their lock, write.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.db.connection import Connection
-from gateway.db.writer import Transact
+from gateway.db.statements import Together
+from gateway.db.writer import Now, Transact
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, upstream_account_id
+from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
 from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.ledger import decide
@@ -26,6 +28,7 @@ from gateway.pipeline.commands import (
     ExtendLeases,
     Finish,
     Finished,
+    HandBack,
     Lost,
     NoTask,
     NotCancellable,
@@ -36,6 +39,7 @@ from gateway.pipeline.commands import (
 )
 from gateway.tasks import store as task_store
 
+_UNDER_LOCK = Together(ledger_store.BUDGETS, ledger_store.HOLDS, task_store.LOCK)
 _CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
 
 
@@ -57,24 +61,24 @@ class _Work:
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
 
 
-async def apply(connection: Connection, commands: Sequence[Command], now_ms: int) -> list[Outcome]:
+async def apply(connection: Connection, commands: Sequence[Command], now: Now) -> list[Outcome]:
     """Decide and write one batch; one outcome a command, in order."""
     outcomes: dict[int, Outcome] = {}
     for index, command in enumerate(commands):
         if isinstance(command, Transact):
-            await command.run(connection, now_ms)
+            await command.run(connection, await now())
             outcomes[index] = Recorded()
-    work = await _load(connection, commands, now_ms)
+    work = await _load(connection, commands, now)
     for index, command in enumerate(commands):
-        if isinstance(command, Claim | ExtendLeases):
-            outcomes[index] = await _lease(connection, command, now_ms)
+        if isinstance(command, Claim | ExtendLeases | HandBack):
+            outcomes[index] = await _lease(connection, command, await now())
         elif not isinstance(command, Transact):
             outcomes[index] = _decide(work, command)
     await _save(connection, work)
     return [outcomes[index] for index in range(len(commands))]
 
 
-async def _load(connection: Connection, commands: Sequence[Command], now_ms: int) -> _Work:
+async def _load(connection: Connection, commands: Sequence[Command], now: Now) -> _Work:
     account_ids: set[AccountId] = set()
     task_ids: list[TaskId] = []
     looked_into: list[TaskId] = []
@@ -96,21 +100,31 @@ async def _load(connection: Connection, commands: Sequence[Command], now_ms: int
                 task_ids.append(task_id)
             case _:
                 pass
-    ending = [command.task_id for command in commands if isinstance(command, Finish | Cancel)]
-    if ending:
+    ending = [command for command in commands if isinstance(command, Finish | Cancel)]
+    for command in ending:
+        account_ids.update(command.path)
+    unknown = [command.task_id for command in ending if not command.path]
+    if unknown:
         # The path is on the hold; it never changes, so it is read before anything is locked.
-        account_ids.update(await ledger_store.read_paths(connection, ending))
+        account_ids.update(await ledger_store.read_paths(connection, unknown))
     if any(isinstance(command, RecordAttempts | Finish) for command in commands):
         account_ids.add(OURS_ACCOUNT_ID)
-    books = await ledger_store.load_books(connection, account_ids, ending)
-    tasks = await task_store.lock_tasks(connection, task_ids)
+    if not account_ids and not task_ids:
+        return _Work(Books(), {}, {}, await now())
+    balances = await ledger_store.lock_balances(connection, account_ids)
+    budgets, holds, tasks = await connection.fetch_together(
+        _UNDER_LOCK,
+        accounts=sorted(account_ids),
+        held=[command.task_id for command in ending],
+        tasks=sorted(set(task_ids)),
+    )
     looked_into += [
         command.task_id for command in commands if isinstance(command, RecordAttempts | Finish) and command.repeated
     ]
     attempts: dict[TaskId, dict[AttemptId, Attempt]] = {task_id: {} for task_id in task_ids}
     for attempt in await task_store.read_attempts(connection, looked_into) if looked_into else []:
         attempts[attempt.task_id][attempt.id] = attempt
-    return _Work(books, tasks, attempts, now_ms)
+    return _Work(ledger_store.load_books(balances, budgets, holds), task_store.tasks_of(tasks), attempts, await now())
 
 
 def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel) -> Outcome:
@@ -178,10 +192,10 @@ def _finish(work: _Work, command: Finish) -> Finished | Lost:
     else:
         charged = NOTHING
         ended = decide.release(work.books, task.id, work.now_ms)
-    return _ended(work, replace(
-        task, usage=command.usage, results=command.results, result_count=len(command.results), error=command.error,
+    return _ended(work, _final(
+        work, task, command.state, charged, command.error, usage=command.usage, results=command.results,
         results_expire_at_ms=command.results_expire_at_ms,
-    ), command.state, ended, charged, command)  # fmt: skip
+    ), task.state, ended, charged, command)  # fmt: skip
 
 
 def _cancel(work: _Work, command: Cancel) -> Finished | NotCancellable | NoTask:
@@ -191,24 +205,35 @@ def _cancel(work: _Work, command: Cancel) -> Finished | NotCancellable | NoTask:
     if task.state.is_final or any(attempt.state.is_open for attempt in work.attempts[task.id].values()):
         return NotCancellable(task)
     ended = decide.release(work.books, task.id, work.now_ms)
-    return _ended(work, replace(task, error=_CANCELLED), TaskState.CANCELLED, ended, NOTHING, command)
+    final = _final(work, task, TaskState.CANCELLED, NOTHING, _CANCELLED)
+    return _ended(work, final, task.state, ended, NOTHING, command)
+
+
+def _final(
+    work: _Work,
+    task: Task,
+    state: TaskState,
+    charged: Amount,
+    error: TaskError | None,
+    *,
+    usage: Usage | None = None,
+    results: tuple[ImageResult, ...] = (),
+    results_expire_at_ms: int | None = None,
+) -> Task:
+    return replace(
+        task, state=state, finished_at_ms=work.now_ms, used_microcredits=charged.microcredits, used_microusd=charged.microusd, error=error,
+        usage=usage, results=results, result_count=len(results), results_expire_at_ms=results_expire_at_ms,
+    )  # fmt: skip
 
 
 def _ended(
-    work: _Work, task: Task, state: TaskState, ended: object, charged: Amount, command: Finish | Cancel
+    work: _Work, task: Task, before: TaskState, ended: object, charged: Amount, command: Finish | Cancel
 ) -> Finished:
-    """The common end of finish and cancel: the task's final row. A task whose hold is gone or was ended before is a broken invariant."""
-    if state not in TRANSITIONS[task.state]:
-        raise AssertionError(f"{task.id}: {task.state} does not become {state}")
+    """The common end of finish and cancel. A task whose hold is gone or was ended before is a broken invariant."""
+    if task.state not in TRANSITIONS[before]:
+        raise AssertionError(f"{task.id}: {before} does not become {task.state}")
     if not isinstance(ended, Ended) or not ended.first:
         raise AssertionError(f"{task.id} is unfinished, but its hold says {ended}")
-    task = replace(
-        task,
-        state=state,
-        finished_at_ms=work.now_ms,
-        used_microcredits=charged.microcredits,
-        used_microusd=charged.microusd,
-    )
     work.tasks[task.id] = task
     work.finished.append(task)
     remaining = decide.remaining_microcredits(work.books, task.path, command.credits_per_usd)
@@ -255,7 +280,10 @@ def _end(work: _Work, attempts: Sequence[Attempt]) -> None:
             decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.LOSS, loss, work.now_ms, attempt.task_id, attempt.id)
 
 
-async def _lease(connection: Connection, command: Claim | ExtendLeases, now_ms: int) -> Claimed | Recorded:
+async def _lease(connection: Connection, command: Claim | ExtendLeases | HandBack, now_ms: int) -> Claimed | Recorded:
+    if isinstance(command, HandBack):
+        await task_store.hand_back(connection, command.owner, command.task_ids)
+        return Recorded()
     if isinstance(command, ExtendLeases):
         await task_store.extend_leases(connection, command.owner, now_ms + command.lease_ms)
         return Recorded()
@@ -267,10 +295,27 @@ async def _lease(connection: Connection, command: Claim | ExtendLeases, now_ms: 
 
 
 async def _save(connection: Connection, work: _Work) -> None:
-    await ledger_store.save_books(connection, work.books)
-    await task_store.add_tasks(connection, work.added)
-    await task_store.set_states(connection, work.states)
-    await task_store.add_attempts(connection, work.started)
-    await task_store.set_submitted(connection, work.submitted)
-    await task_store.end_attempts(connection, work.ended)
-    await task_store.finish_tasks(connection, work.finished)
+    writes = [
+        *ledger_store.changes(work.books),
+        task_store.added_tasks(work.added),
+        task_store.changed_states(work.states),
+        task_store.added_attempts(work.started),
+        task_store.submitted_attempts(work.submitted),
+        task_store.ended_attempts(work.ended),
+        task_store.finished_tasks(work.finished),
+        task_store.added_results(work.finished),
+    ]
+    if not _rows_change_twice(work):
+        await connection.write_together(writes)
+        return
+    for statement, rows in writes:
+        await connection.write(statement, rows)
+
+
+def _rows_change_twice(work: _Work) -> bool:
+    """Whether a task or an attempt is written more than once: then each statement must see what the one before it wrote."""
+    tasks = [*(task.id for task, _ in work.added), *(id for id, _ in work.states), *(task.id for task in work.finished)]
+    attempts = [
+        *(attempt.id for attempt in work.started), *(id for id, _ in work.submitted), *(attempt.id for attempt in work.ended),
+    ]  # fmt: skip
+    return len(set(tasks)) < len(tasks) or len(set(attempts)) < len(attempts)

@@ -98,6 +98,8 @@ class Finish:
     results_expire_at_ms: int | None = None
     repeated: bool = False
     """Given before, without an answer: attempts whose end is already written are left as they are."""
+    path: tuple[AccountId, ...] = ()
+    """The task's, where the giver knows it: otherwise it is looked up, which is one more question to the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Cancel:
     task_id: TaskId
     account: AccountId
     credits_per_usd: Decimal
+    path: tuple[AccountId, ...] = ()
+    """As in Finish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +160,13 @@ class ExtendLeases:
     lease_ms: int
 
 
-Command = Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Claim | ExtendLeases | Transact
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """The owner will not work on these tasks any more: whoever looks next may claim them. Those that are not its own are left alone."""
+
+    owner: str
+    task_ids: tuple[TaskId, ...]
+
+
+Command = Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Claim | ExtendLeases | HandBack | Transact
 Outcome = Accepted | BudgetRefusal | Recorded | Lost | Finished | NotCancellable | NoTask | Claimed

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.db.connection import Connection
-from gateway.db.writer import Apply
+from gateway.db.writer import Apply, Now
 from gateway.pipeline.commands import Accept, Claim, Command, Finish, Outcome, RecordAttempts, RecordSubmitted
 
 
@@ -69,6 +69,8 @@ class CrashPoint(StrEnum):
     """A recovering process has read what it took over, and not begun."""
     RESUMING = "resuming"
     """An attempt whose end is not in the books is about to be looked into."""
+    ASKED = "asked"
+    """An upstream has said what it knows of an attempt that may have been sent."""
 
 
 _WRITER_POINTS: dict[type[object], tuple[CrashPoint, CrashPoint, CrashPoint]] = {
@@ -112,9 +114,9 @@ def watched(apply: Apply[Command, Outcome]) -> Apply[Command, Outcome]:
     if _armed is None:
         return apply
 
-    async def watched_apply(connection: Connection, commands: Sequence[Command], now_ms: int) -> Sequence[Outcome]:
+    async def watched_apply(connection: Connection, commands: Sequence[Command], now: Now) -> Sequence[Outcome]:
         _reached_by(commands, 0)
-        outcomes = await apply(connection, commands, now_ms)
+        outcomes = await apply(connection, commands, now)
         _reached_by(commands, 1)
         return outcomes
 

@@ -1,7 +1,8 @@
 """The rows of tasks, attempts and results.
 
 Stores run in the caller's transaction, make no ids and read no clock. Task rows are locked after balance rows, in the order of their ids. What may
-follow what is decided by the caller; the epoch in its hands is compared there, under the lock.
+follow what is decided by the caller; the epoch in its hands is compared there, under the lock. What a batch writes is given as bulk statements
+with their rows (`added_tasks` and so on), for the caller to run together.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,14 @@ from dataclasses import dataclass, replace
 import orjson
 from sqlalchemy import BigInteger, bindparam, cast, func, select
 
-from gateway.db.connection import Connection, Row
+from gateway.db.connection import BulkRows, Connection, Row
 from gateway.db.schema import attempts, results, tasks
-from gateway.db.statements import Statement, any_of, insert_rows, update_rows
+from gateway.db.statements import BulkStatement, Statement, any_of, insert_rows, update_rows
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import Contract, ImageResult, Usage
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+
+Write = tuple[BulkStatement, BulkRows]
 
 _TASK_COLUMNS = (
     "id", "account_id", "path", "state", "contract", "model", "n", "user_group", "created_at_ms", "deadline_at_ms", "finished_at_ms",
@@ -36,9 +39,8 @@ _RESULT_COLUMNS = (
 )  # fmt: skip
 
 _all_task_columns = [tasks.c[name] for name in _TASK_COLUMNS]
-_LOCK = Statement(
-    select(*_all_task_columns).where(any_of(tasks.c.id, "ids")).order_by(tasks.c.id), postgresql_suffix="FOR UPDATE"
-)
+LOCK = select(*_all_task_columns).where(any_of(tasks.c.id, "tasks")).order_by(tasks.c.id).with_for_update()
+"""`tasks` without their results, for `tasks_of`; locked until the transaction ends. Give sorted ids."""
 _READ = Statement(select(*_all_task_columns).where(any_of(tasks.c.id, "ids")))
 _READ_OWN = Statement(
     select(*_all_task_columns).where(any_of(tasks.c.id, "ids"), tasks.c.account_id == bindparam("account"))
@@ -75,6 +77,18 @@ _EXTEND_LEASES = Statement(
         )
     )
     .values(lease_until_ms=bindparam("until"))
+)
+_HAND_BACK = Statement(
+    # Without an owner, so that a late sign of life of this one does not take it back. Locked rows are skipped for the same reason as above.
+    tasks.update()
+    .where(
+        tasks.c.id.in_(
+            select(_LIVING.c.id)
+            .where(any_of(_LIVING.c.id, "ids"), _LIVING.c.owner == bindparam("me"), _LIVING.c.finished_at_ms.is_(None))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(owner="", lease_until_ms=0)
 )
 _UNFINISHED_OF = Statement(
     select(tasks.c.id)
@@ -126,20 +140,19 @@ class StateCount:
     oldest_created_at_ms: int
 
 
-async def lock_tasks(connection: Connection, ids: Sequence[TaskId]) -> dict[TaskId, Task]:
-    """These tasks without their results, locked until the transaction ends."""
-    rows = await connection.fetch(_LOCK, ids=sorted(set(ids))) if ids else []
+def tasks_of(rows: Sequence[Row]) -> dict[TaskId, Task]:
+    """From the rows of LOCK."""
     return {task.id: task for task in map(_task, rows)}
 
 
-async def add_tasks(connection: Connection, new: Sequence[tuple[Task, int]]) -> None:
+def added_tasks(new: Sequence[tuple[Task, int]]) -> Write:
     """Each with the end of its lease."""
-    await connection.write(_ADD_TASKS, [(*_task_row(task), lease_until_ms) for task, lease_until_ms in new])
+    return _ADD_TASKS, [(*_task_row(task), lease_until_ms) for task, lease_until_ms in new]
 
 
-async def finish_tasks(connection: Connection, finished: Sequence[Task]) -> None:
-    """Write the end of tasks, with their results."""
-    rows = [
+def finished_tasks(finished: Sequence[Task]) -> Write:
+    """The end of tasks; their results are `added_results`."""
+    return _FINISH, [
         (
             task.state.value, task.finished_at_ms, task.used_microcredits, task.used_microusd,
             task.error.code.value if task.error else None, task.error.message if task.error else None,
@@ -147,19 +160,16 @@ async def finish_tasks(connection: Connection, finished: Sequence[Task]) -> None
         )
         for task in finished
     ]  # fmt: skip
-    await connection.write(_FINISH, rows)
-    await connection.write(
-        _ADD_RESULTS,
-        [
-            (task.id, position, *_result_parts(result))
-            for task in finished
-            for position, result in enumerate(task.results)
-        ],
-    )
 
 
-async def set_states(connection: Connection, changed: Sequence[tuple[TaskId, TaskState]]) -> None:
-    await connection.write(_SET_STATE, [(state.value, task_id) for task_id, state in changed])
+def added_results(finished: Sequence[Task]) -> Write:
+    return _ADD_RESULTS, [
+        (task.id, position, *_result_parts(result)) for task in finished for position, result in enumerate(task.results)
+    ]
+
+
+def changed_states(changed: Sequence[tuple[TaskId, TaskState]]) -> Write:
+    return _SET_STATE, [(state.value, task_id) for task_id, state in changed]
 
 
 async def claim_tasks(connection: Connection, owner: str, *, before_ms: int, until_ms: int, size: int) -> list[Task]:
@@ -173,33 +183,33 @@ async def extend_leases(connection: Connection, owner: str, until_ms: int) -> No
     await connection.execute(_EXTEND_LEASES, me=owner, until=until_ms)
 
 
+async def hand_back(connection: Connection, owner: str, ids: Sequence[TaskId]) -> None:
+    """Give up the leases of these tasks, as far as they are the owner's and unfinished."""
+    await connection.execute(_HAND_BACK, me=owner, ids=ids)
+
+
 async def read_unfinished_of(connection: Connection, owner: str, size: int) -> list[TaskId]:
     """Unfinished tasks of one owner, in no particular order."""
     return [TaskId(_str(row[0])) for row in await connection.fetch(_UNFINISHED_OF, me=owner, size=size)]
 
 
-async def add_attempts(connection: Connection, started: Sequence[Attempt]) -> None:
-    await connection.write(_ADD_ATTEMPTS, [_attempt_row(attempt) for attempt in started])
+def added_attempts(started: Sequence[Attempt]) -> Write:
+    return _ADD_ATTEMPTS, [_attempt_row(attempt) for attempt in started]
 
 
-async def end_attempts(connection: Connection, ended: Sequence[Attempt]) -> None:
-    await connection.write(
-        _END_ATTEMPTS,
-        [
-            (
-                attempt.state.value, attempt.ended_at_ms, attempt.fault.value if attempt.fault else None,
-                attempt.billed.value if attempt.billed else None, attempt.cost_microusd, attempt.images, _storable(attempt.message), attempt.id,
-            )
-            for attempt in ended
-        ],
-    )  # fmt: skip
+def ended_attempts(ended: Sequence[Attempt]) -> Write:
+    return _END_ATTEMPTS, [
+        (
+            attempt.state.value, attempt.ended_at_ms, attempt.fault.value if attempt.fault else None,
+            attempt.billed.value if attempt.billed else None, attempt.cost_microusd, attempt.images, _storable(attempt.message), attempt.id,
+        )
+        for attempt in ended
+    ]  # fmt: skip
 
 
-async def set_submitted(connection: Connection, submitted: Sequence[tuple[AttemptId, str]]) -> None:
-    """Store upstreams' job ids."""
-    await connection.write(
-        _SUBMITTED, [(AttemptState.SUBMITTED.value, _storable(ref), attempt) for attempt, ref in submitted]
-    )
+def submitted_attempts(submitted: Sequence[tuple[AttemptId, str]]) -> Write:
+    """Upstreams' job ids."""
+    return _SUBMITTED, [(AttemptState.SUBMITTED.value, _storable(ref), attempt) for attempt, ref in submitted]
 
 
 async def read_tasks(connection: Connection, ids: Sequence[TaskId], account: AccountId | None = None) -> list[Task]:

@@ -302,6 +302,42 @@ async def test_the_audit_names_a_spoilt_balance(database: Gateway) -> None:
     assert [(d.account, d.stored, d.expected) for d in report.differences] == [(TEAM, 1, 3 * CREDIT)]
 
 
+async def test_an_end_knows_its_accounts_or_looks_them_up(database: Gateway) -> None:
+    """With the task's path and without it the end is the same; with a wrong one it is refused, and nothing of it is written."""
+    tasks = [new_task() for _ in range(3)]
+    ends = []
+    for task in tasks:
+        attempt = new_attempt(task)
+        await database.write(accept(task, 2, attempts=(attempt,)))
+        ends.append(completed(task, 2, succeeded(attempt)))
+    assert isinstance(await database.write(ends[0]), Finished)
+    assert isinstance(await database.write(replace(ends[1], path=())), Finished)
+    with pytest.raises(AssertionError, match="not loaded"):
+        await database.write(replace(ends[2], path=(KEY,)))
+    assert await balance(database, ORG) == (
+        Amount(4 * CREDIT, 2 * (2 * CREDIT // 72), 2), Amount(2 * CREDIT, 2 * CREDIT // 72, 1)
+    )  # fmt: skip
+    assert await clean(database)
+
+
+async def test_a_whole_life_in_one_batch(database: Gateway) -> None:
+    """Rows that one transaction adds and changes again end as the last command left them, on both databases."""
+    task = new_task()
+    attempt = new_attempt(task)
+    outcomes = await asyncio.gather(
+        database.write(accept(task, 2)),
+        database.write(RecordAttempts(task.id, 1, started=(attempt,))),
+        database.write(RecordSubmitted(task.id, 1, attempt.id, "job-9")),
+        database.write(completed(task, 2, succeeded(attempt))),
+    )
+    assert isinstance(outcomes[3], Finished)
+    [stored] = await database.read(lambda connection: task_store.read_tasks(connection, [task.id], KEY))
+    [seen] = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    assert (stored.state, stored.result_count, len(stored.results)) == (TaskState.COMPLETED, 1, 1)
+    assert (seen.state, seen.upstream_ref, seen.cost_microusd) == (AttemptState.SUCCEEDED, "job-9", 15_000)
+    assert await clean(database)
+
+
 async def test_a_migration_is_repeatable(database_url: str) -> None:
     """The second run finds nothing to do."""
     url = parse_database_url(database_url)

@@ -27,6 +27,7 @@ from gateway.pipeline.commands import (
     ExtendLeases,
     Finish,
     Finished,
+    HandBack,
     Lost,
     NotCancellable,
     RecordAttempts,
@@ -163,6 +164,18 @@ async def test_leases_are_renewed_for_their_owner_alone(database: Gateway) -> No
     assert [task.id for task in claimed.tasks] == [other.id]  # type: ignore[union-attr]  # the outcome of a claim is Claimed
 
 
+async def test_what_is_handed_back_may_be_claimed_at_once(database: Gateway) -> None:
+    """Only the owner's own unfinished tasks lose their lease, for good: a late sign of life does not take them back."""
+    mine, kept, other, done = new_task("run_a"), new_task("run_a"), new_task("run_b"), new_task("run_a")
+    for task in (mine, kept, other, done):
+        await database.write(accept(task, 1))
+    await database.write(completed(done, 1))
+    assert await database.write(HandBack("run_a", (mine.id, other.id, done.id))) == Recorded()
+    await database.write(ExtendLeases("run_a", 60_000))
+    claimed = await database.write(Claim("run_c", 60_000, 10))
+    assert [(task.id, task.epoch) for task in claimed.tasks] == [(mine.id, mine.epoch + 1)]  # type: ignore[union-attr]  # the outcome of a claim is Claimed
+
+
 async def test_two_gateways_share_one_budget(postgresql_database: str) -> None:
     """Two writers on one PostgreSQL: 200 calls at once, each on its own mix of accounts, exactly 20 are held, no deadlock."""
     first = await opened(postgresql_database)
@@ -197,7 +210,7 @@ async def test_signs_of_life_wait_for_no_row(postgresql_database: str) -> None:
     locked, enough = asyncio.Event(), asyncio.Event()
 
     async def hold(connection: Connection, _: int) -> None:
-        await task_store.lock_tasks(connection, [task.id])
+        await connection.fetch(Statement(task_store.LOCK), tasks=[task.id])
         locked.set()
         await enough.wait()
 

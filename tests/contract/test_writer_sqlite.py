@@ -12,7 +12,7 @@ import pytest
 from gateway.db.connection import Connection, run_to_end
 from gateway.db.engine import open_database, parse_database_url
 from gateway.db.sqlite import DatabaseLocked, SqliteLock
-from gateway.db.writer import Database
+from gateway.db.writer import Database, Now
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import StorageUnavailable
 from tests.numbers import Numbers, Put, Writing, numbers, opened
@@ -81,7 +81,7 @@ async def test_a_read_only_file_is_unavailable_not_broken(database: Numbers) -> 
 async def test_a_command_that_waits_for_something_else_is_refused_alone(sqlite_database: str) -> None:
     """It would hold up the one thread; the batch is rolled back and the others are written."""
 
-    async def apply(connection: Connection, commands: Sequence[int], now_ms: int) -> Sequence[int]:
+    async def apply(connection: Connection, commands: Sequence[int], now: Now) -> Sequence[int]:
         if 3 in commands:
             await asyncio.sleep(0)
         return commands
