@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: a closed loop over N kept connections for some seconds. `python -m bench.load PLAN` (JSON).
+"""Our own load generator, a process of its own: a closed loop over N kept connections for some seconds. `python -m bench.load PLAN` (JSON).
 
 A closed loop sends the next call when the answer is there, so it measures capacity and the latency at that load, not the queues of an
 overloaded server. Prints a Measurement as JSON. Fails with exit code 1 and the answer's head at the first answer that is not 200.
@@ -103,16 +103,21 @@ class Caller(asyncio.Protocol):
             self._transport.close()
 
 
-async def generate(plan: Plan) -> Measurement:
-    target = urlsplit(plan.url)
-    host, port = target.hostname or "127.0.0.1", target.port or 80
-    body = plan.body.encode()
+def destination(url: str, text: str, authorization: str) -> tuple[str, int, bytes]:
+    """Host, port, and the whole request that is sent there."""
+    target = urlsplit(url)
+    body = text.encode()
     head = (
-        f"POST {target.path} HTTP/1.1\r\nHost: {target.netloc}\r\nAuthorization: {plan.authorization}\r\n"
+        f"POST {target.path} HTTP/1.1\r\nHost: {target.netloc}\r\nAuthorization: {authorization}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
+    return target.hostname or "127.0.0.1", target.port or 80, head.encode() + body
+
+
+async def generate(plan: Plan) -> Measurement:
+    host, port, request = destination(plan.url, plan.body, plan.authorization)
     counting_from_s = time.perf_counter() + plan.warm_up_s
-    tally = Tally(head.encode() + body, counting_from_s, counting_from_s + plan.seconds, [])
+    tally = Tally(request, counting_from_s, counting_from_s + plan.seconds, [])
     loop = asyncio.get_running_loop()
     callers = []
     for _ in range(plan.connections):

@@ -1,62 +1,46 @@
-"""Runs the parts: starts targets, puts load on them in turn, times starts, drives the writer."""
+"""Runs the parts: starts targets, puts load on them in turn, lets calls wait, times starts, drives the writer."""
 
 import contextlib
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 from pydantic import TypeAdapter
 
-from bench import loop_probe, setup
-from bench.databases import Maker
+from bench import loop_probe, setup, targets
 from bench.load import Measurement, Plan
-from bench.processes import ROOT, BenchFailed, Child, free_port, running, wait_until_ready
-from bench.results import BARE, Comparison, Pairs, Run, StartUp
+from bench.processes import (
+    BenchFailed,
+    free_port,
+    python_output_of,
+    running,
+    wait_until_quiet,
+    wait_until_ready,
+)
+from bench.results import Comparison, Pairs, Run, StartUp
+from bench.targets import LARGE, SMALL, Place, Target
 
-OUTPUT_TIMEOUT_S = 120.0
 LARGE_CONNECTIONS = 16
-SMALL, LARGE = "small", "large"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Something that load is put on."""
-
-    name: str
-    child: Child
-    url: str
-    blocks: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run keeps its files, where its upstream is, and what its gateways run on."""
-
-    folder: Path
-    upstream_port: int
-    databases: Mapping[str, Maker]
-
-    @property
-    def upstream(self) -> str:
-        return f"http://127.0.0.1:{self.upstream_port}"
+IDLE_AFTER_S = 0.5
+"""From ready to idle: what start-up leaves to do is done."""
 
 
 def compare(place: Place, size: str, connections: tuple[int, ...], rounds: int, seconds: float) -> Comparison:
     """The bare pass-through and each gateway in turn, round after round, so that whatever else the machine does meets all of them."""
     found = Comparison()
     with contextlib.ExitStack() as stack:
-        targets = [stack.enter_context(_passthrough(place, size))]
-        targets += [stack.enter_context(_gateway(place, name, size)) for name in place.databases]
+        compared = [stack.enter_context(targets.passthrough(place, size, size))]
+        for name in place.databases:
+            compared.append(stack.enter_context(targets.gateway(place, name, size, size, probed=size == LARGE)))
+        time.sleep(IDLE_AFTER_S)
+        found.idle_mb = {target.name: target.child.memory_mb("VmRSS") for target in compared}
+        for target in compared:
+            targets.check_answer(target.name, target.url, size)
         for count in connections:
             for _ in range(rounds):
-                for target in targets:
-                    found.add(count, target.name, _measure(target, count, seconds))
-        found.peaks_mb = {target.name: target.child.memory_mb("VmHWM") for target in targets}
+                for target in compared:
+                    found.add(count, target.name, _measure(place, target, count, seconds))
+        found.peaks_mb = {target.name: target.child.memory_mb("VmHWM") for target in compared}
     return found
 
 
@@ -67,91 +51,55 @@ def start_up(place: Place, name: str, times: int) -> StartUp:
     idle_mb: list[float] = []
     for number in range(times):
         port = free_port()
-        config = _configured(place, f"start-{name}-{number}", name, port, SMALL)
+        config = targets.configured(place, f"start-{name}-{number}", name, port, SMALL)
         for seconds in (new_s, again_s):
             began_s = time.monotonic()
-            with running(f"start-{name}", _serve(config), place.folder) as child:
-                wait_until_ready(child, _ready(port), pause_s=0.002)
+            with running(f"start-{name}", targets.serve(config), place.folder) as child:
+                wait_until_ready(child, targets.ready(port), pause_s=0.002)
                 seconds.append(time.monotonic() - began_s)
-                time.sleep(0.5)
+                time.sleep(IDLE_AFTER_S)
                 idle_mb.append(child.memory_mb("VmRSS"))
     return StartUp(name, statistics.median(new_s), statistics.median(again_s), statistics.median(idle_mb))
 
 
-def writer_pairs(place: Place, name: str, callers: int, seconds: float) -> Pairs:
-    folder = place.folder / f"pairs-{name}-{callers}"
-    folder.mkdir()
-    url = place.databases[name](folder)
-    found = orjson.loads(_output_of(["-m", "bench.ledger_pairs", url, str(callers), str(seconds)]))
-    return Pairs(name, callers, found["pairs_per_second"], found["refused_per_second"])
+def writer_pairs(place: Place, callers: tuple[int, ...], rounds: int, seconds: float) -> list[Pairs]:
+    """Each database with each number of callers in turn, round after round; every time on a new database."""
+    cases = [(name, count) for name in place.databases for count in callers]
+    found: dict[tuple[str, int], list[dict[str, float]]] = {case: [] for case in cases}
+    for number in range(rounds):
+        for name, count in cases:
+            folder = place.folder / f"pairs-{name}-{count}-{number}"
+            folder.mkdir()
+            url = place.databases[name](folder)
+            printed = python_output_of(["-m", "bench.ledger_pairs", url, str(count), str(seconds)])
+            found[name, count].append(orjson.loads(printed))
+    return [
+        Pairs(
+            name,
+            count,
+            [run["pairs_per_second"] for run in runs],
+            [run["refused_per_second"] for run in runs],
+        )
+        for (name, count), runs in found.items()
+    ]
 
 
-def load(url: str, connections: int, seconds: float) -> Measurement:
-    """One measurement by a load generator of its own."""
-    plan = orjson.dumps(Plan(url, connections, seconds, setup.BODY, setup.AUTHORIZATION)).decode()
-    return TypeAdapter(Measurement).validate_json(_output_of(["-m", "bench.load", plan]))
+def plan(url: str, connections: int, seconds: float, warm_up_s: float = 0.5) -> Plan:
+    return Plan(url, connections, seconds, setup.BODY, setup.AUTHORIZATION, warm_up_s)
 
 
-def _measure(target: Target, connections: int, seconds: float) -> Run:
+def own_load(what: Plan) -> Measurement:
+    """One measurement by our own load generator, in a process of its own. Raises BenchFailed."""
+    return TypeAdapter(Measurement).validate_json(python_output_of(["-m", "bench.load", orjson.dumps(what).decode()]))
+
+
+def _measure(place: Place, target: Target, connections: int, seconds: float) -> Run:
     loop_probe.clear(target.blocks)
     before_s = target.child.cpu_s()
     try:
-        measurement = load(target.url, connections, seconds)
+        measurement = place.generate(plan(target.url, connections, seconds))
     except BenchFailed as exc:
         raise BenchFailed(f"{target.name}, {connections} connections: {exc}\n{target.child.tail()}") from exc
+    wait_until_quiet(target.child)
     cpu_us = (target.child.cpu_s() - before_s) / measurement.answered * 1e6
     return Run(measurement, cpu_us, loop_probe.longest_block_s(target.blocks) * 1000)
-
-
-@contextlib.contextmanager
-def _passthrough(place: Place, size: str) -> Iterator[Target]:
-    port, blocks = free_port(), place.folder / f"blocks-bare-{size}"
-    loop_probe.clear(blocks)
-    arguments = ["-m", "bench.passthrough", str(port), f"{place.upstream}/{size}", str(blocks)]
-    with running(f"bare-{size}", arguments, place.folder) as child:
-        wait_until_ready(child, _ready(port))
-        yield Target(BARE, child, _generations(port), blocks)
-
-
-@contextlib.contextmanager
-def _gateway(place: Place, database: str, size: str) -> Iterator[Target]:
-    """As `gateway serve` runs it; for large answers with the loop probe beside it."""
-    port, blocks = free_port(), place.folder / f"blocks-{database}-{size}"
-    loop_probe.clear(blocks)
-    config = _configured(place, f"gateway-{database}-{size}", database, port, size)
-    arguments = ["-m", "bench.watched", str(config), str(blocks)] if size == LARGE else _serve(config)
-    with running(f"gateway-{database}-{size}", arguments, place.folder) as child:
-        wait_until_ready(child, _ready(port))
-        yield Target(f"gateway, {database}", child, _generations(port), blocks)
-
-
-def _configured(place: Place, name: str, database: str, port: int, size: str) -> Path:
-    """A config on a new database. PostgreSQL is migrated beforehand, as an operator does; a gateway migrates its SQLite file itself."""
-    folder = place.folder / name
-    folder.mkdir()
-    url = place.databases[database](folder)
-    config = setup.write_config(folder, database=url, port=port, upstream=f"{place.upstream}/{size}/v1")
-    if url.startswith("postgresql:"):
-        _output_of(["-m", "gateway", "migrate", "--config", str(config)])
-    return config
-
-
-def _serve(config: Path) -> list[str]:
-    return ["-m", "gateway", "serve", "--config", str(config)]
-
-
-def _ready(port: int) -> str:
-    return f"http://127.0.0.1:{port}/readyz"
-
-
-def _generations(port: int) -> str:
-    return f"http://127.0.0.1:{port}{setup.PATH}"
-
-
-def _output_of(arguments: list[str]) -> bytes:
-    """What `python ARGUMENTS` prints. Raises BenchFailed."""
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=OUTPUT_TIMEOUT_S, check=False)
-    if done.returncode:
-        raise BenchFailed(f"{arguments[1]}: {done.stderr.decode(errors='replace')[-2000:]}")
-    return done.stdout

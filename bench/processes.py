@@ -17,6 +17,7 @@ from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
+OUTPUT_TIMEOUT_S = 120.0
 ROOT = Path(__file__).parents[1]
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -49,11 +50,11 @@ class Child:
 
 
 @contextlib.contextmanager
-def running(name: str, arguments: list[str], folder: Path) -> Iterator[Child]:
-    """`python ARGUMENTS` until the block ends; its output goes to a file."""
+def running(name: str, arguments: list[str], folder: Path, program: str = sys.executable) -> Iterator[Child]:
+    """`python ARGUMENTS`, or another program, until the block ends; its output goes to a file."""
     output = folder / f"{name}.log"
     with output.open("ab") as file:
-        process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=file, stderr=file)
+        process = subprocess.Popen([program, *arguments], cwd=ROOT, stdout=file, stderr=file)
     try:
         yield Child(process, output)
     finally:
@@ -63,6 +64,33 @@ def running(name: str, arguments: list[str], folder: Path) -> Iterator[Child]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def wait_until_quiet(child: Child, at_most_s: float = 5.0) -> None:
+    """Until it uses less than a fifth of a processor: what a load left behind is done, and does not meet the next one measured."""
+    deadline_s = time.monotonic() + at_most_s
+    used_s = child.cpu_s()
+    while time.monotonic() < deadline_s:
+        time.sleep(0.1)
+        before_s, used_s = used_s, child.cpu_s()
+        if used_s - before_s <= 0.02:
+            return
+
+
+def output_of(command: list[str]) -> bytes:
+    """What a command prints. Raises BenchFailed."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=OUTPUT_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise BenchFailed(f"{command[:3]}: {exc}") from exc
+    if done.returncode:
+        raise BenchFailed(f"{command[:3]}: {(done.stdout + done.stderr).decode(errors='replace')[-2000:]}")
+    return done.stdout
+
+
+def python_output_of(arguments: list[str]) -> bytes:
+    """What `python ARGUMENTS` prints. Raises BenchFailed."""
+    return output_of([sys.executable, *arguments])
 
 
 def wait_until_ready(child: Child, url: str, pause_s: float = 0.01) -> None:

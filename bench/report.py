@@ -1,27 +1,33 @@
-"""Findings as Markdown tables, ready for README.md. Pure."""
+"""Findings as Markdown, ready to be pasted into README.md as it is. Pure."""
 
 import statistics
 from collections.abc import Sequence
 
-from bench.results import BARE, Comparison, Findings, Pairs, StartUp
+from bench.results import BARE, Comparison, Findings, HeldCalls, Machine, Pairs, StartUp
+from bench.verdicts import Verdict, verdicts
 
 
 def markdown(found: Findings) -> str:
     """The whole report."""
-    machine = found.machine
-    head = (
-        f"{machine.cores} cores, Python {machine.python}, aiohttp {machine.aiohttp}; load average before the run {machine.load_average:.2f}; "
-        f"fsync of 4 KiB p50 {machine.fsync_p50_ms:.2f} ms;\n"
-        f"stub and load generator: our own, on uvloop, {machine.stub_per_second:,.0f} answers/s or more with nothing between"
-    )
     parts = [
-        head,
-        "Small answers (8x8 PNG)\n\n" + _compared(found.small, large=False),
-        "Large answers (2 MB of base64)\n\n" + _compared(found.large, large=True),
-        "Start-up\n\n" + (_starts(found.starts) if found.starts else "not measured"),
-        "The writer alone\n\n" + _pairs(found.pairs),
+        _head(found.machine, found.fsyncs_p50_ms),
+        "#### Small answers (8x8 PNG)\n\n" + _compared(found.small, large=False),
+        "#### Large answers (2 MB of base64)\n\n" + _compared(found.large, large=True),
+        "#### Held calls\n\n" + (_held(found.held) if found.held else f"Not measured: {found.not_held}."),
+        "#### Start-up\n\n" + (_starts(found.starts) if found.starts else "Not measured."),
+        "#### The writer alone\n\n" + _pairs(found.pairs),
+        "#### Promised and measured\n\n" + _verdicts(verdicts(found)),
     ]
     return "\n\n".join(parts)
+
+
+def _head(machine: Machine, fsyncs_p50_ms: Sequence[float]) -> str:
+    return (
+        f"**{machine.date}**, commit {machine.commit}: {machine.cores} cores, Python {machine.python}, aiohttp {machine.aiohttp}; "
+        f"load average before the run {machine.load_average:.2f}; fsync of 4 KiB p50 {_spread(fsyncs_p50_ms, '.2f')} ms.\n"
+        f"Upstream: {machine.stub}. Load generator: {machine.load}. "
+        f"With nothing between them {machine.stub_per_second:,.0f} answers/s or more at 32 connections."
+    )
 
 
 def _compared(found: Comparison, *, large: bool) -> str:
@@ -43,19 +49,46 @@ def _compared(found: Comparison, *, large: bool) -> str:
             str(connections),
             target,
             f"{found.median(connections, target, lambda run: run.load.per_second):,.0f}",
-            "1" if target == BARE else _ratio(found.ratios(connections, target)),
+            "1" if target == BARE else _spread(found.ratios(connections, target), ".2f"),
             f"{p50_ms:.2f}",
             f"{found.median(connections, target, lambda run: run.load.p99_ms):.2f}",
             "" if target == BARE else f"{p50_ms - bare_ms:.2f}",
             f"{found.median(connections, target, lambda run: run.cpu_us):.0f}",
         ]
         if large:
-            row += [
-                f"{max(run.block_ms for run in found.runs[connections, target]):.0f}",
-                f"{found.peaks_mb[target]:.0f}",
-            ]
+            peak_mb, idle_mb = found.peaks_mb[target], found.idle_mb[target]
+            blocks_ms = [run.block_ms for run in found.runs[connections, target]]
+            row += [_spread(blocks_ms, ".0f"), f"{peak_mb:.0f}", f"{peak_mb - idle_mb:.0f}"]
         rows.append(row)
-    return _table([*header, "longest block ms", "peak RSS MB"] if large else header, rows)
+    return _table([*header, "longest block ms (range)", "peak RSS MB", "above idle MB"] if large else header, rows)
+
+
+def _held(found: Sequence[HeldCalls]) -> str:
+    rows = [
+        [
+            run.target,
+            f"{run.calls:,}",
+            f"{run.held:,}",
+            f"{run.answered:,}",
+            f"{run.idle_mb:.0f}",
+            f"{run.held_mb:.0f}",
+            f"{run.kb_per_call:.1f}",
+            f"{run.block_ms:.0f}",
+        ]
+        for run in found
+    ]
+    header = [
+        "target",
+        "calls",
+        "held at once",
+        "answered",
+        "RSS before MB",
+        "RSS held MB",
+        "KB/call",
+        "longest block ms",
+    ]
+    failures = "".join(f"\n\nFirst failure of {run.target}: {run.first_failure}" for run in found if run.first_failure)
+    return _table(header, rows) + failures
 
 
 def _starts(starts: Sequence[StartUp]) -> str:
@@ -65,15 +98,29 @@ def _starts(starts: Sequence[StartUp]) -> str:
 
 def _pairs(found: Sequence[Pairs]) -> str:
     rows = [
-        [pairs.database, str(pairs.callers), f"{pairs.pairs_per_second:,.0f}", f"{pairs.refused_per_second:,.0f}"]
+        [
+            pairs.database,
+            str(pairs.callers),
+            _spread(pairs.pairs_per_second, ",.0f"),
+            f"{statistics.median(pairs.refused_per_second):,.0f}",
+        ]
         for pairs in found
     ]
-    return _table(["database", "callers", "accept + finish pairs/s", "refusals/s among them"], rows)
+    return _table(["database", "callers", "accept + finish pairs/s (range)", "refusals/s among them"], rows)
 
 
-def _ratio(ratios: list[float]) -> str:
-    middle = statistics.median(ratios)
-    return f"{middle:.2f}" if len(ratios) == 1 else f"{middle:.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+def _verdicts(found: Sequence[Verdict]) -> str:
+    rows = [
+        [verdict.figure, verdict.target, verdict.promised, verdict.measured, "holds" if verdict.holds else "**misses**"]
+        for verdict in found
+    ]
+    return _table(["figure", "target", "promised", "measured", ""], rows)
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    """The median, and the range where there is one."""
+    middle = format(statistics.median(values), form)
+    return middle if len(values) == 1 else f"{middle} ({min(values):{form}}–{max(values):{form}})"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -25,7 +25,10 @@ class Comparison:
     """Runs by connections and target, in the order they were made: the same index is the same round."""
 
     runs: dict[tuple[int, str], list[Run]] = field(default_factory=dict)
+    idle_mb: dict[str, float] = field(default_factory=dict)
+    """By target, before the first call."""
     peaks_mb: dict[str, float] = field(default_factory=dict)
+    """By target, over all rounds."""
 
     def add(self, connections: int, target: str, run: Run) -> None:
         self.runs.setdefault((connections, target), []).append(run)
@@ -55,19 +58,46 @@ class Pairs:
 
     database: str
     callers: int
-    pairs_per_second: float
-    refused_per_second: float
+    pairs_per_second: Sequence[float]
+    """One of each round, and so below."""
+    refused_per_second: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCalls:
+    """Calls that waited for their upstream together."""
+
+    target: str
+    calls: int
+    held: int
+    """The most that waited at the upstream at once."""
+    answered: int
+    first_failure: str
+    idle_mb: float
+    held_mb: float
+    """The process's memory at the latest moment when the most waited."""
+    block_ms: float
+    """The longest from the first call to the last answer."""
+
+    @property
+    def kb_per_call(self) -> float:
+        """Both sockets, the task, and what the ledger keeps in memory."""
+        return (self.held_mb - self.idle_mb) * 1024 / max(self.held, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What the figures depend on."""
 
+    date: str
+    commit: str
+    stub: str
+    """What answered as the upstream, and so below."""
+    load: str
     cores: int
     python: str
     aiohttp: str
     load_average: float
-    fsync_p50_ms: float
     stub_per_second: float
     """The load generator straight at the stub: the least of three looks, for nothing in front of the stub can be faster."""
 
@@ -77,7 +107,12 @@ class Findings:
     """All of a run."""
 
     machine: Machine
+    fsyncs_p50_ms: Sequence[float]
+    """Before the small answers, after them, and at the end: the machine's disk, like its processors, is busy with other things, too."""
     small: Comparison
     large: Comparison
+    held: Sequence[HeldCalls]
+    not_held: str
+    """Why no calls were held, or nothing."""
     starts: Sequence[StartUp]
     pairs: Sequence[Pairs]

@@ -17,14 +17,15 @@ BODY = orjson.dumps(
     }
 ).decode()
 
-# Budgets on all three levels, so that every call is checked against each; concurrency above the largest number of connections.
+# Budgets on all three levels, so that every call is checked against each; concurrency above the largest number of calls held open, and not by
+# much: the gateway keeps open files aside for as many upstream connections.
 _CONFIG = """\
 server: {{host: 127.0.0.1, port: {port}, drain: 10s}}
 secret_key: bench-secret-key-0123456789-0123456789
 database: {database}
 blobs: file://{folder}/images
 upstreams:
-  openai: {{kind: openai, base_url: "{upstream}", api_key: bench, concurrency: 1024}}
+  openai: {{kind: openai, base_url: "{upstream}", api_key: bench, concurrency: 4096}}
 models:
   gpt-image-2:
     prompt_tokens_max: 32000
