@@ -25,13 +25,15 @@ run: $(VENV)/.run ## start the gateway with CONFIG (default config/gateway.yaml)
 test: $(VENV)/.dev $(CLIENT_STAMPS) ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-# About six minutes on two cores.
-soak: $(VENV)/.dev ## run in full what `make test` samples: every case of the crash matrix
-	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/acceptance/test_crash_matrix.py $(PYTEST_ARGS)
+# Its last lines are the figures to quote: visits of every (state, operation) pair, planted bugs caught, operations of the many clients.
+soak: $(VENV)/.dev ## run in full what `make test` samples: crash matrix, rolling restarts, models, planted bugs, many clients
+	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/acceptance/test_crash_matrix.py tests/acceptance/test_rolling.py \
+		tests/acceptance/test_many_clients.py tests/property $(PYTEST_ARGS)
 
 check: $(VENV)/.dev lint ## the fast loop: lint and unit tests, under a minute
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/unit $(PYTEST_ARGS)
 
+# Under eight minutes; uses nginx and wrk where they are installed. BENCH_ARGS=--quick takes about one minute.
 bench: $(VENV)/.dev ## measure the gateway against a bare pass-through
 	$(BIN)/python -m bench $(BENCH_ARGS)
 

@@ -22,13 +22,22 @@ from aiohttp import web
 from gateway import __version__, secret_files
 from gateway.administration.accounts import AccountAdministration, DeclaredKey
 from gateway.administration.operator import Operator
+from gateway.api.connections import BoundedSite, connections_max, raise_open_files_limit
 from gateway.api.control import make_control_app
-from gateway.api.server import assert_compiled_parser, make_app, make_metrics_app, make_runner
+from gateway.api.server import (
+    announce_close,
+    assert_compiled_parser,
+    finish,
+    make_app,
+    make_metrics_app,
+    make_runner,
+    stop_listening,
+)
 from gateway.api.state import ApiSettings
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.store import BlobStoreUnavailable
-from gateway.config import Config
+from gateway.config import Config, ServerConfig
 from gateway.db.connection import StatementFailed
 from gateway.db.engine import open_database
 from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
@@ -66,8 +75,12 @@ log = logging.getLogger(__name__)
 
 UPSTREAM_THREADS = 2
 """For parsing large answers and drawing: what runs beside the event loop, on the smallest machine two cores."""
-ACCEPT_AFTER_TERM_S = 1.0
-"""How long a stopping gateway keeps accepting while its readiness already says no."""
+LAST_REQUESTS_S = 0.25
+"""Between closing the listening socket and closing idle connections: a connection made at the last moment still brings its request."""
+HURRY_S = 5.0
+"""What a second signal leaves of the drain: enough for the end of a task to be stored, short enough for whoever is pressing Ctrl-C."""
+LAST_ANSWERS_S = 2.0
+"""For telling callers that the time is up."""
 BACKLOG = 1024
 GC_THRESHOLD = 5_000
 """Objects made and not freed before the youngest are looked through; 700, as Python has it, are a few calls. With `freeze` 7 % of a call."""
@@ -150,9 +163,9 @@ class House:
 
 @asynccontextmanager
 async def running(
-    config: Config, clock: Clock | None = None, lines: LineWriter | None = None
+    config: Config, clock: Clock | None = None, lines: LineWriter | None = None, hurry: asyncio.Event | None = None
 ) -> AsyncIterator[Gateway]:
-    """A whole gateway, serving until the block ends; then it drains. Raises StartFailed."""
+    """A whole gateway, serving until the block ends; then it drains, faster once `hurry` is set. Raises StartFailed."""
     assert_compiled_parser()
     clock = clock or SystemClock()
     lines = lines or LineWriter(sys.stderr.buffer)
@@ -180,8 +193,9 @@ async def running(
             _application(config, office, house, CanonicalLog(lines, clock)), drain_s=config.server.drain_s
         )
         await http.setup()
-        await web.SockSite(http, listening, backlog=BACKLOG).start()
-        stack.push_async_callback(_drain, house, http, config.server.drain_s)
+        most = connections_max(sum(upstream.concurrency for upstream in config.upstreams))
+        await BoundedSite(http, listening, backlog=BACKLOG, connections_max=most).start()
+        stack.push_async_callback(_drain, house, http, config.server, hurry or asyncio.Event())
         await stack.enter_async_context(_control(config, office.operator))
         await stack.enter_async_context(_metrics_port(config, house.metrics))
         yield Gateway(config, first_key, recovered, port)
@@ -250,13 +264,18 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
 
 
 async def serve(config: Config, announce: Callable[[Gateway], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StartFailed."""
-    stopping = asyncio.Event()
+    """Serve until SIGTERM or SIGINT; the second one shortens the drain. Raises StartFailed."""
+    raise_open_files_limit()
+    stopping, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, log.warning, "SIGHUP: a changed config is read at the next start")
-    async with running(config) as gateway:
+    async with running(config, hurry=hurry) as gateway:
         # What exists now stays: without this, a full collection walks all modules again and again, and stops the loop for as long.
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
@@ -337,17 +356,44 @@ def _listen(host: str, port: int) -> tuple[int, socket.socket]:
     return listening.getsockname()[1], listening
 
 
-async def _drain(house: House, http: web.AppRunner, drain_s: float) -> None:
-    """Readiness first, then no more calls; running tasks and their callers finish, at most `drain_s`; the rest is for the next process."""
+async def _drain(house: House, http: web.AppRunner, server: ServerConfig, hurry: asyncio.Event) -> None:
+    """Out of the traffic, then no more calls, then the end of what is running; the rest is for the next process.
+
+    Takes at most `accept_after_term` and `drain` and a few seconds; once `hurry` is set HURRY_S and a few seconds.
+    """
+    loop = asyncio.get_running_loop()
     house.pipeline.drain()
-    await asyncio.sleep(ACCEPT_AFTER_TERM_S)
-    house.acceptance.closed = True
-    house.runner.closing = True
-    until_s = asyncio.get_running_loop().time() + drain_s
-    await http.cleanup()  # first: a call that is being accepted now must still find the runner open
-    left = await house.runner.drain(max(0.0, until_s - asyncio.get_running_loop().time()))
-    if left:
-        log.warning("tasks are left for the next process", extra={"tasks": left})
+    announce_close(http)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(server.accept_after_term_s):
+            await hurry.wait()
+    await stop_listening(http)
+    if server.accept_after_term_s:
+        await asyncio.sleep(LAST_REQUESTS_S)
+    house.acceptance.closed = house.runner.closing = True
+    until_s = loop.time() + server.drain_s
+    left = await house.runner.leave_unsent()
+    await house.recovery.hand_back(left)
+    jobs = finishing, hurried = asyncio.create_task(_finish(house, http)), asyncio.create_task(hurry.wait())
+    await asyncio.wait(jobs, timeout=until_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+    if hurry.is_set() and not finishing.done():
+        log.warning("a second signal: what does not end soon is left for the next process")
+        await asyncio.wait({finishing}, timeout=max(0.0, min(HURRY_S, until_s - loop.time())))
+    interrupted = await house.runner.drain(0.0)
+    await asyncio.wait({finishing}, timeout=LAST_ANSWERS_S)
+    finishing.cancel()
+    hurried.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    await house.recovery.hand_back()
+    if interrupted:
+        log.warning("tasks are left for the next process", extra={"tasks": interrupted})
+
+
+async def _finish(house: House, http: web.AppRunner) -> None:
+    """Until every caller has an answer and every task has ended. Callers first: a call that is being accepted now still finds the runner open."""
+    await finish(http)
+    while house.runner.working:  # noqa: ASYNC110 - nothing tells that the last of several tasks has ended
+        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -68,6 +68,7 @@ class ServerConfig:
     public_url_given: bool
     """False where it only says what host and port say, so that it may follow them."""
     drain_s: float
+    accept_after_term_s: float
     trusted_proxies: tuple[str, ...]
 
 
@@ -232,14 +233,14 @@ class _Resolver:
             why = "is not in this version" if known_later else "is no kind of state"
             problems.add("state", file.state, why, "Write memory: limits and circuits are kept by each process.")
         accounts = self._accounts(catalog)
-        egress = self._egress()
+        egress, server = self._egress(), self._server()
         problems.raise_if_any()
         assert catalog is not None
         assert egress is not None
         assert database is not None
         return Config(
             path=self.path,
-            server=self._server(),
+            server=server,
             metrics=MetricsConfig(file.metrics.port, file.metrics.public),
             secret_key=file.secret_key or None,
             admin_token=file.admin_token or None,
@@ -304,6 +305,10 @@ class _Resolver:
 
     def _server(self) -> ServerConfig:
         server = self.file.server
+        if 0 < server.accept_after_term >= server.drain:
+            shown = f"{server.accept_after_term:g}s"
+            why = f"must be less than server.drain ({server.drain:g}s)"
+            self.problems.add("server.accept_after_term", shown, why, "Write a shorter one, or a longer drain.")
         local_url = _local_url(server.host, server.port)
         return ServerConfig(
             host=server.host,
@@ -311,6 +316,7 @@ class _Resolver:
             public_url=server.public_url or local_url,
             public_url_given=server.public_url not in (None, local_url),
             drain_s=server.drain,
+            accept_after_term_s=server.accept_after_term,
             trusted_proxies=server.trusted_proxies,
         )
 

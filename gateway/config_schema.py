@@ -134,6 +134,7 @@ class ServerSection(Section):
         description="Write the URL that callers use, such as https://images.example.com, without a path's final slash.",
     )
     drain: Duration = Field(240.0, description=_DURATION_FIX)
+    accept_after_term: Duration = Field(1.0, description="Write a duration below server.drain, such as 1s.")
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
         (), description="Write a list of addresses or networks such as [10.0.0.0/8]."
     )

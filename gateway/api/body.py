@@ -4,6 +4,7 @@ aiohttp alone would wait for a trickling body for ever and keep the last of two 
 """
 
 import asyncio
+import codecs
 import json
 from typing import Never
 
@@ -38,11 +39,11 @@ def parse_object(raw: bytes) -> JsonObject:
     if not raw.strip():
         raise InvalidRequest('The body is empty: send a JSON object, for example {"prompt": "a red fox"}.')
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as exc:
         raise InvalidRequest(f"The body is not UTF-8 (byte {exc.start}): send UTF-8.") from exc
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
         if "\\u" in text:
             _refuse_lone_surrogates(value, None)
     except json.JSONDecodeError as exc:
@@ -136,3 +137,7 @@ def _shown(name: str) -> str:
 
 def _refuse_constant(text: str) -> Never:
     raise InvalidRequest(f"The body has {text}, which is not JSON: send a number or null.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+"""Kept: `json.loads` with hooks makes one for every body."""

@@ -49,8 +49,11 @@ class TaskView(Protocol):
 
 class RunningTask(Protocol):
     @property
+    def task_id(self) -> str: ...
+
+    @property
     def view(self) -> TaskView:
-        """As it was accepted."""
+        """As it was accepted; made when it is asked for."""
         ...
 
     async def wait(self) -> TaskView:

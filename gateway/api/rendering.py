@@ -80,7 +80,9 @@ def task_item(view: TaskView) -> JsonMap:
         "result_count": count,
         "has_error": task.state is TaskState.FAILED or task.error is not None,
         "credits_used": money.json_number(task.used_microcredits),
-        "duration": None if finished is None else (finished - task.created_at_ms) / 1000,
+        "duration": None
+        if finished is None
+        else max(0, finished - task.created_at_ms) / 1000,  # the clock may have been set back
     }
 
 

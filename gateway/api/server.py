@@ -1,5 +1,7 @@
 """Builds the HTTP application and its runner. Nothing here decides anything: objects come in, routes and middlewares are put together."""
 
+import asyncio
+
 from aiohttp import http_parser, web
 
 from gateway.api.body import BODY_BYTES_MAX
@@ -25,6 +27,8 @@ KEEPALIVE_S = 15.0
 """Also how long a connection may take for its headers; aiohttp's own default here is an hour."""
 LINGER_S = 2.0
 """How long the rest of a refused body is read and thrown away, so that its sender can see the answer; aiohttp's default is 10 s."""
+STOPPING = web.AppKey("stopping", asyncio.Event)
+"""Set at shutdown: whoever is answered should come back over another connection."""
 
 
 def make_app(
@@ -45,6 +49,8 @@ def make_app(
     app[SETTINGS] = settings
     app[CLOCK] = clock
     app[OPENAPI] = openapi_document(version=settings.version, public_url=settings.public_url)
+    app[STOPPING] = asyncio.Event()
+    app.on_response_prepare.append(_close_when_stopping)
     add_routes(app)
     return app
 
@@ -70,6 +76,34 @@ def make_runner(app: web.Application, *, drain_s: float) -> web.AppRunner:
         shutdown_timeout=drain_s,
         handler_cancellation=False,
     )
+
+
+def announce_close(runner: web.AppRunner) -> None:
+    """From now on every answer says `Connection: close`, and its connection is closed: clients move on without meeting a closed one."""
+    runner.app[STOPPING].set()
+
+
+async def stop_listening(runner: web.AppRunner) -> None:
+    """New connections are refused; those that are there go on."""
+    for site in runner.sites:
+        await site.stop()
+
+
+async def finish(runner: web.AppRunner) -> None:
+    """Close idle connections, let the others have their answer, and let every answer leave."""
+    connections = runner.server.connections if runner.server is not None else []
+    transports = [connection.transport for connection in connections if connection.transport is not None]
+    await runner.cleanup()
+    until_s = asyncio.get_running_loop().time() + LINGER_S
+    # What the kernel has been given it delivers without us; the rest would be lost with this process.
+    while asyncio.get_running_loop().time() < until_s and any(each.get_write_buffer_size() for each in transports):  # noqa: ASYNC110 - transports tell nobody
+        await asyncio.sleep(0.01)
+
+
+async def _close_when_stopping(request: web.Request, response: web.StreamResponse) -> None:
+    if request.app[STOPPING].is_set():
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 def assert_compiled_parser() -> None:

@@ -29,6 +29,7 @@
     │   ├── AllUpstreamsUnavailable all_upstreams_unavailable
     │   ├── Overloaded              overloaded
     │   ├── ShuttingDown            shutting_down
+    │   ├── LeftRunning             left_running
     │   └── StorageUnavailable      storage_unavailable
     └── InternalError 500           internal_error
 
@@ -199,6 +200,13 @@ class Overloaded(Unavailable):
 
 class ShuttingDown(Unavailable):
     code = "shutting_down"
+
+
+class LeftRunning(Unavailable):
+    """The process ends before the picture is there. The next one makes it and charges for it, so the same call again would be a second one."""
+
+    code = "left_running"
+    should_retry = False
 
 
 class StorageUnavailable(Unavailable):

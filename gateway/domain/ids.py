@@ -1,7 +1,9 @@
 """Typed identifiers: how they look, and how new ones are made (`secrets`, so none can be guessed)."""
 
+import os
 import re
 import secrets
+import threading
 from typing import NewType
 
 TaskId = NewType("TaskId", str)
@@ -34,7 +36,7 @@ def new_key_id() -> KeyId:
 
 
 def new_request_id() -> RequestId:
-    return RequestId(f"req_{secrets.token_hex(12)}")
+    return RequestId(f"req_{_bytes(12).hex()}")
 
 
 def new_owner_id() -> str:
@@ -69,9 +71,36 @@ _LETTER_OF = bytes(ord(_LETTERS[byte % 36]) for byte in range(256))
 _UNFAIR = bytes(range(_FAIR, 256))
 
 
+_STOCK_BYTES = 4096
+
+
+class _Stock:
+    """Random bytes fetched in advance, each given away once: a system call would hand the interpreter to another thread, three times a call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes = memoryview(b"")
+
+    def take(self, size: int) -> bytes:
+        with self._lock:
+            if len(self._bytes) < size:
+                self._bytes = memoryview(secrets.token_bytes(_STOCK_BYTES))
+            taken, self._bytes = self._bytes[:size], self._bytes[size:]
+        return bytes(taken)
+
+    def empty(self) -> None:
+        self._lock, self._bytes = threading.Lock(), memoryview(b"")
+
+
+_stock = _Stock()
+_bytes = _stock.take
+if hasattr(os, "register_at_fork"):  # two processes must not give away the same bytes
+    os.register_at_fork(after_in_child=_stock.empty)
+
+
 def _random(length: int) -> str:
-    """One system call for all letters, each equally likely."""
-    letters = secrets.token_bytes(length + 8).translate(_LETTER_OF, _UNFAIR)
+    """Each letter equally likely."""
+    letters = _bytes(length + 8).translate(_LETTER_OF, _UNFAIR)
     while len(letters) < length:  # one time in millions
-        letters += secrets.token_bytes(length).translate(_LETTER_OF, _UNFAIR)
+        letters += _bytes(length).translate(_LETTER_OF, _UNFAIR)
     return letters[:length].decode()

@@ -53,6 +53,16 @@ class Billed(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Heard(StrEnum):
+    """What comes back when an upstream is asked, by our own reference, for an attempt that may have been sent."""
+
+    MADE = "made"  # the pictures
+    FAILED = "failed"  # it knows the attempt, and made nothing of it
+    WORKING = "working"  # it knows the attempt, and is at it
+    NOTHING = "nothing"  # it knows no such reference, or not yet
+    SILENT = "silent"  # it could not be asked: that says nothing of the attempt
+
+
 class Fault(StrEnum):
     """Why a try failed, in the router's words."""
 
@@ -64,6 +74,7 @@ class Fault(StrEnum):
     OVERLOADED = "overloaded"
     FAILED = "failed"  # the upstream says that it failed and made nothing
     UNREACHABLE = "unreachable"  # no connection, nothing was sent
+    LOCAL = "local"  # this machine has no descriptor, port or memory for a connection: nothing was sent, and the upstream is not to blame
     NO_ANSWER = "no_answer"  # sent, then time-out, reset or a proxy's page
     NO_IMAGE = "no_image"  # answered, but with nothing that is a picture
     RESULT_LOST = "result_lost"  # made and billed, but the picture could not be fetched or stored

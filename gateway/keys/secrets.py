@@ -5,6 +5,7 @@ look-up and lets scanners confirm a leak offline; it is no security. Declared ke
 which lives outside the database.
 """
 
+import functools
 import hashlib
 import hmac
 import re
@@ -42,7 +43,16 @@ def is_mistyped(text: str) -> bool:
 def digest(pepper: bytes, secret: str) -> str:
     """HMAC-SHA256 as hex. Spaces around the secret do not count, since HTTP drops them. Raises ValueError for what no header can carry."""
     # surrogateescape: how the server hands over bytes that are not UTF-8.
-    return hmac.digest(pepper, secret.strip().encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
+    mac = (
+        _keyed(pepper).copy()
+    )  # a copy keeps the interpreter, which hmac.digest hands to another thread and waits for: on every call's path
+    mac.update(secret.strip().encode("utf-8", "surrogateescape"))
+    return mac.hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _keyed(pepper: bytes) -> hmac.HMAC:
+    return hmac.new(pepper, digestmod=hashlib.sha256)
 
 
 def display_prefix(secret: str) -> str:

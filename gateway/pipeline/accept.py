@@ -18,6 +18,7 @@ from gateway.domain.errors import (
     InsufficientQuota,
     InvalidRequest,
     ShuttingDown,
+    StorageUnavailable,
     UnsupportedSize,
 )
 from gateway.domain.ids import AttemptId, TaskId, new_task_id
@@ -25,12 +26,12 @@ from gateway.domain.images import Contract, ImageRequest
 from gateway.domain.tasks import Attempt, Fault, Task, TaskState
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.slots import Slot
-from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempts import Tools, new_attempt
 from gateway.pipeline.commands import LEASE_MS, Accept, Accepted
 from gateway.pipeline.crash_points import CrashPoint, reached
-from gateway.pipeline.frozen import read_plan, request_text
+from gateway.pipeline.frozen import read_plan
+from gateway.pipeline.quotation import Quotation, Quotations
 from gateway.pipeline.runner import Runner, Work
 from gateway.routing.plan import NotAble, Plan, plan
 
@@ -53,6 +54,7 @@ class Acceptance:
         self._runner = runner
         self._terms = terms
         self._owner = owner
+        self._quotations = Quotations(self._plan)
         self.draining = False
         self.closed = False
         """Set when nothing more may begin; `draining` only takes this process out of the traffic."""
@@ -63,15 +65,18 @@ class Acceptance:
         """The running work, the credits left, and the parameters that nobody understands."""
         if self.closed:
             raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
+        if not await self._tools.results.storable():
+            raise StorageUnavailable(
+                "The gateway's picture store cannot be written now. Nothing was accepted; try again.",
+                log=self._tools.results.trouble,
+                retry_after_s=5,
+            )
         accepted_s, terms = self._tools.clock.monotonic_s(), self._terms()
-        usable = self.plan(admitted)
-        frozen = pricing.freeze(usable, admitted.model, markup=terms.markup, credits_per_usd=terms.credits_per_usd)
-        options = pricing.hold_options(usable, frozen, admitted.request.n)
+        quoted = self._quoted(admitted, terms)
+        options = quoted.options
         now_ms = self._tools.clock.now_ms()
-        task = self._task(principal, admitted, contract, now_ms, terms)
-        attempts, slots = (
-            self._first_attempts(task.id, usable, admitted.request, now_ms) if contract is Contract.IMAGE else ((), {})
-        )
+        task = self._task(principal, admitted, contract, now_ms, terms, quoted.request_json)
+        attempts, slots = self._first_attempts(task.id, quoted, now_ms) if contract is Contract.IMAGE else ((), {})
         reached(CrashPoint.BEFORE_ACCEPT)
         try:
             outcome = await self._tools.database.write(
@@ -97,7 +102,7 @@ class Acceptance:
         )
         work = Work(
             task=task,
-            plan=frozen if len(options) == 1 else read_plan(task.plan_json),
+            plan=quoted.frozen if len(options) == 1 else read_plan(task.plan_json),
             request=admitted.request,
             ended=self._runner.new_future(),
             accepted_s=accepted_s,
@@ -107,30 +112,48 @@ class Acceptance:
             deadline_s=accepted_s + terms.deadline_s,
         )
         await self._runner.start(work)
-        return work, outcome.remaining_microcredits, usable.dropped
+        return work, outcome.remaining_microcredits, quoted.plan.dropped
 
-    def plan(self, admitted: Admitted) -> Plan:
-        """The offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""
+    def _quoted(self, admitted: Admitted, terms: Terms) -> Quotation:
+        """Over the offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""
         request, model = admitted.request, admitted.model
+        found = self._quotations.of(
+            request,
+            model,
+            open_now=lambda planned: self._open_now(planned, model),
+            markup=terms.markup,
+            credits_per_usd=terms.credits_per_usd,
+        )
+        if isinstance(found, NotAble):
+            raise _not_able(found, request, model)
+        return found
+
+    def _plan(self, request: ImageRequest, model: Model) -> Plan | NotAble:
         candidates = [
             (offer, self._tools.adapters[offer.upstream].capabilities(offer.upstream_model))
             for offer in model.offers
             if offer.upstream in self._tools.adapters
         ]
-        verdict = plan(request, model, candidates)
-        if isinstance(verdict, NotAble):
-            raise _not_able(verdict, request, model)
-        closed = [planned for planned in verdict.offers if not self._tools.circuits.is_open(planned.offer.id)]
-        if not closed:
-            waits = [circuit.reopens_in_s for circuit in self._tools.circuits.open_offers().values()]
+        return plan(request, model, candidates)
+
+    def _open_now(self, planned: Plan, model: Model) -> Plan:
+        """Without the offers whose circuits are open; the very same plan where none is."""
+        circuits = self._tools.circuits
+        usable = tuple(item for item in planned.offers if not circuits.is_open(item.offer.id))
+        if len(usable) == len(planned.offers):
+            return planned
+        if not usable:
+            waits = [circuit.reopens_in_s for circuit in circuits.open_offers().values()]
             raise AllUpstreamsUnavailable(
                 f"Every upstream of {model.name} is failing now. Try again shortly.",
                 retry_after_s=int(min(waits, default=30)) + 1,
                 param="model",
             )
-        return Plan(tuple(closed), verdict.dropped, verdict.left_out)
+        return Plan(usable, planned.dropped, planned.left_out)
 
-    def _task(self, principal: Principal, admitted: Admitted, contract: Contract, now_ms: int, terms: Terms) -> Task:
+    def _task(
+        self, principal: Principal, admitted: Admitted, contract: Contract, now_ms: int, terms: Terms, request_json: str
+    ) -> Task:
         return Task(
             id=new_task_id(now_ms),
             account=principal.account,
@@ -144,7 +167,7 @@ class Acceptance:
             deadline_at_ms=now_ms + int(terms.deadline_s * 1000),
             reserved_microcredits=0,
             prompt=admitted.request.prompt,
-            request_json=request_text(admitted.request),
+            request_json=request_json,
             plan_json="",
             owner=self._owner,
             epoch=1,
@@ -158,19 +181,17 @@ class Acceptance:
             self._tools.circuits.failed(attempt.offer_id, Fault.CANCELLED)
 
     def _first_attempts(
-        self, task_id: TaskId, usable: Plan, request: ImageRequest, now_ms: int
+        self, task_id: TaskId, quoted: Quotation, now_ms: int
     ) -> tuple[tuple[Attempt, ...], dict[AttemptId, Slot]]:
         """The cheapest offer's attempts, where it may be tried and has slots for all of them at this moment."""
-        planned = usable.offers[0]
-        parts = planned.parts(request.n)
-        slots = self._tools.slots.try_acquire(planned.offer.upstream, len(parts))
-        if not slots or not self._tools.circuits.allows(planned.offer.id):
+        offer, parts = quoted.plan.offers[0].offer, quoted.first_parts
+        slots = self._tools.slots.try_acquire(offer.upstream, len(parts))
+        if not slots or not self._tools.circuits.allows(offer.id):
             for slot in slots:
                 slot.release()
             return (), {}
         reached(CrashPoint.SLOT_TAKEN)
-        adapter = self._tools.adapters[planned.offer.upstream]
-        attempts = tuple(new_attempt(task_id, None, planned.offer, adapter, request, part, now_ms) for part in parts)
+        attempts = tuple(new_attempt(task_id, None, offer, n, presumed, now_ms) for n, presumed in parts)
         return attempts, {attempt.id: slot for attempt, slot in zip(attempts, slots, strict=True)}
 
 

@@ -27,6 +27,7 @@ from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, Re
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.lookup import NeverArrived, sent_or_found
 from gateway.pipeline.results import Delivery, Results
 from gateway.pipeline.verdict import Failure
 from gateway.routing.health import Circuits
@@ -44,8 +45,10 @@ STORAGE_PAUSE_S_MAX = 10.0
 RESUME_S_MIN = 120.0
 """A resumed task may look for what was paid for at least so long, although its deadline passed while no process ran."""
 MANIFEST_GRACE_S = 60.0
-"""After an upstream's time-out, a paused owner may still store what it received."""
+"""After an upstream's time-out, a paused owner may still store what it received, and what it sent may still arrive."""
 MANIFEST_LOOK_S = 2.0
+_RESUMABLE = (Recovery.IDEMPOTENCY_KEY, Recovery.LOOKUP)
+"""What may have been sent can be found again, without anything that the upstream said."""
 
 
 class TaskLost(Exception):
@@ -118,6 +121,8 @@ class Making:
     started: list[Attempt] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     """All attempts that began and ended in this walk, for the task's view."""
+    has_begun: bool = False
+    """An upstream's slot was taken: from now on something may be sent, so the walk must not be cut short without need."""
     upstreamed: Upstreamed = field(init=False)
 
     def __post_init__(self) -> None:
@@ -147,7 +152,7 @@ class Making:
             adapter = self.tools.adapters.get(offer.upstream)
             if adapter is None:
                 continue  # its upstream was taken out of the config
-            if self._time_is_up():
+            if self._time_is_up() or not await self.tools.results.storable(self.deadline_s):
                 self.failures.append(Failure(None, timed_out=True))
                 return
             try:
@@ -168,9 +173,15 @@ class Making:
             self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
             await self._begin(n, parent, index + 1)
             return
+        self.has_begun = True
         reached(CrashPoint.SLOT_TAKEN)
+        await self._send_new(offer, adapter, n, parent, slot)
+
+    async def _send_new(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, slot: Slot) -> None:
+        """Its row, and with it the ends that wait to be written; then the sending."""
         try:
-            attempt = new_attempt(self.task.id, parent, offer, adapter, self.request, n, self.tools.clock.now_ms())
+            presumed = pricing.presumed_microusd(offer, adapter.capabilities(offer.upstream_model), self.request, n)
+            attempt = new_attempt(self.task.id, parent, offer, n, presumed, self.tools.clock.now_ms())
             reached(CrashPoint.BEFORE_ATTEMPT)
             await self._record(attempt)
             reached(CrashPoint.ATTEMPT_RECORDED)
@@ -193,14 +204,14 @@ class Making:
             await self._resume(attempt, offer, adapter)
 
     async def _resume(self, attempt: Attempt, offer: Offer | None, adapter: Adapter | None) -> None:
-        """Recovery by what the upstream offers: the manifest first, then the same key, the stored job, or never again."""
+        """Recovery by what the upstream offers: the manifest first, then the same key, the stored job, a question, or never again."""
         reached(CrashPoint.RESUMING)
         delivery = await self._find(attempt)
         if delivery is None and offer is not None and adapter is not None:
             recovery = adapter.capabilities(offer.upstream_model).recovery
-            if recovery is Recovery.IDEMPOTENCY_KEY or (recovery is Recovery.ASYNC_JOB and attempt.upstream_ref):
+            if recovery in _RESUMABLE or (recovery is Recovery.ASYNC_JOB and attempt.upstream_ref):
                 self.held_slots[attempt.id] = await self._slot_for_resume(offer)
-                await self._send(attempt, offer, adapter)
+                await self._send(attempt, offer, adapter, sent_before=True)
                 return
             if self.owner_may_live and attempt.state.is_open:
                 delivery = await self._await_manifest(attempt, adapter)
@@ -210,11 +221,11 @@ class Making:
         lost = UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the process ended before an answer was stored")
         await self._after(*self._failed(attempt, lost, resends=3))
 
-    async def _send(self, attempt: Attempt, offer: Offer, adapter: Adapter) -> None:
+    async def _send(self, attempt: Attempt, offer: Offer, adapter: Adapter, *, sent_before: bool = False) -> None:
         """Send one attempt, and send it again under the same key while its outcome can be found so; then go on with what follows."""
         capabilities = adapter.capabilities(offer.upstream_model)
         request = request_for(self.request, offer, capabilities, attempt.n)
-        ref, resends = attempt.upstream_ref, 0
+        ref, resends, clock = attempt.upstream_ref, 0, self.tools.clock
 
         async def on_submitted(upstream_ref: str) -> None:
             nonlocal ref
@@ -230,9 +241,10 @@ class Making:
         while True:
             call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref)
             try:
-                reached(CrashPoint.BEFORE_SEND)
                 with self.upstreamed:
-                    generated = await adapter.generate(call, on_submitted)
+                    generated = await sent_or_found(
+                        adapter, call, on_submitted, clock, sent_before=sent_before, age_s=self._age_s(attempt), grace_s=MANIFEST_GRACE_S
+                    )  # fmt: skip
                 reached(CrashPoint.ANSWER_RECEIVED)
                 delivery, pictures = await self.tools.results.store(
                     attempt.id, generated, fetch, keep=self.keep_pictures
@@ -251,11 +263,16 @@ class Making:
                 self._succeeded(attempt, offer, adapter, delivery, tuple(pictures))
                 reached(CrashPoint.SUCCESS_KNOWN)
                 return
+            if isinstance(failure, NeverArrived) and not self._time_is_up():
+                # Another in its place, in one commit with its end: under one reference nothing is sent twice.
+                self._failed(attempt, failure, resends=3)
+                await self._send_new(offer, adapter, attempt.n, attempt.id, self.held_slots.pop(attempt.id))
+                return
             step = self._step(attempt, failure.fault, failure.billed, resends=resends, has_job=ref is not None)
             if step is not Step.SAME or self._time_is_up():
                 break
             await asyncio.sleep(RESEND_PAUSE_S * 2**resends)
-            resends += 1
+            resends, sent_before = resends + 1, True
         self._free(attempt)
         await self._after(*self._failed(attempt, failure, resends=3))
 
@@ -314,7 +331,8 @@ class Making:
             self.unrecorded.append(ended)
             self.ended.append(ended)
         self.failures.append(Failure(failure.fault, failure.billed))
-        self.tools.circuits.failed(attempt.offer_id, failure.fault, failure.retry_after_s)
+        if not isinstance(failure, NeverArrived):
+            self.tools.circuits.failed(attempt.offer_id, failure.fault, failure.retry_after_s)
         self._count(ended, cost)
         log.warning(
             "an attempt failed",
@@ -381,17 +399,18 @@ class Making:
 
     async def _await_manifest(self, attempt: Attempt, adapter: Adapter) -> Delivery | None:
         """Its sender may only be paused: wait until it must have given up."""
-        whole_s, clock = adapter.settings.timeout_s + MANIFEST_GRACE_S, self.tools.clock
-        gone_s = max(
-            0.0, (clock.now_ms() - attempt.sent_at_ms) / 1000
-        )  # by two machines' clocks: never waits longer than the whole
-        until_s = clock.monotonic_s() + whole_s - gone_s
-        while clock.monotonic_s() < until_s:
+        whole_s = adapter.settings.timeout_s + MANIFEST_GRACE_S
+        until_s = self.tools.clock.monotonic_s() + whole_s - self._age_s(attempt)
+        while self.tools.clock.monotonic_s() < until_s:
             await asyncio.sleep(MANIFEST_LOOK_S)
             delivery = await self._find(attempt)
             if delivery is not None:
                 return delivery
         return None
+
+    def _age_s(self, attempt: Attempt) -> float:
+        """By two machines' clocks, so not negative: nobody waits longer than the whole."""
+        return max(0.0, (self.tools.clock.now_ms() - attempt.sent_at_ms) / 1000)
 
     async def _slot_for_resume(self, offer: Offer) -> Slot:
         """A slot for what is paid for already: waited for however long the queue is."""
@@ -424,16 +443,9 @@ class Making:
 
 
 def new_attempt(
-    task_id: TaskId,
-    parent: AttemptId | None,
-    offer: Offer,
-    adapter: Adapter,
-    request: ImageRequest,
-    n: int,
-    now_ms: int,
+    task_id: TaskId, parent: AttemptId | None, offer: Offer, n: int, presumed_microusd: int, now_ms: int
 ) -> Attempt:
     """The row of an attempt that is about to be sent."""
-    presumed = pricing.presumed_microusd(offer, adapter.capabilities(offer.upstream_model), request, n)
     return Attempt(
         new_attempt_id(),
         task_id,
@@ -442,7 +454,7 @@ def new_attempt(
         offer.upstream,
         n,
         AttemptState.SENDING,
-        presumed,
+        presumed_microusd,
         sent_at_ms=now_ms,
     )
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from gateway.db.connection import Connection
+from gateway.db.connection import Connection, StatementFailed
 from gateway.db.writer import Database
 from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock
@@ -56,7 +56,7 @@ class Housekeeping:
         while True:
             try:
                 await self._look(auditing=rounds % AUDIT_ROUNDS == 0)
-            except GatewayError as exc:
+            except (GatewayError, StatementFailed) as exc:  # whatever it is, the next look may succeed
                 log.warning("the figures of the database are not to be had", exc_info=exc)
             rounds += 1
             await asyncio.sleep(ROUND_S)

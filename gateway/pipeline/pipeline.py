@@ -15,7 +15,14 @@ from gateway.db.writer import Database
 from gateway.domain.accounts import Principal
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.clock import Clock
-from gateway.domain.errors import InvalidTaskId, StorageUnavailable, TaskNotCancellable, TaskNotFound, Unavailable
+from gateway.domain.errors import (
+    InvalidTaskId,
+    LeftRunning,
+    StorageUnavailable,
+    TaskNotCancellable,
+    TaskNotFound,
+    Unavailable,
+)
 from gateway.domain.ids import TaskId, is_task_id
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Task, TaskState
@@ -34,8 +41,12 @@ from gateway.telemetry.metrics import Metrics
 
 ELSEWHERE_POLL_S = 0.5
 """How often a caller's task that another process took over is looked at."""
+LOOK_S_MAX = 5.0
+"""A loaded disk takes a probe in this time, a hanging one never."""
 READY_KEPT_S = 1.0
 """A look writes and reads a probe file and asks the database: not for every stranger anew."""
+SLOW_LOOKS = 2
+"""So many looks in a row must have waited a second for the database in vain."""
 CONTENT_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -73,15 +84,35 @@ class ResultFile:
 class RunningTask:
     """A task just accepted, for the caller who may wait for it."""
 
-    view: TaskView
     pipeline: "Pipeline"
     work: Work
+    dropped: tuple[str, ...]
+    remaining_microcredits: int | None
     ending: Ending | None = None
 
+    @property
+    def task_id(self) -> TaskId:
+        return self.work.task.id
+
+    @property
+    def view(self) -> TaskView:
+        """As it was accepted."""
+        return self.pipeline.view(
+            self.work.task,
+            self.work.attempts,
+            dropped=self.dropped,
+            remaining_microcredits=self.remaining_microcredits,
+        )
+
     async def wait(self) -> TaskView:
-        """The task in its final state. May be cancelled without harm to the task."""
+        """The task in its final state. May be cancelled without harm to the task. Raises LeftRunning where this process ends before."""
         self.ending = await asyncio.shield(self.work.ended)
         reached(CrashPoint.BEFORE_ANSWER)
+        if self.ending is None and self.pipeline.stopped:
+            raise LeftRunning(
+                "This gateway stops before the picture is there. The task goes on: do not send the call again, "
+                f"but query GET /v1/tasks/{self.work.task.id}."
+            )
         if self.ending is None:
             view = await self.pipeline.wait_elsewhere(self.work.task)
             self.ending = Ending(view.task, view.attempts, (), view.remaining_microcredits)
@@ -89,7 +120,7 @@ class RunningTask:
         return self.pipeline.view(
             self.ending.task,
             self.ending.attempts,
-            dropped=self.view.dropped,
+            dropped=self.dropped,
             remaining_microcredits=self.ending.remaining_microcredits,
         )
 
@@ -132,7 +163,13 @@ class Pipeline:
         self._catalog = catalog
         self._credits_per_usd = credits_per_usd
         self._looked_s: float | None = None
+        self._slow_looks = 0
         self._troubles: list[str] = []
+
+    @property
+    def stopped(self) -> bool:
+        """Nothing is worked on here any more."""
+        return self._runner.stopped
 
     def drain(self) -> None:
         """From now on readiness fails; what is running goes on."""
@@ -146,9 +183,8 @@ class Pipeline:
         """Hold, store and start a call. Raises InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown."""
         reached(CrashPoint.ADMITTED)
         work, remaining, dropped = await self._acceptance.accept(principal, admitted, contract)
-        view = self.view(work.task, work.attempts, dropped=dropped, remaining_microcredits=remaining)
         reached(CrashPoint.ACCEPT_ANSWER)
-        return RunningTask(view, self, work)
+        return RunningTask(self, work, dropped, remaining)
 
     async def task(self, principal: Principal, task_id: str) -> TaskView:
         """One of the key's own tasks. Raises InvalidTaskId, TaskNotFound."""
@@ -182,7 +218,8 @@ class Pipeline:
     async def cancel(self, principal: Principal, task_id: str) -> TaskView:
         """Cancel what is not yet at an upstream. Raises TaskNotCancellable, TaskNotFound, InvalidTaskId."""
         before = await self.task(principal, task_id)
-        outcome = await self._database.write(Cancel(before.task.id, principal.account, self._credits_per_usd))
+        command = Cancel(before.task.id, principal.account, self._credits_per_usd, before.task.path)
+        outcome = await self._database.write(command)
         if isinstance(outcome, Finished):
             count_credits(self._metrics, outcome)
             work = self._runner.work_of(before.task.id)
@@ -250,17 +287,23 @@ class Pipeline:
 
     async def _look(self) -> list[str]:
         reasons: list[str] = []
-        failure = self._database.failure()
-        if failure is not None:
-            reasons.append("the database does not work")
         try:
             async with asyncio.timeout(1.0):
                 await self._database.read(_ping)
-        except (StorageUnavailable, TimeoutError):
+            self._slow_looks = 0
+        except StorageUnavailable:
             reasons.append("the database does not answer")
+        except TimeoutError:
+            # Once it may be this machine that is slow, and while another process stops this one would be the last: no traffic for anybody.
+            self._slow_looks += 1
+            if self._slow_looks >= SLOW_LOOKS:
+                reasons.append("the database does not answer")
+        if self._database.failure() is not None:  # after the read, which may have seen it
+            reasons.append("the database does not work")
         try:
-            await self._blobs.check()
-        except BlobStoreUnavailable:
+            async with asyncio.timeout(LOOK_S_MAX):
+                await self._blobs.check()
+        except (BlobStoreUnavailable, TimeoutError):
             reasons.append("pictures cannot be stored")
         return reasons
 

@@ -7,6 +7,7 @@ does not answer is tried again at the next round.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from gateway.db.connection import Connection, StatementFailed
 from gateway.db.statements import Dialect
@@ -16,7 +17,7 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.ids import TaskId
 from gateway.domain.tasks import Attempt, Task
 from gateway.pipeline.attempts import RESUME_S_MIN
-from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, ExtendLeases, Outcome
+from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, ExtendLeases, HandBack, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.runner import Runner, Work
@@ -32,6 +33,8 @@ ROUNDS_A_LEASE = 9
 """A lease of 45 s is looked after every 5 s."""
 HEARTBEAT_ROUNDS = 2
 """A sign of life every second round: four of them before a lease ends, so three may be missed."""
+HAND_BACK_S_MAX = 3.0
+"""A stopping process does not wait longer for its database."""
 
 
 class Recovery:
@@ -69,6 +72,24 @@ class Recovery:
                 await self._round(with_heartbeat=rounds % HEARTBEAT_ROUNDS == 0)
             except (GatewayError, StatementFailed) as exc:
                 log.warning("recovery waits for the database", exc_info=exc)
+
+    async def hand_back(self, ids: Sequence[TaskId] | None = None) -> None:
+        """At shutdown: another process may take these tasks, or everything that is left, at once instead of when their lease ends.
+
+        A database that does not answer now is not waited for: then they wait for their lease.
+        """
+        if self._embedded:
+            return  # the next start claims everything
+        try:
+            async with asyncio.timeout(HAND_BACK_S_MAX):
+                if ids is None:
+                    ids = await self._database.read(
+                        lambda connection: task_store.read_unfinished_of(connection, self._owner, IDLE_SIZE)
+                    )
+                if ids:
+                    await self._database.write(HandBack(self._owner, tuple(ids)))
+        except (GatewayError, StatementFailed, TimeoutError) as exc:
+            log.warning("tasks could not be handed back: they wait for the end of their lease", exc_info=exc)
 
     async def _round(self, *, with_heartbeat: bool) -> None:
         if with_heartbeat:

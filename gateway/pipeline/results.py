@@ -2,10 +2,12 @@
 
 The manifest is written last and read first: where it exists, the attempt succeeded, whatever else a crash left open. It names count, hashes,
 types, usage and cost, so that a recovered task is settled as it would have been. How it fails: bytes that are no picture leave as UpstreamFailure
-(NO_IMAGE, billed); a store that does not work is tried for STORE_S_MAX, then RESULT_LOST; a delivery of which some pictures are good keeps those.
+(NO_IMAGE, billed); a store that does not work is tried for STORE_S_MAX, then RESULT_LOST, and until it works nothing more is paid for; a delivery
+of which some pictures are good keeps those.
 """
 
 import asyncio
+import binascii
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
@@ -37,6 +39,10 @@ MANIFEST = "manifest"
 STORE_S_MAX = 60.0
 """How long a failing blob store is tried again: the picture is paid for and in memory only."""
 STORE_PAUSE_S = 0.5
+SILENT_S = 15.0
+"""A store that has neither taken nor refused a delivery for so long hangs; a loaded disk takes seconds."""
+LOOK_S_MAX = 2.0
+SILENT = "the image store hangs; look at its disk, or the network to it"
 THREAD_BYTES_MIN = 64 * 1024
 """Smaller pictures are decoded on the event loop: the hop to a thread would cost more."""
 
@@ -63,6 +69,9 @@ class Results:
     def __init__(self, blobs: BlobStore, clock: Clock) -> None:
         self._blobs = blobs
         self._clock = clock
+        self._looking, self._looks = asyncio.Lock(), 0
+        self.trouble: str | None = None
+        """Why the last delivery could not be stored; None once one could, or a look found that it would."""
 
     async def store(
         self, attempt_id: AttemptId, generated: Generated, fetch: Fetch, *, keep: bool = False
@@ -97,6 +106,16 @@ class Results:
         reached(CrashPoint.STORED)
         return delivery, texts
 
+    async def storable(self, until_s: float = 0.0) -> bool:
+        """Whether what is paid for now could be kept. Nobody looks before a store fails; then it is waited for until that (monotonic) time."""
+        while self.trouble is not None:
+            await self._look()
+            if self.trouble is not None:
+                if self._clock.monotonic_s() >= until_s:
+                    return False
+                await asyncio.sleep(STORE_PAUSE_S)
+        return True
+
     async def find(self, attempt_id: AttemptId) -> Delivery | None:
         """What an earlier process stored for this attempt, or None. Raises BlobStoreUnavailable."""
         data = await self._blobs.read(f"{attempt_id}/{MANIFEST}")
@@ -111,22 +130,51 @@ class Results:
     async def _put(self, attempt_id: AttemptId, blobs: list[tuple[str, bytes]]) -> None:
         until_s = self._clock.monotonic_s() + STORE_S_MAX
         while True:
+            patience = asyncio.get_running_loop().call_later(SILENT_S, self._note, SILENT)
             try:
                 await self._blobs.put_all(attempt_id, blobs)
             except BlobStoreUnavailable as exc:
+                self._note(str(exc))
                 if self._clock.monotonic_s() > until_s:
                     lost = f"the pictures could not be stored: {exc}"
                     raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, lost) from exc
-                log.warning("paid pictures cannot be stored yet", extra={"attempt": attempt_id}, exc_info=exc)
                 await asyncio.sleep(STORE_PAUSE_S)
             else:
+                self._note(None)
                 return
+            finally:
+                patience.cancel()
+
+    async def _look(self) -> None:
+        """Those who come while somebody looks share what is found."""
+        looks = self._looks
+        async with self._looking:
+            if self.trouble is None or looks != self._looks:
+                return
+            try:
+                async with asyncio.timeout(LOOK_S_MAX):
+                    await self._blobs.check()
+            except BlobStoreUnavailable as exc:
+                self._note(str(exc))
+            except TimeoutError:
+                self._note(SILENT)
+            else:
+                self._note(None)
+            self._looks += 1
+
+    def _note(self, trouble: str | None) -> None:
+        """Every change is logged once: all tasks in hand meet the same trouble, twice a second."""
+        if trouble is not None and trouble != self.trouble:
+            log.error("pictures cannot be stored: paid ones wait, new calls are refused", extra={"cause": trouble})
+        if trouble is None and self.trouble is not None:
+            log.warning("pictures can be stored again")
+        self.trouble = trouble
 
 
 async def base64_text(data: bytes) -> bytes:
     """A picture as base64, off the event loop where it is large."""
     if len(data) < THREAD_BYTES_MIN:
-        return pybase64.b64encode(data)
+        return binascii.b2a_base64(data, newline=False)
     return await asyncio.to_thread(pybase64.b64encode, data)
 
 
@@ -138,8 +186,10 @@ async def _bytes(image: UpstreamImage, fetch: Fetch) -> bytes:
             return await fetch(image)
         case InlineImage(base64=text):
             try:
-                if len(text) < THREAD_BYTES_MIN:
-                    return pybase64.b64decode(text, validate=True)
+                if (
+                    len(text) < THREAD_BYTES_MIN
+                ):  # as fast for these, and it keeps the interpreter, which pybase64 hands to other threads
+                    return binascii.a2b_base64(text, strict_mode=True)
                 return await asyncio.to_thread(pybase64.b64decode, text, validate=True)
             except ValueError as exc:
                 raise UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the picture is not valid base64") from exc

@@ -6,13 +6,13 @@ by then, and what a process leaves when it dies the next one finishes. A task lo
 
 import asyncio
 import logging
-import statistics
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from aiojobs import Scheduler
+from aiojobs import Job, Scheduler
 
 from gateway.db.writer import Database
 from gateway.domain.errors import ShuttingDown, StorageUnavailable, Unavailable
@@ -61,6 +61,35 @@ class Work:
     """A caller waits for them."""
     deadline_s: float = 0.0
     owner_may_live: bool = False
+    making: Making | None = None
+    """Once its walk has begun."""
+    job: Job[None] | None = None
+
+    @property
+    def may_wait(self) -> bool:
+        """Nothing is at an upstream, and nobody waits for an answer: another process can do it as well."""
+        unsent = self.making is not None and not self.making.has_begun and not self.attempts
+        return unsent and not self.keep_pictures
+
+
+class _Durations:
+    """The latest DURATIONS_KEPT of a model, sorted as they come: sorting all of them for every task's end would show in the profile."""
+
+    def __init__(self) -> None:
+        self._latest: deque[int] = deque()
+        self._sorted: list[int] = []
+
+    def add(self, duration_ms: int) -> None:
+        if len(self._latest) == DURATIONS_KEPT:
+            del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
+        self._latest.append(duration_ms)
+        insort(self._sorted, duration_ms)
+
+    def median_s(self) -> int:
+        """At least a second."""
+        known = self._sorted
+        middle_ms = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
+        return max(1, round(middle_ms / 1000))
 
 
 class Runner:
@@ -71,8 +100,7 @@ class Runner:
         self._results_ms = results_ms
         self._scheduler = Scheduler(limit=None, pending_limit=0, close_timeout=None, wait_timeout=None)
         self._working: dict[TaskId, Work] = {}
-        self._durations_ms: dict[str, deque[int]] = {}
-        self._medians_s: dict[str, int] = {}
+        self._durations: dict[str, _Durations] = {}
         self._interrupted = 0
         """Tasks that the end of this process cut off."""
         self.stranded: set[TaskId] = set()
@@ -81,6 +109,11 @@ class Runner:
         """Tasks that are being ended without work, and tasks whose end could not be written for a fault of ours: an operator must look."""
         self.closing = False
         """Set when nothing more should be taken over from others."""
+
+    @property
+    def stopped(self) -> bool:
+        """After the end of the drain."""
+        return self._scheduler.closed
 
     @property
     def working(self) -> int:
@@ -99,14 +132,21 @@ class Runner:
 
     def estimated_time_s(self, model: str, default_s: int) -> int:
         """The median of the model's latest completed tasks, at least a second; the catalogue's figure until there are some."""
-        return self._medians_s.get(model, default_s)
+        durations = self._durations.get(model)
+        return durations.median_s() if durations is not None else default_s
 
     async def start(self, work: Work) -> None:
         """Take a task over; returns at once. Raises ShuttingDown after the end of the drain: then it is the next process's."""
         if self._scheduler.closed:
             raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
         self._working[work.task.id] = work
-        await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
+        work.job = await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
+
+    async def leave_unsent(self) -> list[TaskId]:
+        """At shutdown: let go of tasks that only wait for a place at an upstream, with no caller waiting. Says which: the next process makes them."""
+        left = [(work.task.id, work.job) for work in self._working.values() if work.may_wait and work.job is not None]
+        await asyncio.gather(*(job.close() for _, job in left))
+        return [task_id for task_id, _ in left]
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until all tasks have ended, at most so long; says how many are left for the next process."""
@@ -115,7 +155,7 @@ class Runner:
         return self._interrupted
 
     async def _run(self, work: Work) -> None:
-        making = Making(
+        work.making = making = Making(
             self._tools,
             work.task,
             work.plan,
@@ -163,7 +203,11 @@ class Runner:
             results=results,
             usage=_usage(made),
             error=None if results else task_error(making.failures),
-            results_expire_at_ms=self._tools.clock.now_ms() + self._results_ms if results else None,
+            # Not earlier because a clock was set back meanwhile.
+            results_expire_at_ms=max(self._tools.clock.now_ms(), work.task.created_at_ms) + self._results_ms
+            if results
+            else None,
+            path=work.task.path,
         )
         reached(CrashPoint.BEFORE_FINISH)
         finished = await _commit(self._tools.database, command)
@@ -226,27 +270,27 @@ class Runner:
 
     def _count(self, work: Work, finished: Finished, attempts: Sequence[Attempt], upstream_s: float) -> None:
         task, metrics, clock = finished.task, self._tools.metrics, self._tools.clock
-        duration_ms = (task.finished_at_ms or 0) - task.created_at_ms
+        duration_s = max(0.0, clock.monotonic_s() - work.accepted_s)  # not by the rows' times: clocks jump
         upstream = next((a.upstream for a in attempts if a.state is AttemptState.SUCCEEDED), None)
         metrics.task_finished(
             model=task.model,
             upstream=upstream,
             contract=task.contract.value,
             outcome=task.state.value,
-            duration_s=max(0, duration_ms) / 1000,
+            duration_s=duration_s,
         )
         count_credits(metrics, finished)
         metrics.overhead(task.contract.value, max(0.0, clock.monotonic_s() - work.accepted_s - upstream_s))
         if task.state is TaskState.COMPLETED:
-            durations = self._durations_ms.setdefault(task.model, deque(maxlen=DURATIONS_KEPT))
-            durations.append(duration_ms)
-            self._medians_s[task.model] = max(1, round(statistics.median(durations) / 1000))
+            self._durations.setdefault(task.model, _Durations()).add(round(duration_s * 1000))
 
 
 def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError) -> Finish:
     """An end without a picture, which may be given again."""
     rate = Decimal(1)  # nothing is charged, so nothing is converted
-    return Finish(task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=tuple(ended), error=error, repeated=True)
+    return Finish(
+        task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=tuple(ended), error=error, repeated=True, path=task.path
+    )  # fmt: skip
 
 
 def _as_loss(attempt: Attempt) -> Attempt:

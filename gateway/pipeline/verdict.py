@@ -1,7 +1,7 @@
 """What a caller is told when no picture came: pure, from the failures of all attempts.
 
-The most telling failure counts: a refusal before a doubt, a doubt before a time-out, these before everything that only says that upstreams were
-unwell. Upstreams' own words stay with the operator.
+The most telling failure counts: a refusal before a doubt, a doubt before a lost picture, that before a time-out, these before everything that only
+says that upstreams were unwell. Upstreams' own words stay with the operator.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,11 @@ def task_error(failures: Sequence[Failure]) -> TaskError:
             "The request was sent, but no answer came, so nobody knows whether a picture was made. Nothing is charged. "
             "It was not sent again, because that might pay twice; send it again if you want to.",
         )
+    if Fault.RESULT_LOST in faults:
+        return TaskError(
+            TaskErrorCode.GENERATION_FAILED_NO_CONTENT,
+            "A picture was made, but it could not be fetched or stored. Nothing is charged. Try again.",
+        )
     if any(failure.timed_out for failure in failures):
         return TaskError(
             TaskErrorCode.GENERATION_TIMEOUT, "No picture was made before the deadline. Nothing is charged. Try again."
@@ -42,7 +47,7 @@ def task_error(failures: Sequence[Failure]) -> TaskError:
             TaskErrorCode.INVALID_PARAMETERS,
             "No upstream accepts these parameters for this model. Nothing is charged. Use the model's listed sizes and defaults.",
         )
-    if faults & {Fault.NO_IMAGE, Fault.RESULT_LOST}:
+    if Fault.NO_IMAGE in faults:
         return TaskError(
             TaskErrorCode.GENERATION_FAILED_NO_CONTENT,
             "The upstream answered without a picture. Nothing is charged. Try again.",

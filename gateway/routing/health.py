@@ -2,8 +2,8 @@
 
 A circuit opens for 30 s after 5 failures in a row, or when at least half of at least 20 calls within 30 s failed; then one probe decides.
 Bad credentials open it for 10 minutes at once, an empty account does so for every offer of the upstream; both ask for an operator.
-A rate limit only leaves the offer alone until the upstream's own time. A content refusal, a bad request or a caller's cancel
-says nothing about health. Losing this memory costs a few failed tries, nothing else.
+A rate limit only leaves the offer alone until the upstream's own time. A content refusal, a bad request, a caller's cancel or
+a machine out of descriptors says nothing about health. Losing this memory costs a few failed tries, nothing else.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ RATE_LIMIT_DEFAULT_S = 10.0
 PROBE_S_MAX = 240.0
 """A probe without a verdict is given up after the longest task's deadline, so that a lost one cannot keep a circuit open."""
 
-_NEUTRAL = (Fault.REFUSED, Fault.BAD_REQUEST, Fault.CANCELLED)
+_NEUTRAL = (Fault.REFUSED, Fault.BAD_REQUEST, Fault.CANCELLED, Fault.LOCAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,10 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities,
 
     Fixed parameters other than quality, background and output_format are the adapter's to add from `offer.params`.
     """
+    count = request.n if n is None else n
+    plain = count == request.n and not offer.params and request.output_format is None
+    if plain and request.option_names() <= capabilities.params:
+        return request  # mostly so, and a call comes here several times
     fixed = dict(offer.params)
 
     def value(name: str, default: str) -> str:
@@ -121,7 +125,6 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities,
         return fixed.get(name, wish or default)
 
     format_text = value("output_format", "")
-    count = request.n if n is None else n
     quality, background = Quality(value("quality", Quality.AUTO)), Background(value("background", Background.AUTO))
     output_format = OutputFormat(format_text) if format_text else None
     options = tuple(
@@ -131,7 +134,7 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities,
     )
     same = (request.n, request.quality, request.background, request.output_format, request.options)
     if (count, quality, background, output_format, options) == same:
-        return request  # mostly so; a copy costs more than all of the above, and a call comes here several times
+        return request  # a copy costs more than all of the above
     return replace(
         request, n=count, quality=quality, background=background, output_format=output_format, options=options
     )

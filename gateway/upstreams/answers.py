@@ -25,20 +25,22 @@ def _none_if_odd(value: object, handler: ValidatorFunctionWrapHandler) -> object
 Lenient = Annotated[T | None, WrapValidator(_none_if_odd)]
 """A field that counts as absent where it has not the form expected."""
 
+_FILTERED = re.compile(r"content_?filter(ed)?", re.IGNORECASE)
+
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class Details(BaseModel):
-    text_tokens: Lenient[Count] = None
-    image_tokens: Lenient[Count] = None
+    text_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class UsageBody(BaseModel):
     """Token usage as OpenAI reports it; some gateways leave the details out."""
 
-    input_tokens: Lenient[Count] = None
-    output_tokens: Lenient[Count] = None
-    input_tokens_details: Lenient[Details] = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    input_tokens_details: Details | None = None
 
     def usage(self) -> Usage | None:
         """None unless both sums are there: a part of a bill is no bill."""
@@ -52,20 +54,20 @@ class UsageBody(BaseModel):
 class Item(BaseModel):
     """One element of `data`. The last four are how various vendors mark a refused picture in a successful answer."""
 
-    b64_json: Lenient[str] = None
-    url: Lenient[str] = None
-    revised_prompt: Lenient[str] = None
-    error: Lenient[dict[str, Any]] = None
-    is_image_safe: Lenient[bool] = None
-    respect_moderation: Lenient[bool] = None
-    finish_reason: Lenient[str] = None
+    b64_json: str | None = None
+    url: str | None = None
+    revised_prompt: str | None = None
+    error: dict[str, Any] | None = None
+    is_image_safe: bool | None = None
+    respect_moderation: bool | None = None
+    finish_reason: str | None = None
 
     @property
     def refused(self) -> bool:
         return (
             self.is_image_safe is False
             or self.respect_moderation is False
-            or re.fullmatch(r"content_?filter(ed)?", self.finish_reason or "", re.IGNORECASE) is not None
+            or (self.finish_reason is not None and _FILTERED.fullmatch(self.finish_reason) is not None)
         )
 
     def image(self) -> UpstreamImage | None:
@@ -88,14 +90,48 @@ class Item(BaseModel):
 class ImagesAnswer(BaseModel):
     """A 2xx answer to POST /images/generations."""
 
-    data: Lenient[list[Item]] = None
-    usage: Lenient[UsageBody] = None
+    data: tuple[Item, ...] | None = None
+    usage: UsageBody | None = None
+    error: dict[str, Any] | str | None = None
+
+
+# The same for an answer in which something is odd: each odd field counts as absent. Asked second, since it costs three times as much.
+
+
+class _OddDetails(Details):
+    text_tokens: Lenient[Count] = None
+    image_tokens: Lenient[Count] = None
+
+
+class _OddUsage(UsageBody):
+    input_tokens: Lenient[Count] = None
+    output_tokens: Lenient[Count] = None
+    input_tokens_details: Lenient[_OddDetails] = None
+
+
+class _OddItem(Item):
+    b64_json: Lenient[str] = None
+    url: Lenient[str] = None
+    revised_prompt: Lenient[str] = None
+    error: Lenient[dict[str, Any]] = None
+    is_image_safe: Lenient[bool] = None
+    respect_moderation: Lenient[bool] = None
+    finish_reason: Lenient[str] = None
+
+
+class _OddAnswer(ImagesAnswer):
+    data: Lenient[tuple[_OddItem, ...]] = None
+    usage: Lenient[_OddUsage] = None
     error: Lenient[dict[str, Any] | str] = None
 
 
 def decode_images(body: bytes | bytearray) -> ImagesAnswer:
     """Safe to call in a thread; the texts of pictures are not copied by the validation."""
-    return ImagesAnswer.model_validate(decode_object(body))
+    document = decode_object(body)
+    try:
+        return ImagesAnswer.model_validate(document)
+    except ValidationError:
+        return _OddAnswer.model_validate(document)
 
 
 def decode_object(body: bytes | bytearray) -> dict[str, Any]:

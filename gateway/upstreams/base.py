@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown
 from gateway.domain.ids import AttemptId
 from gateway.domain.images import ImageRequest, Usage
-from gateway.domain.tasks import Billed, Fault
+from gateway.domain.tasks import Billed, Fault, Heard
 
 MESSAGE_CHARS_MAX = 300
 """What is kept of an upstream's own words, for operators."""
@@ -113,6 +113,9 @@ class UpstreamFailure(Exception):
         self.param = param
 
 
+Found = Generated | UpstreamFailure | Literal[Heard.WORKING, Heard.NOTHING]
+"""What `Adapter.find` heard of an attempt. A failure that is returned is the attempt's own end."""
+
 OnSubmitted = Callable[[str], Awaitable[None]]
 """Awaited with the upstream's job id before the first poll; returns once it is stored durably."""
 
@@ -136,6 +139,13 @@ class Adapter(ABC):
     @abstractmethod
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
         """Make the pictures. Raises UpstreamFailure, or CancelledError when the process stops."""
+
+    async def find(self, call: UpstreamCall) -> Found:
+        """For Recovery.LOOKUP: ask, once, by `attempt_id` for a call that may have been sent. Must not send it.
+
+        A failure that is raised is one of asking, whatever its verdict: it says nothing of the attempt.
+        """
+        raise NotImplementedError(f"kind {self.kind} cannot be asked by our reference")
 
     @abstractmethod
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:

@@ -5,8 +5,6 @@ Admission is by announced length, first come first served. Waiting has no time-o
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 BODIES_BYTES_MAX = 512 * 1024 * 1024
@@ -15,16 +13,35 @@ BODIES_BYTES_MAX = 512 * 1024 * 1024
 
 @dataclass(slots=True)
 class Lease:
-    """A share of the budget, given back at the end of its block."""
+    """A share of the budget, given back at the end of its block. Not a generator's context: it is on every answer's path."""
 
     budget: "ByteBudget"
     size_bytes: int
+
+    async def __aenter__(self) -> "Lease":
+        size_bytes, self.size_bytes = self.size_bytes, 0
+        await self.wait_for(size_bytes)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.end()
+
+    async def wait_for(self, size_bytes: int) -> None:
+        """A share that holds nothing yet gets so many bytes (at most all there are) when they are free."""
+        size_bytes = min(size_bytes, self.budget.bytes_max)
+        await self.budget.take(size_bytes)
+        self.size_bytes = size_bytes
 
     def cover(self, size_bytes: int) -> None:
         """Grow to what has really come. Overdraws: waiting here while holding a share could wait for ever."""
         if size_bytes > self.size_bytes:
             self.budget.overdraw(size_bytes - self.size_bytes)
             self.size_bytes = size_bytes
+
+    def end(self) -> None:
+        """Give it back; what was given back is not given again."""
+        size_bytes, self.size_bytes = self.size_bytes, 0
+        self.budget.give(size_bytes)
 
 
 class ByteBudget:
@@ -40,20 +57,15 @@ class ByteBudget:
         """For the metric; more than `bytes_max` where bodies were larger than announced."""
         return self.bytes_max - self._free
 
-    @asynccontextmanager
-    async def lease(self, size_bytes: int) -> AsyncIterator[Lease]:
-        """Waits until so many bytes (at most all there are) are free."""
-        lease = Lease(self, min(size_bytes, self.bytes_max))
-        await self._take(lease.size_bytes)
-        try:
-            yield lease
-        finally:
-            self._give(lease.size_bytes)
+    def lease(self, size_bytes: int) -> Lease:
+        """`async with` waits until so many bytes (at most all there are) are free; of 0, for `wait_for` when the size is known."""
+        return Lease(self, size_bytes)
 
     def overdraw(self, size_bytes: int) -> None:
         self._free -= size_bytes
 
-    async def _take(self, size_bytes: int) -> None:
+    async def take(self, size_bytes: int) -> None:
+        """Waits until so many bytes are free. Cancelled, it has taken nothing."""
         if not self._waiting and size_bytes <= self._free:
             self._free -= size_bytes
             return
@@ -65,10 +77,11 @@ class ByteBudget:
             if place in self._waiting:
                 self._waiting.remove(place)
             # Served just before the cancellation: give it back. Otherwise only the next in line may fit now.
-            self._give(0 if place[1].cancelled() else size_bytes)
+            self.give(0 if place[1].cancelled() else size_bytes)
             raise
 
-    def _give(self, size_bytes: int) -> None:
+    def give(self, size_bytes: int) -> None:
+        """Back to the others; whoever waited longest is served first."""
         self._free += size_bytes
         while self._waiting and self._waiting[0][0] <= self._free:
             size, served = self._waiting.popleft()

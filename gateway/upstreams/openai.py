@@ -74,7 +74,7 @@ class OpenAIAdapter(Adapter):
             body=orjson.dumps(self._body(call.request, call.offer)),
             assumed_bytes=call.request.n * _IMAGE_ASSUMED_BYTES,
         )
-        return pictures(await self._wire.call(send, decode_images))
+        return await self._wire.call(send, _read_pictures)
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)
@@ -97,13 +97,18 @@ class OpenAIAdapter(Adapter):
         return {name: value for name, value in body.items() if value != ""}
 
 
+def _read_pictures(body: bytearray) -> Generated:
+    """As a whole in a thread where the body is large: taking the base64 text out copies it."""
+    return pictures(decode_images(body))
+
+
 def pictures(answer: ImagesAnswer) -> Generated:
     """The pictures of a 2xx answer, fewer than asked for included. Without any: a refusal where something says so, else NO_IMAGE.
 
     Billed: a refused or empty item was made and counted (Ideogram documents it, token usage proves it), so YES; an answer without any item and
     without tokens follows the price lists, which charge per picture or per token, so NO. Failing over is right in both cases.
     """
-    items = answer.data or []
+    items = answer.data or ()
     images = tuple(image for image in (item.image() for item in items if not item.refused) if image is not None)
     usage = answer.usage.usage() if answer.usage is not None else None
     if images:

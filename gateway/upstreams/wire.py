@@ -1,14 +1,15 @@
 """JSON over one upstream's session: bounded bytes, bounded time, and every foreign exception translated in one place.
 
 It must not retry a call, and must not interpret a 2xx body. It fails with UpstreamFailure only. The verdict follows one question: had
-the body of the request begun to be written? If not, nothing can have been billed (UNREACHABLE, NO); if so, whatever happened before a
+the body of the request begun to be written? If not, nothing can have been billed (UNREACHABLE or LOCAL, NO); if so, whatever happened before a
 whole answer was read leaves that open (NO_ANSWER, UNKNOWN). A kept connection that turns out dead before the write counts as not sent.
 """
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -34,6 +35,14 @@ PARSED_ON_LOOP_BYTES_MAX = 64 * 1024
 """What is larger is parsed in a thread."""
 FETCH_PAUSES_S = (0.5, 1.5)
 """Before the second and third download of one result: downloads are free, and a fresh object may not be everywhere yet."""
+LOCAL_CAUSES = {
+    errno.EMFILE: "this process may open no more files (raise its limit, ulimit -n)",
+    errno.ENFILE: "this machine may open no more files (raise fs.file-max)",
+    errno.EADDRNOTAVAIL: "this machine has no local port or address left for a connection",
+    errno.ENOBUFS: "this machine has no memory for a connection",
+    errno.ENOMEM: "this machine has no memory for a connection",
+}
+"""What is ours and not the upstream's when a connection cannot be made, with the remedy: no circuit may open for it."""
 FETCH_ASSUMED_BYTES = 8 * 1024 * 1024
 
 
@@ -89,6 +98,8 @@ def translated(request: TrackedBody) -> Iterator[None]:
             message = type(exc).__name__
         if request.begun:
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, f"sent, then {message}") from exc
+        if isinstance(exc, OSError) and exc.errno in LOCAL_CAUSES:
+            raise UpstreamFailure(Fault.LOCAL, Billed.NO, f"not sent, {LOCAL_CAUSES[exc.errno]}: {message}") from exc
         raise UpstreamFailure(Fault.UNREACHABLE, Billed.NO, f"not sent: {message}") from exc
 
 
@@ -122,10 +133,10 @@ class Wire:
 
     async def call(self, send: Send, decode: Callable[[bytearray], T]) -> T:
         """Sends, reads, and decodes (ValueError: not what the API promises). Raises UpstreamFailure for everything but a decodable 2xx."""
-        async with AsyncExitStack() as held:  # the bytes stay counted until they are decoded
-            request = TrackedBody(send.body)
+        request, lease = TrackedBody(send.body), self.resources.budget.lease(0)
+        try:  # the bytes stay counted until they are decoded
             with translated(request):
-                answer = await self._answer(send, request, held)
+                answer = await self._answer(send, request, lease)
             if not 200 <= answer.status < 300:
                 raise faults.failure(faults.read_error(answer.status, answer.body), answer.headers, send.rows)
             if answer.cut:
@@ -134,6 +145,8 @@ class Wire:
                 return await self._decoded(decode, answer.body)
             message = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the JSON expected"
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, message)
+        finally:
+            lease.end()
 
     async def fetch(self, url: str, deadline_s: float) -> bytes:
         """Downloads one result through the guarded session, at most three times. Raises UpstreamFailure(RESULT_LOST, YES)."""
@@ -171,7 +184,7 @@ class Wire:
             lease.cover(len(found.content))
             return found.content
 
-    async def _answer(self, send: Send, request: TrackedBody, held: AsyncExitStack) -> _Answer:
+    async def _answer(self, send: Send, request: TrackedBody, lease: Lease) -> _Answer:
         seconds = send.deadline_s - self.resources.clock.monotonic_s()
         if seconds <= 0:
             raise TimeoutError
@@ -181,13 +194,13 @@ class Wire:
                 send.method,
                 self._base_url + send.path,
                 data=request if send.body else None,
-                headers={**self._headers, **dict(send.headers)},
+                headers={**self._headers, **dict(send.headers)} if send.headers else self._headers,
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
                 bytes_max = BODY_BYTES_MAX if 200 <= response.status < 300 else ERROR_BYTES_MAX
                 announced = send.assumed_bytes if response.content_length is None else response.content_length
-                lease = await held.enter_async_context(self.resources.budget.lease(min(announced, bytes_max)))
+                await lease.wait_for(min(announced, bytes_max))
                 body, cut = await _read(response, bytes_max, lease)
                 return _Answer(response.status, response.headers, body, cut)
 

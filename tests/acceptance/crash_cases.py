@@ -22,6 +22,8 @@ class Kind(StrEnum):
 
     IDEMPOTENCY_KEY = "idempotency-key"
     ASYNC_JOB = "async-job"
+    LOOKUP = "lookup"
+    """Can be asked by our reference, and pays for what is sent twice."""
     NONE = "none"
     FAIL_OVER = "fail-over"
     """Of kind none, and busy: the next upstream has idempotency keys."""
@@ -98,7 +100,7 @@ def life(kind: Kind, contract: str) -> list[tuple[P, int]]:
     begin = (P.ADMITTED, P.SLOT_TAKEN, *ACCEPT) if contract == "image" else (P.ADMITTED, *ACCEPT, *ATTEMPT)
     end = (*FINISH, P.BEFORE_ANSWER, P.PICTURES_READ) if contract == "image" else FINISH
     match kind:
-        case Kind.NONE:
+        case Kind.NONE | Kind.LOOKUP:
             points = (*begin, P.BEFORE_SEND, *RESULT, *end)
         case Kind.FAIL_OVER:
             points = (*begin, P.BEFORE_SEND, *FAILED, *ATTEMPT, P.BEFORE_SEND, *JOB, *RESULT, *end)
@@ -130,7 +132,7 @@ def expected(kind: Kind, before: set[tuple[P, int]], contract: str) -> tuple[Out
         return (Outcome.UNKNOWN, 0) if lost else (Outcome.COMPLETED, 1)
     if kind is Kind.PARTS:
         return Outcome.COMPLETED, 2
-    if first_row not in before or (P.STORED, 1) in before or kind is Kind.IDEMPOTENCY_KEY:
+    if first_row not in before or (P.STORED, 1) in before or kind in (Kind.IDEMPOTENCY_KEY, Kind.LOOKUP):
         return Outcome.COMPLETED, 1
     if kind is Kind.ASYNC_JOB and (P.JOB_COMMITTED, 1) in before:
         return Outcome.COMPLETED, 1
@@ -150,29 +152,45 @@ def first_kills() -> Iterator[Case]:
                 yield Case(kind, contract, point, nth, *expected(kind, passed, contract))
 
 
-SECOND_KILLS: dict[Kind, dict[P, tuple[P, ...]]] = {
-    # The kind, where the first process dies, and what its successor passes.
+# The kind, where the first process dies, and what its successor passes for certain.
+SECOND_KILLS: dict[Kind, dict[tuple[P, int], tuple[P, ...]]] = {
     Kind.IDEMPOTENCY_KEY: {
-        P.BEFORE_SEND: (*CLAIM, P.RESUMING, P.BEFORE_SEND, *JOB, *RESULT, *FINISH),
-        P.JOB_RECORDED: (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH),
+        (P.BEFORE_SEND, 1): (*CLAIM, P.RESUMING, P.BEFORE_SEND, *JOB, *RESULT, *FINISH),
+        (P.JOB_RECORDED, 1): (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH),
     },
-    Kind.ASYNC_JOB: {P.JOB_RECORDED: (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH)},
+    Kind.ASYNC_JOB: {(P.JOB_RECORDED, 1): (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH)},
+    Kind.LOOKUP: {
+        # Never sent: found out, and sent as another attempt.
+        (P.BEFORE_SEND, 1): (
+            *CLAIM, P.RESUMING, P.ASKED, P.FAILURE_CLASSIFIED, *ATTEMPT[1:], P.BEFORE_SEND, *RESULT, *FINISH,
+        ),
+        (P.ANSWER_RECEIVED, 1): (*CLAIM, P.RESUMING, P.ASKED, *RESULT, *FINISH),
+    },
     Kind.NONE: {
-        P.BEFORE_SEND: (*CLAIM, P.RESUMING, P.FAILURE_BOOKED, *FINISH),
-        P.STORED: (*CLAIM, P.RESUMING, *FINISH),
+        (P.BEFORE_SEND, 1): (*CLAIM, P.RESUMING, P.FAILURE_BOOKED, *FINISH),
+        (P.STORED, 1): (*CLAIM, P.RESUMING, *FINISH),
     },
-}
+    Kind.FAIL_OVER: {
+        # Nobody knows that the first upstream was busy; and after the second one's row.
+        (P.FAILURE_BOOKED, 1): (P.CLAIMED, P.RESUMING, P.FAILURE_BOOKED, P.FINISH_APPLIED, P.FINISH_COMMITTED),
+        (P.BEFORE_SEND, 2): (*CLAIM, P.FAILURE_BOOKED, P.RESUMING, P.BEFORE_SEND, *JOB, *RESULT, *FINISH),
+    },
+    Kind.PARTS: {
+        (P.BEFORE_SEND, 2): (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH),
+        (P.STORED, 1): (P.CLAIMED, P.RESUMING, P.FINISH_APPLIED, P.FINISH_COMMITTED),
+    },
+}  # fmt: skip
 
 
 def second_kills() -> Iterator[Case]:
     """Two kills: the second while the first one's call is recovered. The outcome is that of the first."""
-    outcomes = {case.id: (case.outcome, case.bills) for case in first_kills()}
     for kind, firsts in SECOND_KILLS.items():
         for contract in ("image", "task"):
+            points = life(kind, contract)
             for first, seconds in firsts.items():
+                outcome, bills = expected(kind, set(points[: points.index(first) + 1]), contract)
                 for second in seconds:
-                    outcome, bills = outcomes[Case(kind, contract, first, 1, Outcome.NOTHING, 0).id]
-                    yield Case(kind, contract, first, 1, outcome, bills, second)
+                    yield Case(kind, contract, *first, outcome, bills, second)
 
 
 CASES = (*first_kills(), *second_kills())

@@ -1,9 +1,10 @@
 """Gateways forked from a server process that has imported everything already: real processes, real kills, a start in a fraction of the time.
 
-Also declares, in such a process only, an upstream of which nothing but a stored job id helps to find a lost call again: EvoLink's adapter with
-another key for every submit. How it fails: as GatewayProcess does.
+In such a process only, other adapters may stand in for those of a kind: for ways of finding a lost call again that no shipped one has. One is here,
+of which nothing but a stored job id helps: EvoLink's with another key for every submit. How it fails: as GatewayProcess does.
 """
 
+import asyncio
 import multiprocessing
 import os
 import subprocess
@@ -13,17 +14,22 @@ from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from signal import Signals
-from typing import cast
+from typing import Any, cast
 
-import gateway.app  # noqa: F401 - what the fork server imports before it forks
+import tests.lookup_adapter  # noqa: F401 - the same
 from gateway import cli
+from gateway.app import open_office
+from gateway.config import load
 from gateway.domain.catalog import Capabilities, Recovery
+from gateway.domain.clock import SystemClock
 from gateway.domain.ids import new_attempt_id
 from gateway.upstreams import registry
-from gateway.upstreams.base import UpstreamCall
+from gateway.upstreams.base import Adapter, UpstreamCall
 from gateway.upstreams.evolink import EvoLinkAdapter, TaskBody
 from tests.acceptance.gateway_process import GATEWAY, GatewayProcess, die_with_parent
 
+BOOKS = ("ledger audit", "accounts list", "in-doubt list")
+"""The commands that tell what the books contain."""
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__, "uvloop"])
 
@@ -66,16 +72,31 @@ class _Forked:
 
 
 class ForkedGateway(GatewayProcess):
-    """A GatewayProcess that starts fast. With `job_only`, EvoLink has no idempotency keys."""
+    """A GatewayProcess that starts fast."""
 
-    job_only = False
+    stand_ins: Mapping[str, type[Adapter]] = {}
+    """The adapter in place of each of these kinds."""
+
+    def __init__(self, folder: Path, config: Mapping[str, object], *, key: str) -> None:
+        super().__init__(folder, config, key=key)
+        self._told: dict[str, dict[str, Any]] = {}
+
+    def ask(self, command: str) -> dict[str, Any]:
+        """Of a gateway that has nothing more to do: what it says once it says until its next start, and PostgreSQL all at once."""
+        if not self._told:
+            if (self.folder / "var/gateway.sock").exists():
+                self._told = {each: super(ForkedGateway, self).ask(each) for each in BOOKS}
+            else:
+                self._told = asyncio.run(_ask_database(self.config_path))
+        return self._told[command]
 
     def launch(self, *arguments: str, command: Sequence[str | Path] = (GATEWAY,)) -> None:
         assert self._process is None, "this gateway runs already"
         self._starts += 1
+        self._told.clear()
         process = _CONTEXT.Process(
             target=_serve,
-            args=(self.folder, self.environ, (*self.arguments, *arguments), self._file("out"), self._file("err"), self.job_only),
+            args=(self.folder, self.environ, (*self.arguments, *arguments), self._file("out"), self._file("err"), self.stand_ins),
             daemon=True,
         )  # fmt: skip
         for kind in ("out", "err"):
@@ -84,8 +105,22 @@ class ForkedGateway(GatewayProcess):
         self._process = _Forked(process)
 
 
+async def _ask_database(config_path: Path | None) -> dict[str, dict[str, Any]]:
+    told = {}
+    async with open_office(load(config_path), SystemClock(), migrating=False) as office:
+        for command in BOOKS:
+            report = await office.operator.run(command, {})
+            told[command] = {"rows": list(report.rows), "message": report.message, "failed": report.failed}
+    return told
+
+
 def _serve(
-    folder: Path, environ: Mapping[str, str], arguments: Sequence[str], out: Path, err: Path, job_only: bool
+    folder: Path,
+    environ: Mapping[str, str],
+    arguments: Sequence[str],
+    out: Path,
+    err: Path,
+    stand_ins: Mapping[str, type[Adapter]],
 ) -> None:
     """In the forked process: `gateway serve …`."""
     if sys.platform == "linux":
@@ -98,6 +133,5 @@ def _serve(
         file = os.open(path, os.O_WRONLY | os.O_TRUNC)
         os.dup2(file, number)
         os.close(file)
-    if job_only:
-        cast(dict[str, object], registry._ADAPTERS)[EvoLinkAdapter.kind] = JobOnlyAdapter
+    cast(dict[str, object], registry._ADAPTERS).update(stand_ins)
     cli.app(["serve", *arguments])

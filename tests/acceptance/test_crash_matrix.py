@@ -4,15 +4,18 @@ The cases are generated (crash_cases.py): points x kinds of upstream x contracts
 them in `make soak`, a seeded tenth in `make test`. What an upstream that cannot be asked made for a process that died before it stored the
 answer is the one thing that may be lost: the task says outcome_unknown, and its presumed cost is in doubt.
 
-PostgreSQL's successor would wait for a lease, and for whatever a paused owner might still store; here the test turns back these times in the
-database, as if it had waited. That it does wait is shown by test_kill_rounds.py.
+PostgreSQL's successor would wait for a lease, and for whatever a paused owner might still store, and any successor for what might still arrive at an
+upstream that can be asked; here the test turns back these times in the database, as if it had waited. That it does wait is shown by
+test_kill_rounds.py and tests/integration/test_lookup.py.
 """
 
 import asyncio
 import http.client
 import signal
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -27,13 +30,16 @@ from PIL import Image
 from gateway.db.engine import parse_database_url
 from gateway.db.migrate import migrate
 from gateway.pipeline.crash_points import CrashPoint
+from gateway.upstreams.base import Adapter
 from tests.acceptance.crash_cases import ALL, CASES, Case, Kind, Outcome, chosen
-from tests.acceptance.forked_gateway import ForkedGateway
+from tests.acceptance.crash_report import Toll, hand_in
+from tests.acceptance.forked_gateway import ForkedGateway, JobOnlyAdapter
 from tests.acceptance.gateway_process import until
 from tests.acceptance.invariants import HALF_A_MICRO, assert_settled, is_final
-from tests.acceptance.settings import KEY, SQLITE, config
+from tests.acceptance.settings import KEY, PATH, SQLITE, config
 from tests.emulators.behaviours import RateLimit
 from tests.emulators.process import EmulatorProcess
+from tests.lookup_adapter import LookupAdapter
 from tests.postgresql import PostgresqlServer
 
 PROMPT = "a wild dolphin 101"
@@ -46,17 +52,24 @@ FINAL_S_MAX = 20.0
 OFFERS = {
     "openai": {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}},
     "evolink": {"upstream": "evolink", "model": "gpt-4o-image", "cost": {"per_image_usd": "0.0208"}},
+    # With another adapter in OpenAI's place, which speaks to a vendor that can be asked.
+    "lookup": {"upstream": "openai", "model": "any", "cost": {"per_image_usd": "0.03"}},
     # Understands `quality`, as the offer before it does, and is the dearer one by the catalogue.
     "second": {"upstream": "evolink", "model": "gpt-image-2", "cost": {"per_image_usd": "0.0208"}},
 }
 CHAINS: dict[Kind, tuple[str, ...]] = {
     Kind.IDEMPOTENCY_KEY: ("evolink",),
     Kind.ASYNC_JOB: ("evolink",),
+    Kind.LOOKUP: ("lookup",),
     Kind.NONE: ("openai",),
     Kind.FAIL_OVER: ("openai", "second"),
     Kind.FAILURE: ("openai",),
     Kind.TWO_PICTURES: ("openai",),
     Kind.PARTS: ("evolink",),
+}
+STAND_INS: dict[Kind, dict[str, type[Adapter]]] = {
+    Kind.ASYNC_JOB: {"evolink": JobOnlyAdapter},
+    Kind.LOOKUP: {"openai": LookupAdapter},
 }
 
 RUNS = [
@@ -71,21 +84,33 @@ RUNS = [
 class Vendors:
     openai: EmulatorProcess
     evolink: EmulatorProcess
+    lookup: EmulatorProcess
+
+    def all(self) -> tuple[EmulatorProcess, ...]:
+        return self.openai, self.evolink, self.lookup
+
+    def of(self, kind: Kind) -> dict[str, EmulatorProcess]:
+        """Who answers at each upstream of the config."""
+        return {"openai": self.lookup if kind is Kind.LOOKUP else self.openai, "evolink": self.evolink}
 
 
 @pytest.fixture(scope="module")
-def both_vendors() -> Iterator[Vendors]:
-    """Two processes for all cases of a worker."""
-    with EmulatorProcess("openai") as openai, EmulatorProcess("evolink", "--work", "0.02") as evolink:
-        yield Vendors(openai, evolink)
+def all_vendors() -> Iterator[Vendors]:
+    """Three processes for all cases of a worker."""
+    with (
+        EmulatorProcess("openai") as openai,
+        EmulatorProcess("evolink", "--work", "0.02") as evolink,
+        EmulatorProcess("lookup", "--work", "0.02") as lookup,
+    ):
+        yield Vendors(openai, evolink, lookup)
 
 
 @pytest.fixture
-def vendors(both_vendors: Vendors) -> Vendors:
+def vendors(all_vendors: Vendors) -> Vendors:
     """Without bills, requests and behaviours of other cases."""
-    both_vendors.openai.reset()
-    both_vendors.evolink.reset()
-    return both_vendors
+    for vendor in all_vendors.all():
+        vendor.reset()
+    return all_vendors
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +158,11 @@ class Gateways:
             url = server.url(self._dropped)
         offers = [OFFERS[name] for name in CHAINS[case.kind]]
         settings = config(
-            url, openai=vendors.openai, evolink=vendors.evolink, of_evolink={"poll_interval": "60ms"}, lease="2s",
+            url, openai=vendors.of(case.kind)["openai"], evolink=vendors.evolink, of_evolink={"poll_interval": "60ms"}, lease="2s",
             models={MODEL: {"prompt_tokens_max": 2000, "sizes": ["1024x1024"], "n": {"max": 3}, "offers": offers}},
         )  # fmt: skip
         self._gateway = ForkedGateway(self._folder, settings, key=KEY)
-        self._gateway.job_only = case.kind is Kind.ASYNC_JOB
+        self._gateway.stand_ins = STAND_INS.get(case.kind, {})
         return self._gateway, url
 
     def close(self) -> None:
@@ -149,7 +174,13 @@ class Gateways:
 
 
 @pytest.mark.parametrize(("database", "case"), RUNS)
-def test_killed_at(database: str, case: Case, gateways: Gateways, vendors: Vendors) -> None:
+def test_killed_at(
+    database: str,
+    case: Case,
+    gateways: Gateways,
+    vendors: Vendors,
+    record_property: Callable[[str, object], None],
+) -> None:
     """The restarted gateway makes of the call what its last durable step allows, and the money agrees, whoever tells it."""
     if case.kind in (Kind.FAIL_OVER, Kind.FAILURE):
         vendors.openai.always(RateLimit())
@@ -163,13 +194,14 @@ def test_killed_at(database: str, case: Case, gateways: Gateways, vendors: Vendo
         dies(gateway)
         told = promised(call)
     if case.again is not None:
-        turn_back_times(url)
+        turn_back_times(gateway, url, case)
         with armed(gateway, case.again):
             gateway.launch()
             dies(gateway)
-    turn_back_times(url)
+    turn_back_times(gateway, url, case)
     gateway.start()
-    until(lambda: all(map(is_final, gateway.tasks())), FINAL_S_MAX, "the task is stuck", pause_s=0.1)
+    until(lambda: all(map(is_final, gateway.tasks())), FINAL_S_MAX, "the task is stuck", pause_s=0.03)
+    hand_in(record_property, counted(gateway, database, case, vendors))
     assert_outcome(gateway, case, told)
     assert_money(gateway, case, vendors)
 
@@ -224,10 +256,14 @@ def promised(call: "Future[Any]") -> str | None:
     return answer
 
 
-def turn_back_times(url: str) -> None:
+def turn_back_times(gateway: ForkedGateway, url: str, case: Case) -> None:
     """As if much time had passed since the last process died."""
     if url == SQLITE:
-        return  # the lock proves that it is dead, nothing is waited for
+        if case.kind is not Kind.LOOKUP:
+            return  # the lock proves that it is dead: nothing is waited for, but what it sent may still be on its way
+        with closing(sqlite3.connect(gateway.folder / "var/gateway.db")) as database, database:
+            database.execute("UPDATE attempts SET sent_at_ms = sent_at_ms - ?", (WAITED_MS,))
+        return
 
     async def turn_back() -> None:
         connection = await asyncpg.connect(url)
@@ -238,6 +274,26 @@ def turn_back_times(url: str) -> None:
             await connection.close()
 
     asyncio.run(turn_back())
+
+
+def counted(gateway: ForkedGateway, database: str, case: Case, vendors: Vendors) -> Toll:
+    """What became of it, before anybody says what should have."""
+    tasks = gateway.tasks_in_full()
+    accounts = {row["account"]: row for row in gateway.ask("accounts list")["rows"]}
+    billed = sum(vendor.billed_images for vendor in vendors.of(case.kind).values())
+    delivered = sum(len(task.get("results") or ()) for task in tasks)
+    return Toll(
+        case.kind.value,
+        case.contract,
+        database,
+        kills=1 if case.again is None else 2,
+        paid_twice=max(0, billed - case.n),
+        charged_for_nothing=sum(bool(task["usage"]["credits_used"]) for task in tasks if task["status"] != "completed"),
+        holds_left=sum((accounts[path]["held_credits"], accounts[path]["held_usd"]) != ("0", "0") for path in PATH),
+        lost=max(0, min(billed, case.n) - delivered),
+        unknown=any((task.get("error") or {}).get("code") == "outcome_unknown" for task in tasks),
+        in_doubt=sum(attempt["status"] == "unknown" for task in tasks for attempt in task["attempts"]),
+    )
 
 
 def assert_outcome(gateway: ForkedGateway, case: Case, told: str | None) -> None:
@@ -265,11 +321,12 @@ def assert_outcome(gateway: ForkedGateway, case: Case, told: str | None) -> None
 def assert_money(gateway: ForkedGateway, case: Case, vendors: Vendors) -> None:
     """No hold left, a clean audit, the bills that were expected, and each of them booked as paid or in doubt."""
     books = assert_settled(gateway, completed=int(case.outcome is Outcome.COMPLETED))
-    bills = [*vendors.openai.bills, *vendors.evolink.bills]
+    answering = vendors.of(case.kind)
+    bills = [bill for vendor in answering.values() for bill in vendor.bills]
     assert len(bills) == case.bills, bills
     assert sum(bill.images for bill in bills) == (case.n if case.bills else 0)
     assert len(books.in_doubt) == int(case.outcome is Outcome.UNKNOWN)
-    for upstream, vendor in (("openai", vendors.openai), ("evolink", vendors.evolink)):
+    for upstream, vendor in answering.items():
         known = books.used_usd(f"upstream:{upstream}") + books.in_doubt_usd(upstream)
         if books.in_doubt and not case.bills:
             assert books.used_usd(f"upstream:{upstream}") == vendor.billed_usd == 0

@@ -1,5 +1,6 @@
 """SIGTERM under load: out of the traffic first, nobody's call broken, nothing left behind; and what happens when the time is not enough."""
 
+import http.client
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,7 +15,7 @@ CALLS = 12
 
 
 def test_sigterm_under_load_drains(new_gateway: NewGateway) -> None:
-    """Readiness goes off while calls are still taken, every call that was taken is answered 200, exit code 0, nothing pending at the next start."""
+    """Readiness goes off while calls are still taken, every call that was taken is answered 200, exit code 0, and the next start does the rest."""
     gateway = new_gateway(config(of_sandbox={"latency": "2s", "concurrency": 6}), key=KEY).start()
     with ThreadPoolExecutor(CALLS + 2) as callers:
         # Half of them wait for a slot when the signal comes.
@@ -32,30 +33,91 @@ def test_sigterm_under_load_drains(new_gateway: NewGateway) -> None:
     assert gateway.wait() == 0
     assert not gateway.log_lines("error")
     gateway.start()
-    assert gateway.logged("serving")["recovered"] == 0
-    assert gateway.task(task)["status"] == "completed"
+    assert gateway.logged("serving")["recovered"] == 1, "the task had no caller, so it was left"
+    until(lambda: is_final(gateway.task(task)), 20, "the task is stuck")
     assert_settled(gateway, completed=CALLS + 2)
 
 
+def test_connections_are_told_to_go(new_gateway: NewGateway) -> None:
+    """A kept-alive connection stays so until the signal; then its next answer says close and it is closed; idle ones are closed with the socket."""
+    gateway = new_gateway(config(server={"port": 0, "accept_after_term": "2s", "drain": "20s"}), key=KEY).start()
+    busy, idle = _connection(gateway), _connection(gateway)
+    assert [_healthy(busy), _healthy(busy), _healthy(idle)] == [(200, None)] * 3
+    gateway.send(signal.SIGTERM)
+    until(lambda: gateway.request("GET", "/readyz").status == 503, 5, "readiness stays on")
+    kept = busy.sock
+    assert _healthy(busy) == (200, "close")
+    assert busy.sock is None
+    assert _healthy(busy) == (200, "close"), "a new connection is taken"
+    assert kept is not busy.sock
+    assert idle.sock is not None
+    idle.sock.settimeout(10)
+    assert idle.sock.recv(1) == b"", "an idle connection ends cleanly"
+    idle.close()
+    assert _refuses(gateway)
+    assert gateway.wait() == 0
+
+
 def test_after_the_grace_nothing_new_is_taken(new_gateway: NewGateway) -> None:
-    """While old calls run out, new connections are refused; the old calls get their answer, an impatient second SIGTERM or not."""
-    gateway = new_gateway(config(of_sandbox={"latency": "5s"}), key=KEY).start()
+    """While old calls run out, new connections are refused; the old calls get their answer. What is not sent yet and has no caller is left."""
+    gateway = new_gateway(config(of_sandbox={"latency": "5s", "concurrency": 1}), key=KEY).start()
     with ThreadPoolExecutor(1) as caller:
         call = caller.submit(gateway.generate, BY_SANDBOX, "a cat")
         until(gateway.tasks, 10, "the call is not accepted")
+        waiting = gateway.submit(BY_SANDBOX, "a task")
         gateway.send(signal.SIGTERM)
         until(lambda: _refuses(gateway), 5, "connections are still taken")
-        gateway.send(signal.SIGTERM)
         assert not call.done()
         assert call.result(30).status == 200
-    assert gateway.wait() == 0
+    assert gateway.wait(4) == 0, "it waited for the task's place"
+    assert gateway.logged("left for the next process")["tasks"] == 1
     gateway.start()
+    assert gateway.logged("serving")["recovered"] == 1
+    until(lambda: is_final(gateway.task(waiting)), 20, "the task is stuck")
+    assert_settled(gateway, completed=2)
+
+
+def test_a_second_signal_leaves_less_time(new_gateway: NewGateway) -> None:
+    """Five seconds instead of the drain: the short call has its picture, the long one is told where it goes on, and not to be sent again."""
+    gateway = new_gateway(config(of_sandbox={"latency": "30s"}), key=KEY).start()
+    with ThreadPoolExecutor(1) as callers:
+        call = callers.submit(gateway.generate, BY_SANDBOX, "a cat")
+        until(gateway.tasks, 10, "the call is not accepted")
+        task = gateway.tasks()[0]["id"]
+        gateway.send(signal.SIGTERM)
+        gateway.logged("shutting down")
+        gateway.send(signal.SIGINT)
+        sent_s = time.monotonic()
+        answer = call.result(30)
+    assert (answer.status, answer.json["error"]["code"]) == (503, "left_running")
+    assert answer.headers["x-should-retry"] == "false"
+    assert task in answer.json["error"]["message"]
+    assert gateway.wait() == 0
+    assert 4 < time.monotonic() - sent_s < 9
+    gateway = new_gateway(config(), key=KEY, folder=gateway.folder).start()
+    until(lambda: is_final(gateway.task(task)), 20, "the task is stuck")
     assert_settled(gateway, completed=1)
+
+
+def test_what_is_left_is_taken_up_at_once(new_gateway: NewGateway, postgresql_database: str) -> None:
+    """On PostgreSQL the other process does not wait for the lease: the task in work and the one behind it are handed back."""
+    lease, server = "60s", {"port": 0, "drain": "2s"}
+    first = new_gateway(
+        config(postgresql_database, of_sandbox={"latency": "30s", "concurrency": 1}, lease=lease, server=server),
+        key=KEY,
+    )
+    first.migrate().start()
+    tasks = [first.submit(BY_SANDBOX, f"task {number}") for number in range(2)]
+    until(lambda: first.task(tasks[0])["status"] == "processing", 10, "the task is not sent")
+    second = new_gateway(config(postgresql_database, lease=lease, server=server), key=KEY, folder=first.folder).start()
+    assert first.terminate() == 0
+    until(lambda: all(is_final(second.task(task)) for task in tasks), 15, "the tasks wait for the lease")
+    assert_settled(second, completed=2)
 
 
 def test_what_outlives_the_drain_is_left_for_the_next_process(new_gateway: NewGateway) -> None:
     """The process ends in time with exit code 0; the next one finishes the task, which is charged once."""
-    server = {"port": 0, "drain": "1s"}
+    server = {"port": 0, "drain": "1s", "accept_after_term": "500ms"}
     gateway = new_gateway(config(server=server, of_sandbox={"latency": "15s"}), key=KEY).start()
     task = gateway.submit(BY_SANDBOX, "slow")
     until(lambda: gateway.task(task)["status"] == "processing", 10, "the task is not sent")
@@ -75,3 +137,16 @@ def _refuses(gateway: GatewayProcess) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def _connection(gateway: GatewayProcess) -> http.client.HTTPConnection:
+    host, port = gateway.base_url.removeprefix("http://").partition("/")[0].split(":")
+    return http.client.HTTPConnection(host, int(port), timeout=10)
+
+
+def _healthy(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
+    """Status and `Connection` of one answer; the client keeps its connection where it may."""
+    connection.request("GET", "/healthz")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, answer.getheader("Connection")

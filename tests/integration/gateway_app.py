@@ -10,11 +10,10 @@ import io
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import aiohttp
 import orjson
@@ -173,11 +172,11 @@ class House:
     async def task(self, task_id: str, *, key: str = KEY) -> Answer:
         return await self.get(f"/v1/tasks/{task_id}", key=key)
 
-    async def ended(self, task_id: str, *, timeout_s: float = 10.0) -> dict[str, object]:
+    async def ended(self, task_id: str, *, key: str = KEY, timeout_s: float = 10.0) -> dict[str, object]:
         """Poll until the task is in a final state; TimeoutError if it never is."""
         async with asyncio.timeout(timeout_s):
             while True:
-                found = (await self.task(task_id)).json
+                found = (await self.task(task_id, key=key)).json
                 if found["status"] not in ("pending", "processing"):
                     return found
                 await asyncio.sleep(0.02)
@@ -234,7 +233,8 @@ async def serving(
     lines = LineWriter(log)
     try:
         # No proxy has to notice that this gateway stops; tests of the process see the real pause.
-        with _logging_restored(), patch.object(app, "ACCEPT_AFTER_TERM_S", 0.0):
+        config = replace(config, server=replace(config.server, accept_after_term_s=0.0))
+        with _logging_restored():
             async with app.running(config, clock, lines) as gateway:
                 connector = aiohttp.TCPConnector(limit=0)
                 async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as http:

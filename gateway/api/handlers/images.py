@@ -34,7 +34,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
     running = await pipeline.accept(principal, admitted, choice.contract)
     asked, dropped = admitted.request, generation.dropped
     del admitted, draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
-    request[LOG]["task_id"] = running.view.task.id
+    request[LOG]["task_id"] = running.task_id
 
     view = await _wait(running, choice)
     if view is None or not view.task.state.is_final:

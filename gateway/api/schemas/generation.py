@@ -20,6 +20,8 @@ from gateway.pipeline.admission import RequestDraft
 
 _LEGACY_QUALITIES = {"standard": "medium", "hd": "high"}
 _DROPPED_MAX = 20
+_PLAIN = frozenset({"prompt", "model", "n", "size", "quality", "response_format"})
+"""What most bodies have alone: nothing in them to refuse, to pass on as an option, or to drop."""
 _UNPRINTABLE = re.compile(r"[^A-Za-z0-9_.\-\[\]]")
 
 
@@ -104,8 +106,10 @@ def parse_generation(body: JsonObject, default_model: str) -> Generation:
     except ValidationError as exc:
         raise error_of_validation(exc) from exc
     _check_prompt(fields.prompt)
-    _refuse_unserved(fields)
-    options, dropped = _options(fields)
+    given = fields.model_fields_set
+    if not given <= _PLAIN:
+        _refuse_unserved(fields)
+    options, dropped = ((), ()) if given <= _PLAIN else _options(fields)
     draft = RequestDraft(
         model=fields.model or default_model,
         prompt=fields.prompt,

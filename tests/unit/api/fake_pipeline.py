@@ -85,6 +85,10 @@ class Running:
     hangs: bool = False
     base64: tuple[bytes, ...] = ()
 
+    @property
+    def task_id(self) -> str:
+        return self.view.task.id
+
     async def wait(self) -> View:
         if self.hangs:
             await asyncio.Event().wait()

@@ -20,6 +20,11 @@ NO, YES, UNKNOWN = Billed.NO, Billed.YES, Billed.UNKNOWN
         ([Failure(Fault.BAD_REQUEST), Failure(Fault.FAILED)], TaskErrorCode.SERVICE_ERROR),
         ([Failure(Fault.NO_IMAGE, YES)], TaskErrorCode.GENERATION_FAILED_NO_CONTENT),
         ([Failure(Fault.RESULT_LOST, YES)], TaskErrorCode.GENERATION_FAILED_NO_CONTENT),
+        (
+            [Failure(Fault.RESULT_LOST, YES), Failure(None, timed_out=True)],
+            TaskErrorCode.GENERATION_FAILED_NO_CONTENT,
+        ),
+        ([Failure(Fault.LOCAL)], TaskErrorCode.SERVICE_UNAVAILABLE),
         ([Failure(Fault.RATE_LIMITED), Failure(Fault.OVERLOADED)], TaskErrorCode.RESOURCE_EXHAUSTED),
         ([Failure(Fault.UNREACHABLE)], TaskErrorCode.SERVICE_UNAVAILABLE),
         ([Failure(Fault.NO_MONEY)], TaskErrorCode.SERVICE_UNAVAILABLE),
@@ -28,7 +33,7 @@ NO, YES, UNKNOWN = Billed.NO, Billed.YES, Billed.UNKNOWN
     ],
 )
 def test_the_most_telling_failure_counts(failures: list[Failure], code: TaskErrorCode) -> None:
-    """A refusal before a doubt, a doubt before a time-out, these before unwell upstreams."""
+    """A refusal before a doubt, a doubt before a lost picture, that before a time-out, these before unwell upstreams."""
     assert task_error(failures).code is code
 
 

@@ -47,7 +47,7 @@ def test_fifth_failure_in_a_row_opens(circuits: Circuits) -> None:
     assert circuits.allows(B)
 
 
-@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.BAD_REQUEST, Fault.CANCELLED])
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.BAD_REQUEST, Fault.CANCELLED, Fault.LOCAL])
 def test_refusals_never_count(circuits: Circuits, fault: Fault) -> None:
     """A refused prompt, a bad request or a cancel says nothing about the upstream."""
     fail(circuits, 50, fault)

@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.domain.catalog import OnUnknown, Recovery
-from gateway.domain.tasks import Billed, Fault
-from gateway.routing.retry import RESENDS_MAX, Step, next_step
+from gateway.domain.tasks import Billed, Fault, Heard
+from gateway.routing.retry import RESENDS_MAX, Look, Step, next_look, next_step
 
 N, Y, U = Billed.NO, Billed.YES, Billed.UNKNOWN
 KEY, JOB, LOOKUP, NONE = Recovery.IDEMPOTENCY_KEY, Recovery.ASYNC_JOB, Recovery.LOOKUP, Recovery.NONE
@@ -65,3 +65,24 @@ def test_lost_paid_results_are_made_again_at_our_cost() -> None:
     assert step(Fault.RESULT_LOST, Y) is Step.NEXT
     assert step(Fault.NO_IMAGE, Y, KEY) is Step.NEXT
     assert step(Fault.FAILED, Y) is Step.STOP
+
+
+@pytest.mark.parametrize(
+    ("heard", "may_arrive", "time_is_up", "expected"),
+    [
+        # What it knows the end of has ended, whenever it says so.
+        *((heard, may, up, Look.TAKE) for heard in (Heard.MADE, Heard.FAILED) for may in (True, False) for up in (True, False)),
+        # What it knows nothing of may be on its way, however late it is.
+        (Heard.NOTHING, True, False, Look.AGAIN),
+        (Heard.NOTHING, True, True, Look.AGAIN),
+        (Heard.NOTHING, False, False, Look.SEND),
+        (Heard.NOTHING, False, True, Look.SEND),
+        # It is at it, or cannot be asked: waited for while anybody waits.
+        *((heard, True, up, Look.AGAIN) for heard in (Heard.WORKING, Heard.SILENT) for up in (True, False)),
+        *((heard, False, False, Look.AGAIN) for heard in (Heard.WORKING, Heard.SILENT)),
+        *((heard, False, True, Look.STOP) for heard in (Heard.WORKING, Heard.SILENT)),
+    ],
+)  # fmt: skip
+def test_what_an_upstreams_word_means(heard: Heard, may_arrive: bool, time_is_up: bool, expected: Look) -> None:
+    """Only "nothing", said when nothing could arrive any more, allows another sending; silence and work in progress never do."""
+    assert next_look(heard, may_arrive=may_arrive, time_is_up=time_is_up) is expected

@@ -85,6 +85,18 @@ def test_duration_buckets_span_5_ms_to_300_s() -> None:
     assert (bounds[0], bounds[-2], bounds[-1]) == ("0.005", "300.0", "+Inf")
 
 
+def test_a_bucket_counts_up_to_its_bound() -> None:
+    """A value on a bound belongs to it, one above all bounds to +Inf alone; counts add up from bucket to bucket."""
+    metrics = Metrics()
+    for seconds in (0.0, 0.0005, 0.0006, 30.0, 31.0):
+        metrics.overhead("image", seconds)
+    samples = _samples(metrics)
+    counts = {labels["le"]: count for labels, count in samples["gateway_overhead_seconds_bucket"]}
+    assert (counts["0.0005"], counts["0.001"], counts["10.0"], counts["30.0"], counts["+Inf"]) == (2, 3, 3, 4, 5)
+    assert samples["gateway_overhead_seconds_count"][0][1] == 5
+    assert samples["gateway_overhead_seconds_sum"][0][1] == pytest.approx(61.0011)
+
+
 def test_labels_are_bounded() -> None:
     """The first 200 values keep their names, later ones are `other`; earlier ones go on counting."""
     label = BoundedLabel()

@@ -1,0 +1,107 @@
+"""What a request may be made by and what must be held for it: plan, frozen prices and hold options, kept for requests of the same shape.
+
+Pure but for its memory. A shape is everything of a request that a price or a plan depends on: all but the prompt's words. Plans are kept as they are
+with every circuit closed; which offers may be tried now is the caller's to say each time. It fails with what `plan` answers: NotAble.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.domain.catalog import Model
+from gateway.domain.images import ImageRequest
+from gateway.pipeline import pricing
+from gateway.pipeline.commands import HoldOption
+from gateway.pipeline.frozen import FrozenPlan, request_text
+from gateway.routing.plan import NotAble, Plan
+
+SHAPES_MAX = 2_000
+"""Kept at a time, some 3 KB each; when there are more all are forgotten, which costs one plan each to make again."""
+
+Shape = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotation:
+    """A plan, the prices it is frozen with, and what may be held for it."""
+
+    plan: Plan
+    frozen: FrozenPlan
+    options: tuple[HoldOption, ...]
+    request_json: str
+    first_parts: tuple[tuple[int, int], ...]
+    """How the first offer makes the pictures: the count of each call, and the most it may cost in microusd."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    model: Model
+    plan: Plan
+    quotation: Quotation
+
+
+def quotation(plan: Plan, request: ImageRequest, model: Model, markup: Decimal, credits_per_usd: Decimal) -> Quotation:
+    """What follows from a plan."""
+    frozen = pricing.freeze(plan, model, markup=markup, credits_per_usd=credits_per_usd)
+    first = plan.offers[0]
+    parts = tuple(
+        (count, pricing.presumed_microusd(first.offer, first.capabilities, request, count))
+        for count in first.parts(request.n)
+    )
+    options = pricing.hold_options(plan, frozen, request.n)
+    return Quotation(plan, frozen, options, request_text(request), parts)
+
+
+class Quotations:
+    """The quotations of the shapes seen lately."""
+
+    def __init__(self, make_plan: Callable[[ImageRequest, Model], Plan | NotAble]) -> None:
+        self._make_plan = make_plan
+        self._kept: dict[Shape, _Kept] = {}
+
+    def of(
+        self,
+        request: ImageRequest,
+        model: Model,
+        *,
+        open_now: Callable[[Plan], Plan],
+        markup: Decimal,
+        credits_per_usd: Decimal,
+    ) -> Quotation | NotAble:
+        """The quotation over those offers of the plan that `open_now` leaves; it answers the very same plan where it leaves all."""
+        shape = _shape(request, model, markup, credits_per_usd)
+        kept = self._kept.get(shape)
+        if kept is not None and kept.model is model:
+            usable = open_now(kept.plan)
+            if usable is kept.plan:
+                return kept.quotation
+            return quotation(usable, request, model, markup, credits_per_usd)
+        found = self._make_plan(request, model)
+        if isinstance(found, NotAble):
+            return found
+        usable = open_now(found)
+        made = quotation(usable, request, model, markup, credits_per_usd)
+        if usable is found and not request.options:  # options have callers' own words: hardly two calls would be alike
+            if len(self._kept) >= SHAPES_MAX:
+                self._kept.clear()
+            self._kept[shape] = _Kept(model, found, made)
+        return made
+
+
+def _shape(request: ImageRequest, model: Model, markup: Decimal, credits_per_usd: Decimal) -> Shape:
+    """A model is told by its identity, which the kept object holds on to: a reload of the catalogue makes other ones."""
+    return (
+        id(model),
+        request.model,
+        request.n,
+        request.size,
+        request.pixels,
+        request.quality,
+        request.background,
+        request.output_format,
+        request.operation,
+        request.prompt_tokens,
+        request.options,
+        markup,
+        credits_per_usd,
+    )

@@ -1,0 +1,243 @@
+"""A rolling restart as a cluster does it: SIGTERM to one of two processes behind a TCP balancer, under load; no caller notices, no task is lost.
+
+The callers are HTTP clients as they come, with keep-alive and without a retry of their own; the balancer repeats nothing either. What one of them
+sees besides 200 (and 202 for a new task), and every broken connection, is a failure. Twenty rounds in `make soak`, three in `make test`.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.acceptance.conftest import NewGateway
+from tests.acceptance.gateway_process import START_S_MAX, GatewayProcess, until
+from tests.acceptance.invariants import all_final, assert_bills, assert_settled
+from tests.acceptance.settings import BY_OPENAI, KEY, config
+from tests.emulators.fixtures import StartProcess
+from tests.tcp_balancer import Balancer
+
+ROUNDS = 20 if os.environ.get("SOAK") == "1" else 3
+CALLERS = 200
+"""Half of them wait for their pictures, half poll tasks. Each begins the next call when it has the last one's picture."""
+UPSTREAM_S = 2.0
+SLOTS = 80
+"""In each process: fewer than its callers, so that some tasks have not been sent when the signal comes, and are handed back."""
+POLL_S = 0.5
+LOAD_S = 2.0
+"""Between two restarts, so that both processes have calls again."""
+DRAIN_S = 20
+ACCEPT_S = 3
+"""By docs/operations.md: until the balancer has looked away (a probe may take a second, as the other's may meanwhile), and longer than POLL_S."""
+EXIT_S_MAX = ACCEPT_S + DRAIN_S + 5
+"""accept_after_term, drain, and a few seconds."""
+CALL_S_MAX = 60.0
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+
+
+@dataclass(slots=True)
+class Load:
+    """The callers, and what they saw."""
+
+    origin: str
+    stopping: bool = False
+    failures: list[str] = field(default_factory=list)
+    calls: int = 0
+    """Image calls answered with their picture."""
+    tasks: int = 0
+    """Tasks accepted; each is then polled until its picture was downloaded."""
+    pictures: int = 0
+    requests: int = 0
+    in_flight: int = 0
+    prompts: int = 0
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as callers:
+            for number in range(CALLERS):
+                callers.create_task(self._caller(number))
+
+    async def _caller(self, number: int) -> None:
+        """One client with its own connections."""
+        call = self._image if number % 2 else self._task
+        await asyncio.sleep(number / CALLERS * UPSTREAM_S)  # not all in step
+        timeout = aiohttp.ClientTimeout(total=CALL_S_MAX)
+        async with aiohttp.ClientSession(self.origin, headers=HEADERS, timeout=timeout) as session:
+            session._retry_connection = (
+                False  # aiohttp would repeat a GET whose connection broke; here that is a failure
+            )
+            while not self.stopping and not self.failures:
+                self.in_flight += 1
+                try:
+                    await call(session)
+                except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+                    self.failures.append(f"{time.time():.3f} {call.__name__}: {exc!r}")
+                finally:
+                    self.in_flight -= 1
+
+    async def _image(self, session: aiohttp.ClientSession) -> None:
+        answer = await self._json(session, "POST", "/v1/images/generations", 200, self._body())
+        if answer is not None:
+            assert len(answer["data"]) == 1
+            self.calls += 1
+
+    async def _task(self, session: aiohttp.ClientSession) -> None:
+        task = await self._json(
+            session, "POST", "/v1/images/generations", 202, self._body(), {"Prefer": "respond-async"}
+        )
+        if task is None:
+            return
+        self.tasks += 1
+        while task["status"] in ("pending", "processing"):
+            await asyncio.sleep(POLL_S)
+            task = await self._json(session, "GET", f"/v1/tasks/{task['id']}", 200)
+            if task is None:
+                return
+        if task["status"] != "completed":
+            self.failures.append(f"a task: {task}")
+            return
+        async with session.get(task["results"][0], headers={"Authorization": ""}) as answer:
+            self.requests += 1
+            content = await answer.read()
+            if answer.status == 200 and content:
+                self.pictures += 1
+            else:
+                self.failures.append(f"a picture: {answer.status}")
+
+    async def _json(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        wanted: int,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+    ) -> dict[str, Any] | None:
+        async with session.request(method, path, json=body, headers=headers) as answer:
+            self.requests += 1
+            if answer.status != wanted:
+                self.failures.append(f"{method} {path}: {answer.status} {await answer.text()}")
+                return None
+            content = await answer.json()
+            assert isinstance(content, dict)
+            return content
+
+    def _body(self) -> dict[str, object]:
+        self.prompts += 1
+        prompt = f"a wild dolphin {self.prompts}"
+        return {"model": BY_OPENAI, "prompt": prompt, "size": "1024x1024", "quality": "low"}
+
+
+@dataclass(slots=True)
+class Rollout:
+    """Restarts the processes in turn."""
+
+    balancer: Balancer
+    gateways: dict[int, GatewayProcess]
+    load: Load
+    exits_s: list[float] = field(default_factory=list)
+    in_flight_min: int = CALLERS
+    left: int = 0
+
+    def run(self, rounds: int) -> None:
+        """In the test's own thread: a gateway ends with the thread that started it."""
+        with ThreadPoolExecutor(1, thread_name_prefix="callers") as threads:
+            callers = threads.submit(asyncio.run, self.load.run())
+            try:
+                time.sleep(UPSTREAM_S * 2)
+                for number in range(rounds):
+                    if self.load.failures or callers.done():
+                        break
+                    self._restart(list(self.gateways)[number % len(self.gateways)])
+                    time.sleep(LOAD_S)
+            finally:
+                self.load.stopping = True
+            callers.result()
+
+    @property
+    def figures(self) -> str:
+        """For the report."""
+        load = self.load
+        return (
+            f"SIGTERMs {len(self.exits_s)}, image calls {load.calls}, tasks {load.tasks}, requests {load.requests}, "
+            f"failures {len(load.failures)}, turned away {self.balancer.turned_away}, in flight at least {self.in_flight_min}, "
+            f"tasks left {self.left}, longest shutdown {max(self.exits_s, default=0):.1f} s"
+        )
+
+    def _restart(self, port: int) -> None:
+        gateway = self.gateways[port]
+        self.in_flight_min = min(self.in_flight_min, self.load.in_flight)
+        started_s = time.monotonic()
+        code = gateway.terminate()
+        self.exits_s.append(time.monotonic() - started_s)
+        assert code == 0
+        assert gateway.log_lines("error") == []
+        left = [line["tasks"] for line in gateway.log_lines() if "left for the next process" in line["event"]]
+        self.left += sum(left)
+        _start(gateway, port, self.balancer)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("acceptance-rolling")
+def test_rolling_restarts_are_not_noticed(
+    new_gateway: NewGateway,
+    emulator_process: StartProcess,
+    postgresql_database: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """SIGTERM after SIGTERM under 200 calls in flight: failed calls 0, lost tasks 0, each paid once, nothing held."""
+    openai = emulator_process("openai", delay=UPSTREAM_S)
+    with Balancer() as balancer:
+        settings = config(
+            postgresql_database,
+            openai=openai,
+            of_openai={"concurrency": SLOTS},
+            server={
+                "port": 0,
+                "drain": f"{DRAIN_S}s",
+                "accept_after_term": f"{ACCEPT_S}s",
+                "public_url": balancer.origin,
+            },
+        )
+        first = new_gateway(settings, key=KEY).migrate()
+        gateways = {_free_port(): first, _free_port(): new_gateway(settings, key=KEY, folder=first.folder)}
+        balancer.backends = tuple(gateways)
+        for port, gateway in gateways.items():
+            _start(gateway, port, balancer)
+        load = Load(balancer.origin)
+        rollout = Rollout(balancer, gateways, load)
+        rollout.run(ROUNDS)
+        record_property("figures", rollout.figures)
+        sys.stderr.write("\n".join([rollout.figures, *load.failures[:20]]) + "\n")
+        assert load.failures == []
+        assert balancer.turned_away == 0
+        assert len(rollout.exits_s) == ROUNDS
+        assert max(rollout.exits_s) < EXIT_S_MAX
+        assert rollout.in_flight_min >= CALLERS * 0.95  # a caller between two calls is not in flight
+        assert load.pictures == load.tasks
+        everything = load.calls + load.tasks
+        assert len(all_final(first, 20)) == everything
+        assert_bills(assert_settled(first, completed=everything), openai, "openai", attempts=everything)
+        assert len(openai.bills) == everything
+
+
+def _start(gateway: GatewayProcess, port: int, balancer: Balancer) -> None:
+    """Until the balancer sends connections to it. The test's own questions go through the balancer, too."""
+    until(lambda: port not in balancer.ready, 10, "the balancer did not notice that it was gone")
+    gateway.launch("--port", str(port))
+    until(lambda: port in balancer.ready, START_S_MAX, f"the balancer does not see it\n{gateway.log}")
+    gateway.base_url = f"{balancer.origin}/v1"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

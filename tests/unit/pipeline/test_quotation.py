@@ -1,0 +1,142 @@
+"""Quotations kept by the shape of a request: the same as made anew, and never another model's, request's or moment's."""
+
+from dataclasses import fields, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, Price, PriceFormula, SizeRule
+from gateway.domain.images import (
+    Background,
+    Contract,
+    ImageRequest,
+    Operation,
+    OutputFormat,
+    Pixels,
+    Quality,
+)
+from gateway.pipeline import quotation as kept
+from gateway.pipeline.frozen import read_request
+from gateway.pipeline.quotation import Quotation, Quotations, quotation
+from gateway.routing.plan import NotAble, Plan, plan
+
+RATE, MARKUP = Decimal(72), Decimal("1.5")
+ANY = Capabilities(n=(1, 2), params=frozenset({"quality", "user", "background", "output_format"}), operations=frozenset(Operation),
+                   output_formats=frozenset(OutputFormat))  # fmt: skip
+REQUEST = ImageRequest("m", "a cat", n=3, size="1024x1024", pixels=Pixels(1024, 1024), prompt_tokens=10_000)
+
+
+def offer(name: str, price: Price) -> Offer:
+    return Offer(f"{name}/m", name, "m", price)
+
+
+CHEAP, DEAR = offer("cheap", PriceFormula("gpt-image-2")), offer("dear", PerImage(Decimal("0.5")))
+
+
+def model(*offers: Offer) -> Model:
+    return Model("m", Contract.IMAGE, 2000, SizeRule(("1024x1024",)), (1, 2, 3, 4), offers)
+
+
+class Desk:
+    """Counts the plans that are made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.closed: set[str] = set()
+        self.quotations = Quotations(self._plan)
+
+    def _plan(self, request: ImageRequest, model: Model) -> Plan | NotAble:
+        self.made += 1
+        return plan(request, model, [(item, ANY) for item in model.offers])
+
+    def _open_now(self, plan: Plan) -> Plan:
+        usable = tuple(item for item in plan.offers if item.offer.upstream not in self.closed)
+        return plan if len(usable) == len(plan.offers) else Plan(usable, plan.dropped, plan.left_out)
+
+    def ask(self, request: ImageRequest, model: Model, markup: Decimal = MARKUP) -> Quotation:
+        found = self.quotations.of(request, model, open_now=self._open_now, markup=markup, credits_per_usd=RATE)
+        assert isinstance(found, Quotation)
+        return found
+
+
+def test_another_prompt_of_the_same_length_costs_the_same() -> None:
+    """The plan is made once, what is answered equals one made anew, and no words of the prompt are in it."""
+    desk, sold = Desk(), model(CHEAP, DEAR)
+    first = desk.ask(REQUEST, sold)
+    other = replace(REQUEST, prompt="a dog")
+    assert desk.ask(other, sold) is first
+    assert desk.made == 1
+    made = desk._plan(other, sold)
+    assert isinstance(made, Plan)
+    assert first == quotation(made, other, sold, MARKUP, RATE)
+    assert read_request(first.request_json, "a dog") == other
+    assert [count for count, _ in first.first_parts] == [2, 1]
+
+
+DIFFERENT: dict[str, Any] = {
+    "model": "n",
+    "n": 1,
+    "size": "1:1",
+    "pixels": Pixels(2048, 2048),
+    "quality": Quality.HIGH,
+    "background": Background.OPAQUE,
+    "output_format": OutputFormat.WEBP,
+    "operation": Operation.EDIT,
+    "prompt_tokens": 20_000,
+    "options": (("user", '"u"'),),
+}
+
+
+@pytest.mark.parametrize("name", sorted({field.name for field in fields(ImageRequest)} - {"prompt"}))
+def test_whatever_else_differs_is_quoted_anew(name: str) -> None:
+    """Every field of a request but its prompt belongs to its shape; a new field must be named here."""
+    desk, sold = Desk(), model(CHEAP, DEAR)
+    different = replace(REQUEST, **{name: DIFFERENT[name]})
+    before = desk.ask(REQUEST, sold)
+    after = desk.ask(different, sold)
+    assert desk.made == 2
+    assert read_request(after.request_json, different.prompt) == different
+    assert desk.ask(REQUEST, sold) is before
+
+
+def test_a_reloaded_model_and_new_terms_are_quoted_anew() -> None:
+    """An equal name is not enough: the offers behind it, or the markup, may be others."""
+    desk, sold, reloaded = Desk(), model(CHEAP, DEAR), model(DEAR)
+    desk.ask(REQUEST, sold)
+    assert [item.upstream for item in desk.ask(REQUEST, reloaded).frozen.offers] == ["dear"]
+    assert desk.ask(REQUEST, sold, Decimal(2)).frozen.markup == 2
+    assert desk.made == 3
+
+
+def test_an_open_circuit_counts_at_once_and_only_while_it_is_open() -> None:
+    """The kept plan is asked about every time: a closed offer is left out of what is held, and comes back."""
+    desk, sold = Desk(), model(CHEAP, DEAR)
+    whole = desk.ask(REQUEST, sold)
+    desk.closed = {"cheap"}
+    rest = desk.ask(REQUEST, sold)
+    assert [item.upstream for item in rest.frozen.offers] == ["dear"]
+    assert rest.first_parts == ((2, 1_000_000), (1, 500_000))
+    desk.closed = set()
+    assert desk.ask(REQUEST, sold) is whole
+
+
+def test_a_plan_made_while_a_circuit_is_open_is_not_kept() -> None:
+    """Else the offer would be missing when it works again."""
+    desk, sold = Desk(), model(CHEAP, DEAR)
+    desk.closed = {"cheap"}
+    desk.ask(REQUEST, sold)
+    desk.closed = set()
+    assert [item.upstream for item in desk.ask(REQUEST, sold).frozen.offers] == ["cheap", "dear"]
+
+
+def test_what_is_kept_is_bounded_and_has_no_words_of_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never more than SHAPES_MAX; options, which callers write themselves, are not kept at all."""
+    monkeypatch.setattr(kept, "SHAPES_MAX", 3)
+    desk, sold = Desk(), model(CHEAP, DEAR)
+    for tokens in range(10):
+        desk.ask(replace(REQUEST, prompt_tokens=tokens), sold)
+        assert len(desk.quotations._kept) <= 3
+    for _ in range(2):
+        desk.ask(replace(REQUEST, options=(("user", '"u"'),)), sold)
+    assert desk.made == 12
