@@ -1,4 +1,4 @@
-"""The databases that the state machine drives: SQLite in memory as one synchronous call, and PostgreSQL beside it with every outcome compared."""
+"""The databases that the state machines drive: SQLite as one synchronous call, and PostgreSQL beside it with every outcome compared."""
 
 import asyncio
 import re
@@ -14,24 +14,38 @@ from gateway.db.connection import Connection, run_to_end
 from gateway.db.engine import DatabaseUrl
 from gateway.db.migrate import migrate
 from gateway.db.postgresql import PostgresqlDatabase
-from gateway.db.schema import accounts, metadata, tasks
+from gateway.db.schema import accounts, attempts, metadata, tasks
 from gateway.db.sqlite import SqliteConnection, SqliteTransaction
 from gateway.db.statements import Dialect, Statement, any_of, insert_rows
 from gateway.db.writer import Transact, commit_batch
 from gateway.domain.clock import SystemClock
-from gateway.domain.ids import AccountId, TaskId
+from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import Amount
 from gateway.domain.tasks import TaskState
 from gateway.ledger.audit import audit
 from gateway.ledger.store import read_books
 from gateway.pipeline.apply import apply
 from gateway.pipeline.commands import Command, Outcome
-from tests.property.ledger_machine import OURS, PAYERS, ROWS, UPSTREAM, Ledger
+from tests.property.ledger_machine import OURS, PAYERS, ROWS, UPSTREAM
+from tests.property.task_machine import TaskLedger
+from tests.property.task_model import AttemptSeen, TaskSeen
 
 T = TypeVar("T")
 _ADD = insert_rows(accounts, ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms"))
 _STATES = Statement(select(tasks.c.id, tasks.c.state).where(any_of(tasks.c.id, "ids")))
 _EMPTY = [Statement(table.delete()) for table in reversed(metadata.sorted_tables)]
+_SEEN_TASKS = Statement(
+    select(
+        *(
+            tasks.c[name]
+            for name in (
+                "id", "state", "epoch", "owner", "lease_until_ms", "reserved_microcredits", "used_microcredits", "result_count", "error_code",
+            )
+        )
+    )
+)  # fmt: skip
+_SEEN_ATTEMPTS = Statement(select(*(attempts.c[name] for name in ("id", "state", "cost_microusd", "upstream_ref"))))
+Seen = tuple[dict[TaskId, TaskSeen], dict[AttemptId, AttemptSeen]]
 EVERYONE = (*PAYERS, UPSTREAM, OURS)
 
 
@@ -54,22 +68,47 @@ async def _states(connection: Connection, ids: Sequence[TaskId]) -> dict[TaskId,
     return {TaskId(str(i)): TaskState(str(s)) for i, s in await connection.fetch(_STATES, ids=list(ids))}
 
 
+async def _seen(connection: Connection) -> Seen:
+    now_ms = SystemClock().now_ms()
+    seen_tasks: dict[TaskId, TaskSeen] = {}
+    for i, state, epoch, owner, lease, reserved, used, results, error in await connection.fetch(_SEEN_TASKS):
+        living = _int(lease) > now_ms
+        code = None if error is None else str(error)
+        seen_tasks[TaskId(str(i))] = (
+            str(state), _int(epoch), str(owner), living, _int(reserved), _int(used), _int(results), code
+        )  # fmt: skip
+    return seen_tasks, {
+        AttemptId(str(i)): (str(state), _int(cost), None if ref is None else str(ref))
+        for i, state, cost, ref in await connection.fetch(_SEEN_ATTEMPTS)
+    }
+
+
+def _int(value: str | int | None) -> int:
+    assert isinstance(value, int)
+    return value
+
+
 class SqliteLedger:
-    """A fresh database in memory a run; no thread, no event loop."""
+    """One file for all runs, emptied before each, on a disk that nobody waits for; no thread, no event loop."""
 
     dialect = Dialect.SQLITE
 
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._connection = SqliteConnection(Path(":memory:"))
+    def __init__(self, folder: Path) -> None:
+        path = folder / "ledger.db"
+        path.touch()
+        self._connection = SqliteConnection(path)
+        self._connection.command("PRAGMA synchronous=OFF")
         for table in metadata.sorted_tables:
             self._connection.command(str(CreateTable(table).compile(dialect=sqlite_dialect.dialect())))
             for index in table.indexes:
                 self._connection.command(str(CreateIndex(index).compile(dialect=sqlite_dialect.dialect())))
         self._transaction = SqliteTransaction(self._connection, SystemClock())
-        self.run([Transact(_add_accounts)])
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def reset(self) -> None:
+        self.run([Transact(_empty)])
 
     def run(self, commands: Sequence[Command]) -> list[Outcome | Exception]:
         return run_to_end(commit_batch(self._transaction, apply, commands))
@@ -82,6 +121,9 @@ class SqliteLedger:
 
     def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
         return run_to_end(_states(self._connection, ids))
+
+    def seen(self) -> Seen:
+        return run_to_end(_seen(self._connection))
 
     def differences(self) -> list[str]:
         return [str(difference) for difference in run_to_end(audit(self)).differences]
@@ -123,6 +165,9 @@ class PostgresqlLedger:
     async def _read_states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
         return await self._database.read(lambda connection: _states(connection, ids))
 
+    def seen(self) -> Seen:
+        return self._runner.run(self._database.read(_seen))
+
     def differences(self) -> list[str]:
         return [str(difference) for difference in self._runner.run(audit(self._database)).differences]
 
@@ -130,7 +175,7 @@ class PostgresqlLedger:
 class BothLedgers:
     """Every batch on both databases; they must answer and look the same."""
 
-    def __init__(self, first: Ledger, second: Ledger) -> None:
+    def __init__(self, first: TaskLedger, second: TaskLedger) -> None:
         self._first, self._second = first, second
 
     def reset(self) -> None:
@@ -149,6 +194,11 @@ class BothLedgers:
 
     def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
         first, second = self._first.states(ids), self._second.states(ids)
+        assert first == second
+        return first
+
+    def seen(self) -> Seen:
+        first, second = self._first.seen(), self._second.seen()
         assert first == second
         return first
 

@@ -1,15 +1,12 @@
-"""The ledger against an independent model, on SQLite, and on both databases with every outcome compared."""
-
-from collections.abc import Iterator
+"""The ledger against an independent model: on SQLite, on PostgreSQL, and on both with every outcome compared."""
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
+from tests.proofs import Proof
 from tests.property.ledger_machine import VISITS, Ledger, LedgerMachine
 from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
+from tests.property.machines import SOAK, run, show_visits
 
-VISITS_MIN = 20
 UNFINISHED, FINISHED = ("pending", "processing"), ("completed", "failed", "cancelled")
 PAIRS = {
     ("none", "accept"), ("none", "accept refused"), ("processing", "end attempt"),
@@ -19,42 +16,33 @@ PAIRS = {
 }  # fmt: skip
 
 
-def run(ledger: Ledger, *, examples: int, steps: int, shrinking: bool = True) -> None:
-    """Drive a ledger through so many runs. Without shrinking the first failure is enough."""
-
+def machine_on(ledger: Ledger) -> type[LedgerMachine]:
     class Machine(LedgerMachine):
         make_ledger = staticmethod(lambda: ledger)
 
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            derandomize=True,
-            report_multiple_bugs=False,
-            phases=tuple(Phase) if shrinking else (Phase.generate,),
-        ),
-    )
+    return Machine
 
 
-@pytest.fixture
-def postgresql(postgresql_database: str) -> Iterator[PostgresqlLedger]:
-    ledger = PostgresqlLedger(postgresql_database)
-    yield ledger
-    ledger.close()
-
-
-def test_the_ledger_is_its_model_and_every_pair_is_visited() -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_ledger_is_its_model_and_every_pair_is_visited(sqlite: SqliteLedger, proof: Proof) -> None:
     """All operations in all states, each pair at least 20 times: outcomes, balances, states and audit are the model's."""
     VISITS.clear()
-    run(SqliteLedger(), examples=900, steps=50)
-    rare = {pair: VISITS[pair] for pair in PAIRS if VISITS[pair] < VISITS_MIN}
-    assert rare == {}
-    assert set(VISITS) <= PAIRS, "a pair that nobody thought of"
+    run(machine_on(sqlite), examples=1500 if SOAK else 800, steps=50)
+    show_visits(proof, "ledger on sqlite", VISITS, PAIRS)
 
 
-def test_both_databases_do_the_same(postgresql: PostgresqlLedger) -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not SOAK, reason="make soak: PostgreSQL alone as often as SQLite")
+def test_the_ledger_on_postgresql_visits_every_pair_as_well(postgresql: PostgresqlLedger, proof: Proof) -> None:
+    """The same machine in full on the other database."""
+    VISITS.clear()
+    run(machine_on(postgresql), examples=1000, steps=50)
+    show_visits(proof, "ledger on postgresql", VISITS, PAIRS)
+
+
+@pytest.mark.timeout(600)
+def test_both_databases_do_the_same(sqlite: SqliteLedger, postgresql: PostgresqlLedger) -> None:
     """Differentially: the same batches, the same outcomes, the same books."""
-    run(BothLedgers(SqliteLedger(), postgresql), examples=25, steps=30)
+    run(machine_on(BothLedgers(sqlite, postgresql)), examples=250 if SOAK else 25, steps=30)

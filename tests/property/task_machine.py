@@ -1,0 +1,382 @@
+"""A state machine over the commands of a task, beside the model of task_model.py.
+
+It drives the batches that the gateway commits: by workers that own a task, by workers that were replaced, by strangers, repeated after a lost answer,
+and two at once on one task. After every step each task, attempt and balance must be the model's. `VISITS` counts every (state, operation) pair.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Protocol
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gateway.domain.ids import AccountId, AttemptId, TaskId
+from gateway.domain.images import Contract, ImageResult
+from gateway.domain.money import Amount
+from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+from gateway.pipeline.commands import (
+    Accept,
+    Cancel,
+    Claim,
+    Command,
+    ExtendLeases,
+    Finish,
+    HandBack,
+    HoldOption,
+    RecordAttempts,
+    RecordSubmitted,
+)
+from tests.property.ledger_machine import KEYS, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, set_budget
+from tests.property.task_model import AttemptSeen, ModelTask, TaskModel, TaskSeen, told
+
+OWNERS = ("run_a", "run_b", "run_c")
+WORK = ("start", "fail over", "end", "submit", "complete", "fail")
+"""What a worker does with a task, under the epoch in its hands."""
+SIZES = ((2,), (4,), (9, 3), (7, 5, 1))
+WHOSE, AGAIN = ("", "", "", "old ", "future "), ("", "", "batch", "next")
+LIVING_MS, ENDED_MS = 600_000, -60_000
+INDEXES, CHARGES = st.integers(0, 60), st.sampled_from([0, 1, 2, 5, 12])
+HOW, LEASES = st.sampled_from(["made", "unbilled", "billed", "unknown"]), st.sampled_from([LIVING_MS, ENDED_MS])
+VISITS: Counter[tuple[str, str]] = Counter()
+
+UNFINISHED, FINISHED = ("pending", "processing"), ("completed", "failed", "cancelled")
+_WAYS = (("", ""), ("old ", ""), ("future ", ""), ("", " again"))
+"""By the owner, under an epoch of before or that never was, and once more after a lost answer."""
+_ALWAYS = (
+    *(f"{before}{work}{after}" for work in ("start", "complete", "fail") for before, after in _WAYS),
+    "cancel", "cancel again", "foreign cancel", "cancel beside work", "claim passes", "extend", "extend others'", "hand back", "hand back others'",
+)  # fmt: skip
+_WITH_ATTEMPTS = tuple(f"{before}{work}{after}" for work in ("fail over", "end", "submit") for before, after in _WAYS)
+PAIRS = {
+    *(("none", operation) for operation in ("accept", "accept cheaper", "accept refused", "accept and cancel", "start", "complete", "cancel")),
+    *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in _ALWAYS),
+    *((state, operation) for state in ("processing", *FINISHED) for operation in _WITH_ATTEMPTS),
+    *((state, operation) for state in UNFINISHED for operation in ("claim", "claim ended", "claim of own passes")),
+}  # fmt: skip
+
+
+class TaskLedger(Ledger, Protocol):
+    """What this machine looks at besides."""
+
+    def seen(self) -> tuple[dict[TaskId, TaskSeen], dict[AttemptId, AttemptSeen]]:
+        """Every task and every attempt in the database."""
+        ...
+
+
+class TaskMachine(RuleBasedStateMachine):
+    """Rules are commands; the model says what each must be answered."""
+
+    make_ledger: Callable[[], TaskLedger]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = type(self).make_ledger()
+        self.ledger.reset()
+        self.model = TaskModel(PAYERS, UPSTREAM, OURS)
+        self.order: list[TaskId] = []
+        self.commands: dict[AttemptId, Attempt] = {}
+        self.number = 0
+
+    @initialize(org=st.sampled_from([None, 12, 40]), key=st.sampled_from([None, 10]))
+    def limit(self, org: int | None, key: int | None) -> None:
+        """Some runs refuse calls, some fall back to a cheaper plan."""
+        for account, limit in ((PAYERS[-1], org), (KEYS[0], key)):
+            set_budget(self.ledger, account, limit)
+            self.model.limits[account] = None if limit is None else limit * 1_000_000
+
+    def _do(self, *commands: Command) -> list[tuple[object, ...]]:
+        """One batch; every answer is the model's."""
+        outcomes = self.ledger.run(list(commands))
+        answers = []
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+            expected = self.model.answer(command)
+            assert told(outcome) == expected, (command, outcome, expected)
+            answers.append(expected)
+        return answers
+
+    def _pick(self, index: int) -> ModelTask:
+        """Every state that there is as often as the others, those that have not ended twice as often."""
+        there = {task.state for task in self.model.tasks.values()}
+        states = sorted(there) + sorted(there & set(UNFINISHED))
+        state, number = states[index % len(states)], index // len(states)
+        found = [task_id for task_id in self.order if self.model.tasks[task_id].state == state]
+        return self.model.tasks[found[number % len(found)]]
+
+    def _attempt(self, task_id: TaskId) -> Attempt:
+        self.number += 1
+        attempt = Attempt(
+            AttemptId(f"att_{self.number:026d}"),
+            task_id,
+            None,
+            "u/m",
+            "u",
+            1,
+            AttemptState.SENDING,
+            1000 + self.number % 7,
+            1,
+        )
+        self.commands[attempt.id] = attempt
+        return attempt
+
+    def _ending(self, attempt_id: AttemptId, how: str) -> Attempt:
+        attempt = self.commands[attempt_id]
+        presumed = attempt.presumed_cost_microusd
+        state, billed, cost = {
+            "made": (AttemptState.SUCCEEDED, None, presumed - 7),
+            "unbilled": (AttemptState.FAILED, Billed.NO, 0),
+            "billed": (AttemptState.FAILED, Billed.YES, presumed + 5),
+            "unknown": (AttemptState.UNKNOWN, Billed.UNKNOWN, 0),
+        }[how]
+        fault = None if state is AttemptState.SUCCEEDED else Fault.FAILED
+        return replace(attempt, state=state, billed=billed, fault=fault, cost_microusd=cost, ended_at_ms=5)
+
+    def _new(self, key: AccountId, sizes: Sequence[int], attempts: int, owner: str, lease_ms: int) -> Accept:
+        self.number += 1
+        task_id = TaskId(f"task-unified-1757165031-{self.number:08d}")
+        task = Task(
+            id=task_id, account=key, path=PATHS[key], state=TaskState.PENDING, contract=Contract.TASK, model="m", n=1, user_group="t",
+            created_at_ms=self.number // 4, deadline_at_ms=2, reserved_microcredits=0, prompt="p", request_json="{}", plan_json="", owner=owner,
+            epoch=1,
+        )  # fmt: skip
+        # The first plan begins with the offer that the attempts are for; cheaper ones do not.
+        options = tuple(HoldOption(_amount(size), str(index), index == 0) for index, size in enumerate(sizes))
+        return Accept(task, options, RATE, tuple(self._attempt(task_id) for _ in range(attempts)), lease_ms)
+
+    @rule(
+        key=st.sampled_from(KEYS),
+        sizes=st.sampled_from(SIZES),
+        attempts=st.integers(0, 2),
+        owner=st.sampled_from(OWNERS),
+        lease_ms=LEASES,
+        cancelled=st.sampled_from([False, False, False, True]),
+    )
+    def accept(
+        self, key: AccountId, sizes: Sequence[int], attempts: int, owner: str, lease_ms: int, cancelled: bool
+    ) -> None:
+        """A new task, with or without attempts that go out at once; sometimes its caller gives up in the same batch."""
+        self._accept_once(key, sizes, attempts, owner, lease_ms, cancelled)
+
+    def _accept_once(
+        self, key: AccountId, sizes: Sequence[int], attempts: int, owner: str, lease_ms: int, cancelled: bool
+    ) -> None:
+        command = self._new(key, sizes, attempts, owner, lease_ms)
+        cancel = [Cancel(command.task.id, key, RATE)] if cancelled else []
+        answer, *_ = self._do(command, *cancel)
+        if answer[0] == "refused":
+            VISITS["none", "accept refused"] += 1
+            return
+        self.order.append(command.task.id)
+        VISITS["none", "accept cheaper" if answer[1] else "accept"] += 1
+        VISITS["none", "accept and cancel"] += cancelled
+
+    def _work(self, task: ModelTask, work: str, epoch: int, how: str, charge: int) -> Command | None:
+        """A worker's command, None where this task has nothing to do it with. Only replaced workers repeat themselves unasked."""
+        attempts = [i for i, attempt in task.attempts.items() if attempt.is_open or task.is_final]
+        match work:
+            case "start":
+                return RecordAttempts(task.id, epoch, started=(self._attempt(task.id),))
+            case "complete":
+                ended = self._endings(task, how)
+                results = (ImageResult(f"{task.id}/{self.number}", "image/png", "png", 9, 2, 2, "0" * 64, None),)
+                return Finish(task.id, epoch, TaskState.COMPLETED, RATE, _amount(charge), ended=ended, results=results)
+            case "fail":
+                error = TaskError(TaskErrorCode.SERVICE_ERROR, "no")
+                ended = self._endings(task, how)
+                return Finish(task.id, epoch, TaskState.FAILED, RATE, Amount(), ended=ended, error=error)
+        if not attempts:
+            return None
+        match work:
+            case "submit":
+                return RecordSubmitted(task.id, epoch, attempts[0], f"job{self.number}")
+            case "end":
+                return RecordAttempts(task.id, epoch, ended=(self._ending(attempts[0], how),))
+            case _:
+                ending, started = self._ending(attempts[-1], how), self._attempt(task.id)
+                return RecordAttempts(task.id, epoch, ended=(ending,), started=(started,))
+
+    def _endings(self, task: ModelTask, how: str) -> tuple[Attempt, ...]:
+        """The open ones, each in its own way; a finished task's are given again."""
+        ways = ("made", "unbilled", "billed", "unknown")
+        first = ways.index(how)
+        attempts = [i for i, attempt in task.attempts.items() if attempt.is_open or task.is_final]
+        return tuple(self._ending(i, ways[(first + number) % 4]) for number, i in enumerate(attempts))
+
+    @precondition(lambda self: self.order)
+    @rule(
+        steps=st.lists(
+            st.tuples(INDEXES, st.sampled_from(WORK), HOW, CHARGES, st.sampled_from(WHOSE), st.sampled_from(AGAIN)),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def work(self, steps: list[tuple[int, str, str, int, str, str]]) -> None:
+        """By owners or by workers that were replaced; given twice where the first answer was lost, in one batch or in two."""
+        for step in steps:
+            self._work_once(*step)
+
+    def _work_once(self, index: int, work: str, how: str, charge: int, whose: str, again: str) -> None:
+        task = self._pick(index)
+        epoch = task.epoch + {"": 0, "old ": -1, "future ": 1}[whose]
+        command = self._work(task, work, epoch, how, charge)
+        if command is None:
+            return
+        state = task.state
+        VISITS[state, f"{whose}{work}"] += 1
+        VISITS[state, f"{work} again"] += again != ""
+        repeat = command if isinstance(command, RecordSubmitted) else _repeated(command)
+        if again == "batch":
+            self._do(command, repeat)
+        else:
+            self._do(command)
+        if again == "next":
+            self._do(repeat)
+
+    @precondition(lambda self: self.order)
+    @rule(index=INDEXES, work=st.sampled_from(WORK), how=HOW, charge=CHARGES, cancel_first=st.booleans())
+    def work_and_cancel_at_once(self, index: int, work: str, how: str, charge: int, cancel_first: bool) -> None:
+        """Worker and caller meet in one batch: the first of them decides."""
+        task = self._pick(index)
+        command = self._work(task, work, task.epoch, how, charge)
+        if command is not None:
+            cancel = Cancel(task.id, task.path[0], RATE)
+            VISITS[task.state, "cancel beside work"] += 1
+            self._do(*((cancel, command) if cancel_first else (command, cancel)))
+
+    @precondition(lambda self: self.order)
+    @rule(seed=st.integers(0, 2**32), length=st.integers(20, 80))
+    def busy(self, seed: int, length: int) -> None:
+        """Many workers and callers, one after the other, drawn from one seed: cheap to draw, so that every pair is seen often."""
+        random = Random(seed)
+        for _ in range(length):
+            index, dice = random.randint(0, 60), random.random()
+            if dice < 0.15:
+                attempts, lease_ms = random.choice([0, 0, 1, 2]), random.choice([LIVING_MS, ENDED_MS])
+                self._accept_once(
+                    random.choice(KEYS), random.choice(SIZES), attempts, random.choice(OWNERS), lease_ms, False
+                )
+            elif dice < 0.2:
+                self._extend_once(random.choice(OWNERS), random.choice([LIVING_MS, ENDED_MS]))
+            elif dice < 0.25:
+                size = random.choice([1, 2, 100])
+                self._claim_once(
+                    random.choice(OWNERS), random.random() < 0.3, size, random.choice([LIVING_MS, ENDED_MS])
+                )
+            elif dice < 0.4:
+                self._cancel_once(
+                    index, random.choice(["", "", "foreign "]), random.random() < 0.5, random.random() < 0.7
+                )
+            else:
+                how, charge = random.choice(["made", "unbilled", "billed", "unknown"]), random.choice([0, 1, 2, 5, 12])
+                self._work_once(index, random.choice(WORK), how, charge, random.choice(WHOSE), random.choice(AGAIN))
+
+    @precondition(lambda self: self.order)
+    @rule(index=INDEXES, whose=st.sampled_from(["", "", "foreign "]), again=st.booleans(), quiet=st.booleans())
+    def cancel(self, index: int, whose: str, again: bool, quiet: bool) -> None:
+        """The caller's wish, perhaps given twice, or by somebody else; where it is quiet, nothing is out any more."""
+        self._cancel_once(index, whose, again, quiet)
+
+    def _cancel_once(self, index: int, whose: str, again: bool, quiet: bool) -> None:
+        task = self._pick(index)
+        out = [attempt_id for attempt_id, attempt in task.attempts.items() if attempt.is_open]
+        if quiet and out and not task.is_final:
+            VISITS[task.state, "end"] += 1
+            self._do(RecordAttempts(task.id, task.epoch, ended=tuple(self._ending(i, "unbilled") for i in out)))
+        account = next(key for key in KEYS if key != task.path[0]) if whose else task.path[0]
+        command = Cancel(task.id, account, RATE)
+        VISITS[task.state, f"{whose}cancel"] += 1
+        VISITS[task.state, "cancel again"] += again and not whose
+        self._do(command)
+        if again and not whose:
+            self._do(command)
+
+    @rule(
+        owner=st.sampled_from(OWNERS),
+        everything=st.booleans(),
+        size=st.sampled_from([1, 2, 100]),
+        lease_ms=LEASES,
+    )
+    def claim(self, owner: str, everything: bool, size: int, lease_ms: int) -> None:
+        """Another process takes over what is left lying, or, where it knows the owners to be dead, everything."""
+        self._claim_once(owner, everything, size, lease_ms)
+
+    def _claim_once(self, owner: str, everything: bool, size: int, lease_ms: int) -> None:
+        taken = {task.id for task in self.model.claimable(owner, everything)[:size]}
+        for task in self.model.tasks.values():
+            if task.id in taken:
+                VISITS[task.state, "claim" if task.living else "claim ended"] += 1
+            elif task.owner == owner and not task.is_final:
+                VISITS[task.state, "claim of own passes"] += 1
+            else:
+                VISITS[task.state, "claim passes"] += 1
+        self._do(Claim(owner, lease_ms, size, everything))
+
+    @rule(owner=st.sampled_from(OWNERS), lease_ms=LEASES)
+    def extend(self, owner: str, lease_ms: int) -> None:
+        """A sign of life is for the tasks of its giver, and for none that has ended."""
+        self._extend_once(owner, lease_ms)
+
+    def _extend_once(self, owner: str, lease_ms: int) -> None:
+        for task in self.model.tasks.values():
+            VISITS[task.state, "extend" if task.owner == owner else "extend others'"] += 1
+        self._do(ExtendLeases(owner, lease_ms))
+
+    @precondition(lambda self: self.order)
+    @rule(owner=st.sampled_from(OWNERS), indexes=st.lists(INDEXES, min_size=1, max_size=4))
+    def hand_back(self, owner: str, indexes: list[int]) -> None:
+        """A process that ends gives tasks back; others' and finished ones stay as they are."""
+        ids = {self._pick(index).id for index in indexes}
+        for task_id in ids:
+            task = self.model.tasks[task_id]
+            VISITS[task.state, "hand back" if task.owner == owner else "hand back others'"] += 1
+        self._do(HandBack(owner, tuple(sorted(ids))))
+
+    @rule(work=st.sampled_from(["start", "complete", "cancel"]))
+    def nothing_is_known(self, work: str) -> None:
+        """A task whose acceptance was never committed: lost to its worker, and nobody's to its caller."""
+        self.number += 1
+        task_id = TaskId(f"task-unified-1757165031-{self.number:08d}")
+        command: Command
+        if work == "start":
+            command = RecordAttempts(task_id, 1, started=(self._attempt(task_id),))
+        elif work == "complete":
+            command = Finish(task_id, 1, TaskState.COMPLETED, RATE, _amount(1))
+        else:
+            command = Cancel(task_id, KEYS[0], RATE)
+        VISITS["none", work] += 1
+        self._do(command)
+
+    @invariant()
+    def the_database_says_what_the_model_says(self) -> None:
+        """Every task, every attempt, every balance."""
+        seen_tasks, seen_attempts = self.ledger.seen()
+        assert seen_tasks == {task.id: task.seen for task in self.model.tasks.values()}
+        assert seen_attempts == {
+            attempt_id: (attempt.state, attempt.cost, attempt.ref)
+            for task in self.model.tasks.values()
+            for attempt_id, attempt in task.attempts.items()
+        }
+        balances = self.ledger.balances()
+        for account, posted in self.model.posted.items():
+            have = balances.get(account, (Amount(), Amount()))
+            assert have == (Amount(*posted), Amount(*self.model.pending[account])), account
+
+    def teardown(self) -> None:
+        """The audit finds nothing."""
+        assert self.ledger.differences() == []
+
+
+def _amount(credits_: int) -> Amount:
+    return Amount(credits_ * 1_000_000, credits_ * 10_000, 1)
+
+
+def _repeated(command: Command) -> Command:
+    assert isinstance(command, RecordAttempts | Finish)
+    return replace(command, repeated=True)
+
+
+__all__ = ["PAIRS", "VISITS", "TaskLedger", "TaskMachine"]

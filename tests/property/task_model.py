@@ -1,0 +1,268 @@
+"""What must become of a task: a model of its own, in plain dictionaries and integers, that shares no decision with the gateway.
+
+It reads the commands (they are its input) and says what each must be answered, and what must stand in the database afterwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.domain.ids import AccountId, AttemptId, TaskId
+from gateway.domain.money import Amount
+from gateway.ledger.model import BudgetRefusal
+from gateway.pipeline.commands import (
+    Accept,
+    Accepted,
+    Cancel,
+    Claim,
+    Claimed,
+    Command,
+    ExtendLeases,
+    Finish,
+    Finished,
+    HandBack,
+    Lost,
+    NoTask,
+    NotCancellable,
+    Outcome,
+    RecordAttempts,
+    Recorded,
+    RecordSubmitted,
+)
+
+Triple = tuple[int, int, int]
+Answer = tuple[object, ...]
+TaskSeen = tuple[str, int, str, bool, int, int, int, str | None]
+"""State, epoch, owner, whether its lease runs, reserved, used, number of results, error code."""
+AttemptSeen = tuple[str, int, str | None]
+"""State, cost, the upstream's job id."""
+FINAL = ("completed", "failed", "cancelled")
+ZERO: Triple = (0, 0, 0)
+
+
+def triple(amount: Amount) -> Triple:
+    return amount.microcredits, amount.microusd, amount.images
+
+
+def plus(a: Triple, b: Triple, sign: int = 1) -> Triple:
+    return a[0] + sign * b[0], a[1] + sign * b[1], a[2] + sign * b[2]
+
+
+@dataclass
+class ModelAttempt:
+    """One try. A job's id stays with it."""
+
+    presumed: int
+    state: str = "sending"
+    cost: int = 0
+    ref: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("sending", "submitted")
+
+
+@dataclass
+class ModelTask:
+    """One accepted call."""
+
+    id: TaskId
+    path: tuple[AccountId, ...]
+    created: int
+    held: Triple
+    owner: str
+    living: bool
+    state: str = "pending"
+    epoch: int = 1
+    used: int = 0
+    results: int = 0
+    error: str | None = None
+    attempts: dict[AttemptId, ModelAttempt] = field(default_factory=dict)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def seen(self) -> TaskSeen:
+        return self.state, self.epoch, self.owner, self.living, self.held[0], self.used, self.results, self.error
+
+
+class TaskModel:
+    """Every task, every balance. `limits` are in microcredits."""
+
+    def __init__(self, payers: Sequence[AccountId], upstream: AccountId, ours: AccountId) -> None:
+        self.tasks: dict[TaskId, ModelTask] = {}
+        self.limits: dict[AccountId, int | None] = dict.fromkeys(payers)
+        self.posted: dict[AccountId, Triple] = dict.fromkeys((*payers, upstream, ours), ZERO)
+        self.pending: dict[AccountId, Triple] = dict.fromkeys((*payers, upstream, ours), ZERO)
+        self._upstream, self._ours = upstream, ours
+
+    def answer(self, command: Command) -> Answer:
+        """What the command must be answered; afterwards the model is as the database must be."""
+        match command:
+            case Accept():
+                return self._accept(command)
+            case RecordAttempts():
+                return self._record(command)
+            case RecordSubmitted():
+                return self._submit(command)
+            case Finish():
+                return self._finish(command)
+            case Cancel():
+                return self._cancel(command)
+            case Claim():
+                return self._claim(command)
+            case ExtendLeases(owner=owner, lease_ms=lease_ms):
+                for task in self.tasks.values():
+                    if task.owner == owner and not task.is_final:
+                        task.living = lease_ms > 0
+                return ("recorded",)
+            case HandBack(owner=owner, task_ids=task_ids):
+                for task_id in task_ids:
+                    task = self.tasks[task_id]
+                    if task.owner == owner and not task.is_final:
+                        task.owner, task.living = "", False
+                return ("recorded",)
+            case _:
+                raise AssertionError(command)
+
+    def remaining(self, path: Sequence[AccountId]) -> int | None:
+        left = [
+            max(0, limit - self.posted[account][0] - self.pending[account][0])
+            for account in path
+            if (limit := self.limits[account]) is not None
+        ]
+        return min(left, default=None)
+
+    def _accept(self, command: Accept) -> Answer:
+        path = command.task.path
+        for index, option in enumerate(command.options):
+            tight = [
+                account
+                for account in path
+                if (limit := self.limits[account]) is not None
+                and self.posted[account][0] + self.pending[account][0] + option.amount.microcredits > limit
+            ]
+            if tight:
+                continue
+            held = triple(option.amount)
+            for account in path:
+                self.pending[account] = plus(self.pending[account], held)
+            task = ModelTask(
+                command.task.id, path, command.task.created_at_ms, held, command.task.owner, command.lease_ms > 0
+            )
+            self.tasks[task.id] = task
+            sent = command.attempts if option.has_first_offer else ()
+            for attempt in sent:
+                self._send(task, attempt.id, attempt.presumed_cost_microusd)
+            return "accepted", index, len(sent), task.state, self.remaining(path)
+        return ("refused",)
+
+    def _send(self, task: ModelTask, attempt_id: AttemptId, presumed: int) -> None:
+        if attempt_id not in task.attempts:
+            task.attempts[attempt_id] = ModelAttempt(presumed)
+            self.pending[self._upstream] = plus(self.pending[self._upstream], (0, presumed, 0))
+        task.state = "processing"
+
+    def _end(self, task: ModelTask, attempt_id: AttemptId, state: str, cost: int) -> None:
+        attempt = task.attempts[attempt_id]
+        if not attempt.is_open:
+            return
+        attempt.state, attempt.cost = state, cost
+        if state == "unknown":
+            return
+        self.pending[self._upstream] = plus(self.pending[self._upstream], (0, attempt.presumed, 0), -1)
+        self.posted[self._upstream] = plus(self.posted[self._upstream], (0, cost, 0))
+        if state == "failed":
+            self.posted[self._ours] = plus(self.posted[self._ours], (0, cost, 0))
+
+    def _refused(self, task_id: TaskId, epoch: int) -> Answer | None:
+        if task_id not in self.tasks:
+            return "lost", "failed"
+        task = self.tasks[task_id]
+        return ("lost", task.state) if task.is_final or task.epoch != epoch else None
+
+    def _record(self, command: RecordAttempts) -> Answer:
+        refused = self._refused(command.task_id, command.epoch)
+        if refused:
+            return refused
+        task = self.tasks[command.task_id]
+        for attempt in command.ended:
+            self._end(task, attempt.id, attempt.state.value, attempt.cost_microusd)
+        for attempt in command.started:
+            self._send(task, attempt.id, attempt.presumed_cost_microusd)
+        return ("recorded",)
+
+    def _submit(self, command: RecordSubmitted) -> Answer:
+        refused = self._refused(command.task_id, command.epoch)
+        if refused:
+            return refused
+        attempt = self.tasks[command.task_id].attempts[command.attempt_id]
+        attempt.state, attempt.ref = "submitted", command.upstream_ref
+        return ("recorded",)
+
+    def _finish(self, command: Finish) -> Answer:
+        refused = self._refused(command.task_id, command.epoch)
+        if refused:
+            return refused
+        task = self.tasks[command.task_id]
+        for attempt in command.ended:
+            self._end(task, attempt.id, attempt.state.value, attempt.cost_microusd)
+        wanted = triple(command.charge) if command.state.value == "completed" else ZERO
+        charged = (min(wanted[0], task.held[0]), min(wanted[1], task.held[1]), min(wanted[2], task.held[2]))
+        self.posted[self._ours] = plus(self.posted[self._ours], (wanted[0] - charged[0], wanted[1] - charged[1], 0))
+        task.results = len(command.results)
+        task.error = command.error.code.value if command.error else None
+        return self._ended(task, command.state.value, charged)
+
+    def _cancel(self, command: Cancel) -> Answer:
+        task = self.tasks.get(command.task_id)
+        if task is None or task.path[0] != command.account:
+            return ("no task",)
+        if task.is_final or any(attempt.is_open for attempt in task.attempts.values()):
+            return "not cancellable", task.state
+        task.error = "request_cancelled"
+        return self._ended(task, "cancelled", ZERO)
+
+    def _ended(self, task: ModelTask, state: str, charged: Triple) -> Answer:
+        for account in task.path:
+            self.pending[account] = plus(self.pending[account], task.held, -1)
+            self.posted[account] = plus(self.posted[account], charged)
+        task.state, task.used = state, charged[0]
+        return "finished", state, task.held, charged, self.remaining(task.path)
+
+    def claimable(self, owner: str, everything: bool) -> list[ModelTask]:
+        """Oldest first."""
+        found = [
+            task
+            for task in self.tasks.values()
+            if not task.is_final and task.owner != owner and (everything or not task.living)
+        ]
+        return sorted(found, key=lambda task: (task.created, task.id))
+
+    def _claim(self, command: Claim) -> Answer:
+        taken = self.claimable(command.owner, command.everything)[: command.size]
+        for task in taken:
+            task.owner, task.living, task.epoch = command.owner, command.lease_ms > 0, task.epoch + 1
+        return "claimed", [(task.id, task.state, task.owner, task.epoch) for task in taken]
+
+
+def told(outcome: Outcome) -> Answer:
+    """An outcome in the model's words."""
+    match outcome:
+        case Accepted(task=task, attempts=attempts, remaining_microcredits=remaining):
+            return "accepted", int(task.plan_json), len(attempts), task.state.value, remaining
+        case BudgetRefusal():
+            return ("refused",)
+        case Recorded():
+            return ("recorded",)
+        case Lost(state=state):
+            return "lost", state.value
+        case Finished(task=task, held=held, charged=charged, remaining_microcredits=remaining):
+            return "finished", task.state.value, triple(held), triple(charged), remaining
+        case NotCancellable(task=task):
+            return "not cancellable", task.state.value
+        case NoTask():
+            return ("no task",)
+        case Claimed(tasks=tasks):
+            return "claimed", [(task.id, task.state.value, task.owner, task.epoch) for task in tasks]

@@ -1,0 +1,40 @@
+"""Tasks against an independent model: on SQLite, on PostgreSQL, and on both with every answer compared."""
+
+import pytest
+
+from tests.proofs import Proof
+from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
+from tests.property.machines import SOAK, run, show_visits
+from tests.property.task_machine import PAIRS, VISITS, TaskLedger, TaskMachine
+
+
+def machine_on(ledger: TaskLedger) -> type[TaskMachine]:
+    class Machine(TaskMachine):
+        make_ledger = staticmethod(lambda: ledger)
+
+    return Machine
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_tasks_are_their_model_and_every_pair_is_visited(sqlite: SqliteLedger, proof: Proof) -> None:
+    """All commands in all states, each pair at least 20 times: answers, tasks, attempts, balances and audit are the model's."""
+    VISITS.clear()
+    run(machine_on(sqlite), examples=900 if SOAK else 350, steps=50)
+    show_visits(proof, "tasks on sqlite", VISITS, PAIRS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not SOAK, reason="make soak: PostgreSQL alone as often as SQLite")
+def test_tasks_on_postgresql_visit_every_pair_as_well(postgresql: PostgresqlLedger, proof: Proof) -> None:
+    """The same machine in full on the other database."""
+    VISITS.clear()
+    run(machine_on(postgresql), examples=450, steps=50)
+    show_visits(proof, "tasks on postgresql", VISITS, PAIRS)
+
+
+@pytest.mark.timeout(600)
+def test_both_databases_treat_tasks_alike(sqlite: SqliteLedger, postgresql: PostgresqlLedger) -> None:
+    """Differentially: the same batches, the same answers, the same rows."""
+    run(machine_on(BothLedgers(sqlite, postgresql)), examples=150 if SOAK else 15, steps=30)
