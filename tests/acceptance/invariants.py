@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from tests.acceptance.gateway_process import GatewayProcess, until
@@ -25,6 +26,12 @@ def all_final(gateway: GatewayProcess, timeout_s: float) -> list[dict[str, Any]]
 
     until(look, timeout_s, "tasks are stuck", pause_s=0.3)
     return gateway.tasks()
+
+
+def stored_deliveries(gateway: GatewayProcess) -> list[Path]:
+    """What was stored whole: a directory with its manifest, or a name of a pack, which never leads to less."""
+    images = gateway.folder / "var/images"
+    return [*images.glob("*/manifest"), *images.glob(".packs/*")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import Answer, GatewayProcess, until
-from tests.acceptance.invariants import all_final, assert_bills, assert_settled, is_final
+from tests.acceptance.invariants import all_final, assert_bills, assert_settled, is_final, stored_deliveries
 from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, SQLITE, config
 from tests.emulators.behaviours import Behaviour, Drip, Succeed
 from tests.emulators.fixtures import StartProcess
@@ -170,9 +170,11 @@ def nothing_can_be_committed(gateway: GatewayProcess, database: str) -> Iterator
     else:
         with asyncio.Runner() as runner:
             raw = runner.run(asyncpg.connect(database))
-            runner.run(raw.execute("BEGIN; LOCK TABLE tasks IN EXCLUSIVE MODE"))
-            yield
-            runner.run(raw.close())
+            try:
+                runner.run(raw.execute("BEGIN; LOCK TABLE tasks IN EXCLUSIVE MODE"))
+                yield
+            finally:
+                runner.run(raw.close())
 
 
 def test_killed_between_the_stored_picture_and_its_commit(
@@ -184,7 +186,7 @@ def test_killed_between_the_stored_picture_and_its_commit(
     task = gateway.submit(BY_OPENAI, "a wild dolphin 101")
     until(lambda: created(openai), 5, "nothing was sent")
     with nothing_can_be_committed(gateway, database):
-        until(lambda: list((gateway.folder / "var/images").glob("*/manifest")), 10, "no manifest is stored")
+        until(lambda: stored_deliveries(gateway), 10, "no manifest is stored")
         gateway.kill()
     gateway.start()
     until(lambda: is_final(gateway.task(task)), FINAL_S_MAX, "the task is stuck")

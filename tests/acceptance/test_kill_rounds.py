@@ -18,7 +18,15 @@ from PIL import Image
 
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GatewayProcess, until
-from tests.acceptance.invariants import HALF_A_MICRO, Books, all_final, assert_bills, assert_settled, is_final
+from tests.acceptance.invariants import (
+    HALF_A_MICRO,
+    Books,
+    all_final,
+    assert_bills,
+    assert_settled,
+    is_final,
+    stored_deliveries,
+)
 from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, config
 from tests.emulators.behaviours import Succeed
 from tests.emulators.fixtures import StartProcess
@@ -102,7 +110,7 @@ def assert_consistent(gateway: GatewayProcess, load: Load, openai: EmulatorProce
     assert sum(len(task.get("results") or ()) for task in tasks) >= load.delivered
     # Every picture that was stored whole was delivered, whenever the process died.
     succeeded = sum(attempt["status"] == "succeeded" for attempts in by_model.values() for attempt in attempts)
-    assert len(list((gateway.folder / "var/images").glob("*/manifest"))) == succeeded
+    assert len(stored_deliveries(gateway)) == succeeded
     # EvoLink: every bill is a delivered picture. The sandbox: as the catalogue says.
     assert_bills(books, evolink, "evolink", attempts=len(by_model[BY_EVOLINK]))
     assert books.in_doubt_usd("evolink") == books.in_doubt_usd("sandbox") == 0
