@@ -54,6 +54,7 @@ accounts = Table(
     _text("budgets"),  # JSON list of budgets as text; read while the balance rows are locked
     _number("disabled"),
     _number("created_at_ms"),
+    _text("limits", nullable=True),  # JSON object: rpm, concurrency, models, sizes, n_max; null: no limit
     CheckConstraint("kind IN ('org', 'team', 'key', 'upstream', 'ours')", name="kind"),
 )
 
