@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from gateway.domain import money
@@ -73,6 +74,63 @@ def parse_budget(text: str) -> Budget:
     return Budget(money.to_micro(amount), unit)
 
 
+ANY = ("*",)
+"""Every model, or every size."""
+REQUESTS_PER_MINUTE_MAX = 100_000
+"""1,667 a second: more than one process serves. A limit's memory is eight bytes for each request of the last minute, and its float."""
+CONCURRENT_TASKS_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account lets its calls do, besides its budgets. Every account of a call's path must allow it. None and `*` are no limit."""
+
+    requests_per_minute: int | None = None
+    concurrent_tasks: int | None = None
+    models: tuple[str, ...] = ANY
+    """Models, or aliases, by name."""
+    sizes: tuple[str, ...] = ANY
+    """As callers write them: `1024x1024`, `2:3`, `auto`. Pixels allow these pixels whatever word a call has for them."""
+    n_max: int | None = None
+
+    def allow_model(self, *names: str) -> bool:
+        """Whether one of a model's names is allowed."""
+        return "*" in self.models or any(name in self.models for name in names)
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """Where an account stands within its limit of requests a minute."""
+
+    account: AccountId
+    limit: int
+    remaining: int
+    reset_s: float
+    """Until nothing counts any more, if no further request comes."""
+
+
+def kind_and_name(account: AccountId) -> tuple[AccountKind, str]:
+    """`team:acme/design` -> (TEAM, "design"): how messages name an account of a call's path."""
+    kind, _, name = account.partition(":")
+    return AccountKind(kind), name.rpartition("/")[2]
+
+
+def parse_expiry(text: str) -> int:
+    """`2027-01-31` (its first moment in UTC) or `2027-01-31T18:00:00+01:00` (UTC where no offset is given) -> ms since 1970.
+
+    Raises ValueError with what may be written.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(f"{text!r} is no date; write 2027-01-31, or 2027-01-31T18:00:00Z") from exc
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A payer. `path` of a key is (key, team?, org): what a hold must fit, nearest first."""
@@ -83,6 +141,7 @@ class Account:
     parent: AccountId | None = None
     budgets: tuple[Budget, ...] = ()
     disabled: bool = False
+    limits: Limits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +157,8 @@ class Principal:
     models: tuple[str, ...] = ("*",)
     response: Contract | None = None
     """The contract that this key's calls get when the request does not say."""
+    limits: tuple[tuple[AccountId, Limits], ...] = ()
+    """Those accounts of the path that limit anything, nearest first."""
 
     @property
     def account(self) -> AccountId:
@@ -108,5 +169,8 @@ class Principal:
         """The task contract's `usage.user_group`: the team's name, `default` where there is none."""
         return self.team or "default"
 
-    def may_use(self, model: str) -> bool:
-        return "*" in self.models or model in self.models
+    def may_use(self, *names: str) -> bool:
+        """Whether key, team and org each allow a model that goes by these names: its own, and the alias that was asked for."""
+        return ("*" in self.models or any(name in self.models for name in names)) and all(
+            limits.allow_model(*names) for _, limits in self.limits
+        )

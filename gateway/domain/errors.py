@@ -22,6 +22,7 @@
     ├── RequestTimeout 408          request_timeout
     ├── RequestTooLarge 413         request_too_large
     ├── RateLimited 429             rate_limit_exceeded
+    ├── TooManyTasks 429            concurrency_limit_exceeded
     ├── UpstreamError 502           upstream_failed
     │   ├── OutcomeUnknown 502      outcome_unknown
     │   └── UpstreamTimeout 504     upstream_timeout
@@ -39,6 +40,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from gateway.domain.accounts import RateState
+
 RETRY_AFTER_S_MAX = 59
 """OpenAI's SDKs ignore a longer Retry-After or give up (openai-python 1.x uses at most 60 s)."""
 
@@ -49,7 +52,7 @@ class GatewayError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
-    should_retry: ClassVar[bool | None] = None
+    should_retry: bool | None = None
     """`x-should-retry`: False where a retry would pay again or cannot help; None leaves it to the status."""
 
     def __init__(
@@ -166,7 +169,30 @@ class RequestTooLarge(GatewayError):
 
 
 class RateLimited(GatewayError):
+    """An account of the caller's path had its requests of the minute. `rate` says which, and where it stands."""
+
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        log: str | None = None,
+        retry_after_s: int | None = None,
+        details: Mapping[str, str | int | float] | None = None,
+        rate: RateState | None = None,
+    ) -> None:
+        super().__init__(message, param=param, log=log, retry_after_s=retry_after_s, details=details)
+        self.rate = rate
+        if (retry_after_s or 0) > RETRY_AFTER_S_MAX:
+            self.should_retry = False  # a retry after the longest wait that SDKs keep to would be refused again
+
+
+class TooManyTasks(GatewayError):
+    """An account of the caller's path has as many tasks under way as it may."""
+
+    status, type, code = 429, "rate_limit_error", "concurrency_limit_exceeded"
 
 
 class UpstreamError(GatewayError):

@@ -67,6 +67,12 @@ class Metrics:
         self._attempts = _Counter(
             "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
         )
+        self._limited = _Counter(
+            "gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level")
+        )
+        self._limiter_failures = _Counter(
+            "gateway_limiter_failures", "Calls that a limit could not count because its store was down.", ("kind",)
+        )
         self._circuits = _Gauges(
             "gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model")
         )
@@ -77,6 +83,8 @@ class Metrics:
             self._credits,
             self._cost,
             self._attempts,
+            self._limited,
+            self._limiter_failures,
             self._circuits,
             self._tasks,
             self._task_ages,
@@ -132,6 +140,13 @@ class Metrics:
     def attempt_ended(self, *, upstream: str, model: str, fault: str | None) -> None:
         """`fault` None: it succeeded."""
         self._attempts.add((self._upstream(upstream), self._model(model), fault or "none"), 1)
+
+    def limited(self, kind: str, level: str) -> None:
+        """`kind` is rate or concurrency, `level` org, team or key."""
+        self._limited.add((kind, level), 1)
+
+    def limiter_failed(self, kind: str) -> None:
+        self._limiter_failures.add((kind,), 1)
 
     def circuit(self, *, upstream: str, model: str, is_open: bool) -> None:
         self._circuits.set((self._upstream(upstream), self._model(model)), 1 if is_open else 0)

@@ -260,6 +260,8 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.credits("held", model="m", team="t", microcredits=1)
     registry_owner.upstream_paid(upstream="u", model="m", microusd=1)
     registry_owner.attempt_ended(upstream="u", model="m", fault=None)
+    registry_owner.limited("rate", "key")
+    registry_owner.limiter_failed("rate")
     registry_owner.circuit(upstream="u", model="m", is_open=False)
     registry_owner.tasks({"pending": 1}, {"pending": 1.0})
     found: dict[str, tuple[str, set[str]]] = {}

@@ -1,10 +1,12 @@
 """Budgets as operators write them, and what a principal may use."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.accounts import Budget, Principal, Unit, parse_budget
+from gateway.domain.accounts import Budget, Limits, Principal, Unit, parse_budget, parse_expiry
 from gateway.domain.ids import AccountId, KeyId
 from gateway.domain.money import AMOUNT_MAX, Amount
 
@@ -56,3 +58,36 @@ def test_a_principal_may_use_its_models() -> None:
     assert not principal("a").may_use("b")
     assert principal("*").account == "key:acme//a"
     assert (principal().user_group, principal(team="design").user_group) == ("default", "design")
+
+
+def test_a_model_must_be_allowed_along_the_whole_path() -> None:
+    """By key, team and org each, under its own name or the alias that was asked for."""
+    org = (AccountId("org:acme"), Limits(models=("a", "b")))
+    team = (AccountId("team:acme/t"), Limits(models=("b", "alias")))
+    narrow = replace(principal("*"), limits=(team, org))
+    assert narrow.may_use("b")
+    assert not narrow.may_use("a")
+    assert narrow.may_use("a", "alias")
+    assert not narrow.may_use("c", "alias")
+    assert not replace(narrow, models=("a",)).may_use("b")
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2027-01-31", 1_801_353_600_000),
+        (" 2027-01-31T01:00:00+01:00 ", 1_801_353_600_000),
+        ("2027-01-31T00:00:00", 1_801_353_600_000),
+        ("2027-01-31T00:00:00.5Z", 1_801_353_600_500),
+    ],
+)
+def test_a_key_expires_at_a_moment(text: str, ms: int) -> None:
+    """A day begins in UTC; a time without an offset is UTC's."""
+    assert parse_expiry(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "2027", "tomorrow", "2027-13-01", "31.01.2027", "90d", "2027-01-31T25:00"])
+def test_other_texts_are_no_moment(text: str) -> None:
+    """Refused with what may be written."""
+    with pytest.raises(ValueError, match="2027-01-31T18:00:00Z"):
+        parse_expiry(text)

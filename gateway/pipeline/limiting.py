@@ -1,0 +1,82 @@
+"""Where limits meet a call: what its path may do a minute and at once, as errors that name the account, and as metrics.
+
+Rate first, before anything is worked out for the call; then, once it may be made at all, its place among the tasks under way; then, in the
+transaction, its budgets. A refused call leaves no row and reaches no upstream. A unit of rate stays used whatever comes after; a place is given
+back. How it fails: RateLimited, TooManyTasks, and StorageUnavailable where the operator wants calls refused while nobody can count them.
+"""
+
+import math
+from collections.abc import Sequence
+
+from gateway.domain.accounts import Principal, RateState, kind_and_name
+from gateway.domain.errors import RateLimited, TooManyTasks
+from gateway.domain.ids import AccountId
+from gateway.limits.concurrency import ConcurrencyLimiter, Full, GuardedConcurrency, Places
+from gateway.limits.outage import Outage
+from gateway.limits.rates import GuardedRates, PathRates, RateLimiter
+from gateway.telemetry.metrics import Metrics
+
+
+class Limiting:
+    """The limits of one gateway."""
+
+    def __init__(self, rates: RateLimiter, concurrency: ConcurrencyLimiter, outage: Outage, metrics: Metrics) -> None:
+        self._rates = GuardedRates(rates, outage)
+        self._concurrency = GuardedConcurrency(concurrency, outage)
+        self._metrics = metrics
+
+    async def take_rate(self, principal: Principal) -> RateState | None:
+        """Count one request; says where the tightest account stands, None where no limit applies. Raises RateLimited, StorageUnavailable."""
+        limits = _rates(principal)
+        verdict = await self._rates.take(limits) if limits else None
+        if verdict is None:
+            return None
+        if verdict.wait_s is not None:
+            kind, name = kind_and_name(verdict.state.account)
+            wait_s = math.ceil(verdict.wait_s)
+            self._metrics.limited("rate", kind.value)
+            raise RateLimited(
+                f"The {kind} {name!r} may make {verdict.state.limit} requests a minute, and has made them. "
+                f"Try again in {wait_s} s, or ask your administrator for more.",
+                retry_after_s=wait_s,
+                details={"limit_scope": kind.value, "requests_per_minute": verdict.state.limit},
+                rate=verdict.state,
+            )
+        return verdict.state
+
+    async def rate(self, principal: Principal) -> RateState | None:
+        """Where the tightest account stands, without counting."""
+        limits = _rates(principal)
+        verdict = await self._rates.look(limits) if limits else None
+        return None if verdict is None else verdict.state
+
+    async def take_places(self, principal: Principal, *, usual_s: int) -> Places:
+        """A place for one task; `usual_s` is how long one takes. Raises TooManyTasks, StorageUnavailable."""
+        limits = [
+            (account, limits.concurrent_tasks)
+            for account, limits in principal.limits
+            if limits.concurrent_tasks is not None
+        ]
+        taken = await self._concurrency.take(principal.path, limits)
+        if not isinstance(taken, Full):
+            return taken
+        kind, name = kind_and_name(taken.account)
+        self._metrics.limited("concurrency", kind.value)
+        raise TooManyTasks(
+            f"The {kind} {name!r} may have {taken.limit} tasks under way at once, and has {taken.running}. "
+            "Try again when one has ended, or ask your administrator for more.",
+            retry_after_s=usual_s // taken.limit,  # one of so many ends in about that time
+            details={"limit_scope": kind.value, "concurrent_tasks": taken.limit, "running_tasks": taken.running},
+        )
+
+    async def count(self, path: Sequence[AccountId]) -> Places:
+        """The places of a task that was accepted before."""
+        return await self._concurrency.count(path)
+
+
+def _rates(principal: Principal) -> PathRates:
+    return [
+        (account, limits.requests_per_minute)
+        for account, limits in principal.limits
+        if limits.requests_per_minute is not None
+    ]
