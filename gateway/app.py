@@ -38,7 +38,7 @@ from gateway.api.state import ApiSettings
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.store import BlobStoreUnavailable
-from gateway.config import Config, ServerConfig
+from gateway.config import Config, KeyDeclaration, ServerConfig
 from gateway.db.connection import StatementFailed
 from gateway.db.engine import open_database
 from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
@@ -51,6 +51,9 @@ from gateway.domain.errors import GatewayError, StorageUnavailable
 from gateway.domain.ids import new_owner_id, org_account_id, team_account_id
 from gateway.keys.authenticator import Authenticator
 from gateway.keys.secrets import new_key
+from gateway.limits.concurrency import RunningTasks
+from gateway.limits.outage import Outage
+from gateway.limits.rates import SlidingWindows
 from gateway.limits.slots import Slots
 from gateway.pipeline import crash_points
 from gateway.pipeline.accept import Acceptance, Terms
@@ -59,6 +62,7 @@ from gateway.pipeline.apply import apply
 from gateway.pipeline.attempts import Tools
 from gateway.pipeline.commands import Command, Outcome
 from gateway.pipeline.housekeeping import Housekeeping
+from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.results import Results
@@ -225,7 +229,9 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
         terms = Terms(config.markup, config.credits_per_usd, config.deadline_s, lease_ms)
-        acceptance = Acceptance(tools, runner, terms=lambda: terms, owner=owner)
+        outage = Outage(clock, config.limits_on_store_failure, metrics.limiter_failed)
+        limiting = Limiting(SlidingWindows(clock), RunningTasks(), outage, metrics)
+        acceptance = Acceptance(tools, runner, limiting, terms=lambda: terms, owner=owner)
         links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
             admission=Admission(lambda: config.catalog, TokenCounter()),
@@ -247,7 +253,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             bytes_in_flight=lambda: resources.budget.used_bytes,
             offers=tuple(offer for model in config.catalog.models.values() for offer in model.offers),
         )
-        recovery = Recovery(office.database, runner, clock, owner=owner, lease_ms=lease_ms)
+        recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
         yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics)
 
 
@@ -300,22 +306,20 @@ async def declare(config: Config, accounts: AccountAdministration) -> None:
     """Make the accounts and keys of the config true, and the accounts of our own books."""
     orgs, teams, keys = [], [], []
     for org in config.accounts:
-        orgs.append(Account(org_account_id(org.name), AccountKind.ORG, org.name, None, org.budgets))
-        keys += [DeclaredKey(org.name, None, k.name, k.secret, k.budgets, k.models, k.response) for k in org.keys]
+        org_id = org_account_id(org.name)
+        orgs.append(Account(org_id, AccountKind.ORG, org.name, None, org.budgets, limits=org.limits))
+        keys += [_declared(org.name, None, key) for key in org.keys]
         for team in org.teams:
-            teams.append(
-                Account(
-                    team_account_id(org.name, team.name),
-                    AccountKind.TEAM,
-                    team.name,
-                    org_account_id(org.name),
-                    team.budgets,
-                )
-            )
-            keys += [
-                DeclaredKey(org.name, team.name, k.name, k.secret, k.budgets, k.models, k.response) for k in team.keys
-            ]
+            team_id = team_account_id(org.name, team.name)
+            teams.append(Account(team_id, AccountKind.TEAM, team.name, org_id, team.budgets, limits=team.limits))
+            keys += [_declared(org.name, team.name, key) for key in team.keys]
     await accounts.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
+
+
+def _declared(org: str, team: str | None, key: KeyDeclaration) -> DeclaredKey:
+    return DeclaredKey(
+        org, team, key.name, key.secret, key.budgets, key.models, key.response, key.limits, key.expires_at_ms
+    )
 
 
 def beside_database(config: Config, name: str) -> Path:

@@ -11,6 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from gateway.config_accounts import KeyDeclaration, LimitFields, OrgDeclaration, TeamDeclaration
 from gateway.config_catalog import (
     UpstreamNames,
     build_catalog,
@@ -19,15 +22,22 @@ from gateway.config_catalog import (
     read_models,
     shipped_catalog_path,
 )
-from gateway.config_schema import UPSTREAM_OPTIONS, ConfigFile, KeySection, Section, UpstreamSection, check, nearest
+from gateway.config_schema import (
+    UPSTREAM_OPTIONS,
+    ConfigFile,
+    KeySection,
+    UpstreamSection,
+    check,
+    nearest,
+)
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
 from gateway.db.engine import DatabaseUrl, parse_database_url
 from gateway.db.statements import Dialect
-from gateway.domain.accounts import Budget
+from gateway.domain.accounts import ANY, Limits
 from gateway.domain.catalog import Catalog
 from gateway.domain.clock import Clock, SystemClock
-from gateway.domain.images import Contract
 from gateway.egress.guard import EgressPolicy
+from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.registry import DEFAULT_BASE_URLS, KINDS_WITHOUT_KEY
 
@@ -87,34 +97,6 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyDeclaration:
-    name: str
-    secret: str
-    budgets: tuple[Budget, ...]
-    models: tuple[str, ...]
-    """Models by name (aliases resolved), or `*`."""
-    response: Contract | None
-
-    def __repr__(self) -> str:
-        return f"KeyDeclaration(name={self.name!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class TeamDeclaration:
-    name: str
-    budgets: tuple[Budget, ...]
-    keys: tuple[KeyDeclaration, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OrgDeclaration:
-    name: str
-    budgets: tuple[Budget, ...]
-    teams: tuple[TeamDeclaration, ...]
-    keys: tuple[KeyDeclaration, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class UpstreamOff:
     """A configured upstream that is not used, and why."""
 
@@ -148,6 +130,7 @@ class Config:
     """Those that are on."""
     upstreams_off: tuple[UpstreamOff, ...]
     accounts: tuple[OrgDeclaration, ...]
+    limits_on_store_failure: OnStoreFailure
     notes: tuple[str, ...]
     """What an operator should know: settings without effect in this version, models not served, charges below cost."""
     crash_at: str | None = None
@@ -262,6 +245,7 @@ class _Resolver:
             upstreams=upstreams,
             upstreams_off=off,
             accounts=accounts,
+            limits_on_store_failure=file.limits.on_store_failure,
             notes=(*notes, *loss_notes(catalog.models, file.credits_per_usd), *_notes_without_effect(file)),
         )
 
@@ -361,14 +345,18 @@ class _Resolver:
         for index, org in enumerate(self.file.accounts):
             place = join("accounts", index)
             self._check_unique(f"{place}.teams", "team", [team.team for team in org.teams])
-            teams = tuple(
-                TeamDeclaration(
-                    team.team, team.budgets, self._keys(team.keys, f"{place}.teams[{number}]", secrets, catalog)
-                )
-                for number, team in enumerate(org.teams)
-            )
-            orgs.append(OrgDeclaration(org.org, org.budgets, teams, self._keys(org.keys, place, secrets, catalog)))
+            teams: list[TeamDeclaration] = []
+            for number, team in enumerate(org.teams):
+                there = f"{place}.teams[{number}]"
+                keys = self._keys(team.keys, there, secrets, catalog)
+                teams.append(TeamDeclaration(team.team, team.budgets, keys, self._limits(team, there, catalog)))
+            keys = self._keys(org.keys, place, secrets, catalog)
+            orgs.append(OrgDeclaration(org.org, org.budgets, tuple(teams), keys, self._limits(org, place, catalog)))
         return tuple(orgs)
+
+    def _limits(self, section: LimitFields, place: str, catalog: Catalog | None) -> Limits:
+        models = self._models_of(section, place, catalog)
+        return Limits(section.rpm, section.concurrency, models, section.sizes, section.n_max)
 
     def _keys(
         self, keys: tuple[KeySection, ...], parent: str, secrets: dict[str, str], catalog: Catalog | None
@@ -383,19 +371,29 @@ class _Resolver:
                 self.problems.add(
                     f"{place}.secret", key.secret, f"{other} has the same secret", "Give every key its own."
                 )
-            models = self._models_of_key(key, place, catalog)
-            made.append(KeyDeclaration(key.name, key.secret, key.budgets, models, key.response))
+            limits = self._limits(key, place, catalog)
+            made.append(
+                KeyDeclaration(
+                    key.name,
+                    key.secret,
+                    key.budgets,
+                    limits.models,
+                    key.response,
+                    replace(limits, models=ANY),
+                    key.expires,
+                )
+            )
         return tuple(made)
 
-    def _models_of_key(self, key: KeySection, place: str, catalog: Catalog | None) -> tuple[str, ...]:
+    def _models_of(self, section: LimitFields, place: str, catalog: Catalog | None) -> tuple[str, ...]:
         if catalog is None:
-            return key.models
+            return section.models
         aliases = catalog.aliases
         known = sorted({"*", *self.known_models, *aliases})
-        for index, name in enumerate(key.models):
+        for index, name in enumerate(section.models):
             if name not in known:
                 self.problems.add(f"{place}.models[{index}]", name, "is no model", nearest(name, known))
-        return tuple(aliases.get(name, name) for name in key.models)
+        return tuple(aliases.get(name, name) for name in section.models)
 
     def _check_file_exists(self, key: str, path: str | None) -> None:
         if path is not None and not Path(path).is_file():
@@ -437,7 +435,7 @@ def _local_url(host: str, port: int) -> str:
     return f"http://{reachable}:{port}"
 
 
-def _given(section: Section, name: str) -> bool:
+def _given(section: BaseModel, name: str) -> bool:
     return name in section.model_fields_set and getattr(section, name) is not None
 
 
@@ -492,7 +490,6 @@ def _notes_of_accounts(file: ConfigFile) -> list[str]:
         ]
         for place, keys in places:
             for number, key in enumerate(keys):
-                idle = [name for name in ("rpm", "concurrency", "callback_secret") if _given(key, name)]
-                if idle:
-                    notes.append(f"{place}.keys[{number}]: {', '.join(idle)} without effect in this version")
+                if _given(key, "callback_secret"):
+                    notes.append(f"{place}.keys[{number}]: callback_secret without effect in this version")
     return notes

@@ -25,11 +25,13 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.config_accounts import LimitFields
 from gateway.config_text import Plain, Problems, join, parse_duration_s
-from gateway.domain.accounts import Budget, parse_budget
+from gateway.domain.accounts import Budget, parse_budget, parse_expiry
 from gateway.domain.catalog import OnUnknown
 from gateway.domain.images import Contract, Quality
 from gateway.keys.secrets import SECRET_CHARS_MAX, SECRET_CHARS_MIN, is_mistyped
+from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.registry import KINDS
 
 
@@ -324,20 +326,21 @@ class ModelSection(Section):
     )
 
 
-class KeySection(Section):
+class KeySection(LimitFields, Section):
     name: Name = Field(description=_NAME_FIX)
     secret: Annotated[str, AfterValidator(_secret)] = Field(
         description="Write the key as text of at least 8 characters, best as ${NAME}; put a number in quotes."
     )
     budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
-    rpm: int | None = Field(None, ge=1, description="Write the most requests a minute.")
-    concurrency: int | None = Field(None, ge=1, description="Write the most calls at once.")
-    models: tuple[str, ...] = Field(("*",), min_length=1, description='Write a list of models, or ["*"] for all.')
     response: Contract | None = Field(None, description="Write task or image, or leave it out.")
+    expires: Annotated[int, BeforeValidator(lambda value: parse_expiry(str(value)))] | None = Field(
+        None,
+        description="Write the first day (in UTC) or moment on which it is refused: 2027-01-31, 2027-01-31T18:00:00Z.",
+    )
     callback_secret: str | None = Field(None, min_length=8, description="Write at least 8 characters as text.")
 
 
-class TeamSection(Section):
+class TeamSection(LimitFields, Section):
     team: Name = Field(description=_NAME_FIX)
     budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
@@ -346,7 +349,7 @@ class TeamSection(Section):
     keys: tuple[KeySection, ...] = Field((), description="Write a list of keys, each with name and secret.")
 
 
-class OrgSection(Section):
+class OrgSection(LimitFields, Section):
     org: Name = Field(description=_NAME_FIX)
     budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
@@ -355,6 +358,10 @@ class OrgSection(Section):
     markup: Positive | None = Field(None, description="Write a factor above 0, such as 1.2.")
     teams: tuple[TeamSection, ...] = Field((), description="Write a list of teams, each with team and keys.")
     keys: tuple[KeySection, ...] = Field((), description="Write a list of keys, each with name and secret.")
+
+
+class LimitsSection(Section):
+    on_store_failure: OnStoreFailure = Field(OnStoreFailure.ALLOW, description="Write allow or refuse.")
 
 
 class ConfigFile(Section):
@@ -387,6 +394,9 @@ class ConfigFile(Section):
     default_model: Annotated[str | None, OrNone] = Field(None, description="Write the name of a model.")
     egress: EgressSection = Field(
         EgressSection.model_construct(), description="Write egress: {allow: […], ports: […]}."
+    )
+    limits: LimitsSection = Field(
+        LimitsSection.model_construct(), description="Write limits: {on_store_failure: allow}."
     )
     cache: CacheSection = Field(CacheSection.model_construct(), description="Write cache: {enabled: true, ttl: 24h}.")
     models: dict[str, object] = Field(

@@ -3,12 +3,13 @@
 A key made here is returned once and stored only as a digest. How it fails: AdministrationError with what is wrong; StorageUnavailable.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.db.connection import Connection
 from gateway.db.writer import Database, Transact
-from gateway.domain.accounts import Account, AccountKind, Budget, Principal
+from gateway.domain.accounts import UNLIMITED, Account, AccountKind, Budget, Limits, Principal, parse_expiry
 from gateway.domain.clock import Clock
 from gateway.domain.ids import (
     OURS_ACCOUNT_ID,
@@ -44,11 +45,15 @@ class DeclaredKey:
     budgets: tuple[Budget, ...] = ()
     models: tuple[str, ...] = ("*",)
     response: Contract | None = None
+    limits: Limits = UNLIMITED
+    """Its models stand in `models`."""
+    expires_at_ms: int | None = None
 
     @property
     def account(self) -> Account:
         parent = team_account_id(self.org, self.team) if self.team else org_account_id(self.org)
-        return Account(key_account_id(self.org, self.team, self.name), AccountKind.KEY, self.name, parent, self.budgets)
+        account_id = key_account_id(self.org, self.team, self.name)
+        return Account(account_id, AccountKind.KEY, self.name, parent, self.budgets, limits=self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class AccountAdministration:
         declared = [
             StoredKey(
                 KeyId(f"declared:{key.account.id}"), key.account.id, key.name, digest(self._pepper, key.secret), display_prefix(key.secret),
-                key.response, key.models, declared=True, created_at_ms=now_ms,
+                key.response, key.models, declared=True, created_at_ms=now_ms, expires_at_ms=key.expires_at_ms,
             )
             for key in keys
         ]  # fmt: skip
@@ -106,6 +111,7 @@ class AccountAdministration:
         models: tuple[str, ...] = ("*",),
         response: Contract | None = None,
         expires_at_ms: int | None = None,
+        limits: Limits = UNLIMITED,
         secret: str | None = None,
     ) -> IssuedKey:
         """Make a key, and its org and team where they do not exist. Raises AdministrationError where the name is taken.
@@ -116,7 +122,7 @@ class AccountAdministration:
             if text is not None and (not text.strip() or "/" in text or ":" in text):
                 raise AdministrationError(f"{part} {text!r}: write a name without / and :")
         secret, now_ms = secret or new_key(), self._clock.now_ms()
-        account = DeclaredKey(org, team, name, secret, budgets).account
+        account = DeclaredKey(org, team, name, secret, budgets, limits=limits).account
         stored = StoredKey(
             new_key_id(), account.id, name, digest(self._pepper, secret), display_prefix(secret), response, models,
             declared=False, created_at_ms=now_ms, expires_at_ms=expires_at_ms,
@@ -140,6 +146,14 @@ class AccountAdministration:
         await self._database.write(Transact(write))
         await self.reload_keys()
         return IssuedKey(stored.id, account.id, secret)
+
+    def expiry(self, text: str) -> int:
+        """`90d`, `12h` from now, or a date -> ms since 1970. Raises ValueError with what may be written."""
+        match = re.fullmatch(r"([0-9]{1,5})([hd])", text.strip())
+        if match is None:
+            return parse_expiry(text)
+        hours = int(match[1]) * (24 if match[2] == "d" else 1)
+        return self._clock.now_ms() + hours * 3_600_000
 
     async def revoke_key(self, key_id: str) -> None:
         """The key is refused from now on in this process. Raises AdministrationError where there is no such key, or the config declares it."""
@@ -186,8 +200,9 @@ def _path(key: StoredKey, accounts: dict[AccountId, Account]) -> list[Account]:
 def _principal(key: StoredKey, accounts: dict[AccountId, Account]) -> Principal:
     path = _path(key, accounts)
     team = next((account.name for account in path if account.kind is AccountKind.TEAM), None)
+    limits = tuple((account.id, account.limits) for account in path if account.limits != UNLIMITED)
     return Principal(
-        key.id, key.name, tuple(account.id for account in path), path[-1].name, team, key.models, key.response
+        key.id, key.name, tuple(account.id for account in path), path[-1].name, team, key.models, key.response, limits
     )
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from gateway.administration.accounts import AccountAdministration, AdministrationError
 from gateway.db.writer import Database, Transact
 from gateway.domain import money
-from gateway.domain.accounts import parse_budget
-from gateway.domain.images import Contract
+from gateway.domain.accounts import ANY, CONCURRENT_TASKS_MAX, REQUESTS_PER_MINUTE_MAX, Limits, parse_budget
+from gateway.domain.images import Contract, parse_pixels, parse_ratio
 from gateway.ledger.audit import audit
 from gateway.tasks import store as task_store
 
@@ -80,15 +80,18 @@ class Operator:
             budgets = tuple(parse_budget(text) for text in (arguments.get("budgets") or "").split(",") if text.strip())
             wish = arguments.get("response")
             response = Contract(wish) if wish else None
+            limits = _limits(arguments)
+            expires = arguments.get("expires")
+            expires_at_ms = self._accounts.expiry(expires) if expires else None
         except ValueError as exc:
             raise AdministrationError(str(exc)) from exc
-        models = tuple(text.strip() for text in (arguments.get("models") or "*").split(",") if text.strip())
+        models = _listed(arguments.get("models"))
         unknown = [name for name in models if name != "*" and name not in self._models]
         if unknown:
             raise AdministrationError(f"there is no model {unknown[0]!r}; there are: {', '.join(sorted(self._models))}")
         issued = await self._accounts.create_key(
             org=arguments.get("org") or "default", team=arguments.get("team"), name=name, budgets=budgets, models=models,
-            response=response,
+            response=response, limits=limits, expires_at_ms=expires_at_ms,
         )  # fmt: skip
         row = {"id": issued.id, "account": issued.account, "key": issued.secret}
         return Report((row,), "Keep the key now: it is not shown again.")
@@ -139,3 +142,31 @@ class Operator:
         if rows:
             return Report(tuple(rows), f"{len(rows)} differences in {looked_at}.", failed=True)
         return Report(message=f"The ledger is clean: {looked_at}, no differences.")
+
+
+def _limits(arguments: Arguments) -> Limits:
+    """Of a new key, its models apart. Raises ValueError with the option and what it takes."""
+    sizes = _listed(arguments.get("sizes"))
+    for size in sizes:
+        if size not in ("*", "auto") and parse_pixels(size) is None and parse_ratio(size) is None:
+            raise ValueError(f"sizes: {size!r} is no size; write auto, 1024x1024 or 2:3")
+    return Limits(
+        _whole(arguments, "rpm", REQUESTS_PER_MINUTE_MAX),
+        _whole(arguments, "concurrency", CONCURRENT_TASKS_MAX),
+        sizes=sizes,
+        n_max=_whole(arguments, "n_max", 100),
+    )
+
+
+def _whole(arguments: Arguments, name: str, most: int) -> int | None:
+    text = arguments.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
+        raise ValueError(f"{name}: {text!r} is not a whole number from 1 to {most}")
+    return int(text)
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    """`a, b` -> (a, b); nothing is everything."""
+    return tuple(item.strip() for item in (text or "*").split(",") if item.strip()) or ANY

@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from gateway.api.rendering import JsonMap
-from gateway.api.state import REQUEST_ID
+from gateway.api.state import RATE_HEADERS, REQUEST_ID
 
 JOIN_BYTES_MAX = 256 * 1024
 """Below this, one buffer and one write are cheaper than a stream."""
@@ -32,6 +32,7 @@ async def send_stream(
 ) -> web.StreamResponse:
     """Sends headers and chunks. Where a chunk cannot be had any more, the error middleware cuts the connection."""
     response.headers["X-Request-Id"] = request[REQUEST_ID]
+    response.headers.update(request.get(RATE_HEADERS, {}))
     await response.prepare(request)
     async for chunk in chunks:
         await response.write(chunk)

@@ -22,6 +22,7 @@ from gateway.api.state import (
     LOG,
     METRICS,
     PRINCIPAL,
+    RATE_HEADERS,
     REQUEST_ID,
     LogFields,
 )
@@ -50,6 +51,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = response.status
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
+            response.headers.update(request.get(RATE_HEADERS, {}))
         return response
     finally:
         _record(request, status, now_s() - started_s, fields)

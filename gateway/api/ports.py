@@ -6,7 +6,7 @@ The objects are handed in by the root. Every method raises the classes of `domai
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from gateway.domain.accounts import Principal
+from gateway.domain.accounts import Principal, RateState
 from gateway.domain.catalog import Model
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Task, TaskState
@@ -98,6 +98,14 @@ class ResultFile(Protocol):
 
 
 class Pipeline(Protocol):
+    async def take_rate(self, principal: Principal) -> RateState | None:
+        """Count one call; None: no limit applies. Raises RateLimited."""
+        ...
+
+    async def rate(self, principal: Principal) -> RateState | None:
+        """The same without counting."""
+        ...
+
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted: ...
 
     async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> RunningTask: ...

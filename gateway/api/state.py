@@ -41,5 +41,7 @@ CONTRACT = web.RequestKey("contract", Contract)
 """Which contract's errors the caller reads; absent until the body is known."""
 ERROR_HEADERS = web.RequestKey[Mapping[str, str]]("error_headers")
 """What an error's answer says besides, e.g. the task that failed."""
+RATE_HEADERS = web.RequestKey[Mapping[str, str]]("rate_headers")
+"""Where the caller stands within its limit of requests, for every answer of a call that such a limit applies to."""
 LOG = web.RequestKey[LogFields]("log")
 """Fields of the request's canonical log line; handlers add theirs."""

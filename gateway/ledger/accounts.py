@@ -9,12 +9,12 @@ from sqlalchemy import bindparam, select
 from gateway.db.connection import Connection
 from gateway.db.schema import accounts, balances
 from gateway.db.statements import Statement, insert_rows, update_rows
-from gateway.domain.accounts import Account, AccountKind, Budget, Window, parse_budget
+from gateway.domain.accounts import ANY, UNLIMITED, Account, AccountKind, Budget, Limits, Window, parse_budget
 from gateway.domain.ids import AccountId
 from gateway.ledger.model import Balance, BalanceKey
 from gateway.ledger.store import budgets_text, read_books
 
-_COLUMNS = ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms")
+_COLUMNS = ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms", "limits")
 _ADD = insert_rows(accounts, _COLUMNS, ignore_repeats=True)
 _BALANCE_COLUMNS = (
     "account_id", "time_window", "window_start_ms", *(f"{part}_{unit}" for part in ("posted", "pending")
@@ -23,7 +23,7 @@ _BALANCE_COLUMNS = (
 # With the account, not with its first call: a batch that makes rows while it holds others locked can meet another that does the same,
 # and PostgreSQL ends such a deadlock by failing one of them.
 _ADD_BALANCES = insert_rows(balances, _BALANCE_COLUMNS, ignore_repeats=True)
-_CHANGE = update_rows(accounts, ("id",), ("budgets", "disabled"))
+_CHANGE = update_rows(accounts, ("id",), ("budgets", "disabled", "limits"))
 _ALL = Statement(select(*(accounts.c[name] for name in _COLUMNS)).order_by(accounts.c.id).limit(bindparam("size")))
 
 ACCOUNTS_MAX = 100_000
@@ -39,17 +39,24 @@ class AccountBalance:
 
 
 async def put_accounts(connection: Connection, given: Sequence[Account], now_ms: int) -> None:
-    """Make these accounts, parents first; where one exists, it takes the given budgets. Names and parents never change."""
+    """Make these accounts, parents first; where one exists, it takes the given budgets and limits. Names and parents never change."""
     await connection.write(
         _ADD,
         [
-            (account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), int(account.disabled), now_ms)
+            (
+                account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), int(account.disabled), now_ms,
+                limits_text(account.limits),
+            )
             for account in given
         ],
     )  # fmt: skip
     await connection.write(_ADD_BALANCES, _first_balances(given))
     await connection.write(
-        _CHANGE, [(budgets_text(account.budgets), int(account.disabled), account.id) for account in given]
+        _CHANGE,
+        [
+            (budgets_text(account.budgets), int(account.disabled), limits_text(account.limits), account.id)
+            for account in given
+        ],
     )
 
 
@@ -58,10 +65,13 @@ async def add_accounts(connection: Connection, given: Sequence[Account], now_ms:
     await connection.write(
         _ADD,
         [
-            (account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), 0, now_ms)
+            (
+                account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), 0, now_ms,
+                limits_text(account.limits),
+            )
             for account in given
         ],
-    )
+    )  # fmt: skip
     await connection.write(_ADD_BALANCES, _first_balances(given))
 
 
@@ -75,6 +85,7 @@ async def read_accounts(connection: Connection) -> list[Account]:
             None if row[3] is None else AccountId(str(row[3])),
             _budgets(str(row[4])),
             bool(row[5]),
+            read_limits(None if row[7] is None else str(row[7])),
         )
         for row in await connection.fetch(_ALL, size=ACCOUNTS_MAX)
     ]
@@ -93,3 +104,30 @@ def _first_balances(given: Sequence[Account]) -> list[tuple[str | int, ...]]:
 
 def _budgets(text: str) -> tuple[Budget, ...]:
     return tuple(map(parse_budget, orjson.loads(text)))
+
+
+def limits_text(limits: Limits) -> str | None:
+    """As the column keeps it: a JSON object of what is limited, by the config's names; None where nothing is."""
+    wanted = {
+        "rpm": limits.requests_per_minute,
+        "concurrency": limits.concurrent_tasks,
+        "models": None if limits.models == ANY else list(limits.models),
+        "sizes": None if limits.sizes == ANY else list(limits.sizes),
+        "n_max": limits.n_max,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return orjson.dumps(given).decode() if given else None
+
+
+def read_limits(text: str | None) -> Limits:
+    """What `limits_text` wrote; what a later version added is left alone."""
+    if text is None:
+        return UNLIMITED
+    given = orjson.loads(text)
+    return Limits(
+        given.get("rpm"),
+        given.get("concurrency"),
+        tuple(given.get("models", ANY)),
+        tuple(given.get("sizes", ANY)),
+        given.get("n_max"),
+    )

@@ -25,12 +25,14 @@ from gateway.domain.ids import AttemptId, TaskId, new_task_id
 from gateway.domain.images import Contract, ImageRequest
 from gateway.domain.tasks import Attempt, Fault, Task, TaskState
 from gateway.ledger.model import BudgetRefusal
+from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempts import Tools, new_attempt
 from gateway.pipeline.commands import LEASE_MS, Accept, Accepted
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan
+from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.quotation import Quotation, Quotations
 from gateway.pipeline.runner import Runner, Work
 from gateway.routing.plan import NotAble, Plan, plan
@@ -49,9 +51,12 @@ class Terms:
 class Acceptance:
     """Accepts calls. `draining` is set at shutdown."""
 
-    def __init__(self, tools: Tools, runner: Runner, *, terms: Callable[[], Terms], owner: str) -> None:
+    def __init__(
+        self, tools: Tools, runner: Runner, limiting: Limiting, *, terms: Callable[[], Terms], owner: str
+    ) -> None:
         self._tools = tools
         self._runner = runner
+        self.limiting = limiting
         self._terms = terms
         self._owner = owner
         self._quotations = Quotations(self._plan)
@@ -71,6 +76,18 @@ class Acceptance:
                 log=self._tools.results.trouble,
                 retry_after_s=5,
             )
+        model = admitted.model
+        usual_s = self._runner.estimated_time_s(model.name, model.estimated_time_s)
+        places = await self.limiting.take_places(principal, usual_s=usual_s)
+        try:
+            return await self._accept(principal, admitted, contract, places)
+        except BaseException:
+            places.release()  # no budget, no upstream, no database: nothing of it is under way
+            raise
+
+    async def _accept(
+        self, principal: Principal, admitted: Admitted, contract: Contract, places: Places
+    ) -> tuple[Work, int | None, tuple[str, ...]]:
         accepted_s, terms = self._tools.clock.monotonic_s(), self._terms()
         quoted = self._quoted(admitted, terms)
         options = quoted.options
@@ -110,6 +127,7 @@ class Acceptance:
             slots=slots,
             keep_pictures=contract is Contract.IMAGE,
             deadline_s=accepted_s + terms.deadline_s,
+            places=places,
         )
         await self._runner.start(work)
         return work, outcome.remaining_microcredits, quoted.plan.dropped

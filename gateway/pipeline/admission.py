@@ -6,9 +6,10 @@ Every refusal names the field, what is wrong, and what may be written instead.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.domain.accounts import Principal
+from gateway.domain.accounts import Principal, kind_and_name
 from gateway.domain.catalog import LEGACY_SIZES, Catalog, Model, PriceFormula, TokenPrice
 from gateway.domain.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, PromptTooLong, UnsupportedSize
+from gateway.domain.ids import AccountId
 from gateway.domain.images import Background, ImageRequest, OutputFormat, Pixels, Quality
 from gateway.tokens.counter import TokenCounter
 
@@ -53,15 +54,13 @@ class Admission:
         catalog = self._catalog()
         model = catalog.find(name)
         if model is None:
-            known = sorted(candidate for candidate in catalog.models if principal.may_use(candidate))
-            listed = ", ".join(known[:MODELS_NAMED_MAX]) + (" …" if len(known) > MODELS_NAMED_MAX else "")
             raise ModelNotFound(
-                f"The model {_shown(name)} does not exist here. This key may use: {listed or 'none'}. GET /v1/models lists them.",
+                f"The model {_shown(name)} does not exist here. This key may use: {_usable(principal, catalog)}. GET /v1/models lists them.",
                 param="model",
             )
-        if not principal.may_use(name) and not principal.may_use(model.name):
+        if not principal.may_use(model.name, name):
             raise ModelNotAllowed(
-                f"This key may not use the model {_shown(name)}. Use one of {', '.join(principal.models)}, or ask your administrator.",
+                f"This key may not use the model {_shown(name)}. It may use: {_usable(principal, catalog)}; or ask your administrator.",
                 param="model",
             )
         return model
@@ -75,7 +74,8 @@ class Admission:
                 ", ".join(map(str, model.n)) if model.n != tuple(range(1, model.n[-1] + 1)) else f"1 to {model.n[-1]}"
             )
             raise InvalidRequest(f"n is {draft.n}; {model.name} makes {allowed} images in a call.", param="n")
-        size, pixels = _resolve_size(draft, model)
+        _check_count(principal, draft.n)
+        size, pixels = _allowed_size(principal, draft, model)
         quality = Quality(draft.quality or Quality.AUTO)
         if quality not in model.qualities:
             raise InvalidRequest(
@@ -113,6 +113,50 @@ class Admission:
         if not any(isinstance(offer.price, PriceFormula | TokenPrice) for offer in model.offers):
             return len(prompt.encode("utf-8", "replace"))
         return await self._tokens.measure(prompt)
+
+
+def _usable(principal: Principal, catalog: Catalog) -> str:
+    """What the caller may name, as far as a message can list it; an alias only where its model's own name is not allowed."""
+    models = [name for name in catalog.models if principal.may_use(name)]
+    aliases = [
+        name for name, model in catalog.aliases.items() if model not in models and principal.may_use(model, name)
+    ]
+    known = sorted([*models, *aliases])
+    return (", ".join(known[:MODELS_NAMED_MAX]) + (" …" if len(known) > MODELS_NAMED_MAX else "")) or "none"
+
+
+def _check_count(principal: Principal, n: int) -> None:
+    """Every account of the path must allow so many. Raises InvalidRequest."""
+    for account, limits in principal.limits:
+        if limits.n_max is not None and n > limits.n_max:
+            kind, name = kind_and_name(account)
+            raise InvalidRequest(
+                f"n is {n}; the {kind} {name!r} may ask for at most {limits.n_max} images in a call.", param="n"
+            )
+
+
+def _allowed_size(principal: Principal, draft: RequestDraft, model: Model) -> tuple[str, Pixels | None]:
+    """The size, where model and path allow it. A call without a size takes the first listed one that the path allows. Raises UnsupportedSize."""
+    size, pixels = _resolve_size(draft, model)
+    refusing = _refusing(principal, size, pixels)
+    if refusing is None:
+        return size, pixels
+    for other in model.sizes.listed if draft.size is None else ():
+        if _refusing(principal, other, model.sizes.resolve(other)) is None:
+            return other, model.sizes.resolve(other)
+    account, allowed = refusing
+    kind, name = kind_and_name(account)
+    raise UnsupportedSize(
+        f"The size {_shown(size)} is not open to the {kind} {name!r}. Use one of: {', '.join(allowed)}.", param="size"
+    )
+
+
+def _refusing(principal: Principal, size: str, pixels: Pixels | None) -> tuple[AccountId, tuple[str, ...]] | None:
+    """The nearest account that does not allow a size, by its word or its pixels, and what it allows."""
+    for account, limits in principal.limits:
+        if "*" not in limits.sizes and size not in limits.sizes and str(pixels) not in limits.sizes:
+            return account, limits.sizes
+    return None
 
 
 def _resolve_size(draft: RequestDraft, model: Model) -> tuple[str, Pixels | None]:

@@ -12,7 +12,7 @@ from gateway.blobs.links import LinkSigner
 from gateway.blobs.store import CHUNK_BYTES, BlobStore, BlobStoreUnavailable
 from gateway.db.connection import Connection
 from gateway.db.writer import Database
-from gateway.domain.accounts import Principal
+from gateway.domain.accounts import Principal, RateState
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.clock import Clock
 from gateway.domain.errors import (
@@ -175,12 +175,23 @@ class Pipeline:
         """From now on readiness fails; what is running goes on."""
         self._acceptance.draining = True
 
+    async def take_rate(self, principal: Principal) -> RateState | None:
+        """Count one call, whatever becomes of it; where no account of the path has a limit, None. Raises RateLimited, StorageUnavailable."""
+        return await self._acceptance.limiting.take_rate(principal)
+
+    async def rate(self, principal: Principal) -> RateState | None:
+        """Where the path's tightest account stands; counts nothing."""
+        return await self._acceptance.limiting.rate(principal)
+
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
         """Check a call; nothing is held yet."""
         return await self._admission.admit(principal, draft)
 
     async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> RunningTask:
-        """Hold, store and start a call. Raises InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown."""
+        """Hold, store and start a call.
+
+        Raises TooManyTasks, InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown.
+        """
         reached(CrashPoint.ADMITTED)
         work, remaining, dropped = await self._acceptance.accept(principal, admitted, contract)
         reached(CrashPoint.ACCEPT_ANSWER)
@@ -236,9 +247,7 @@ class Pipeline:
         catalog = self._catalog()
         names = [*catalog.models, *catalog.aliases]
         found = [
-            (name, catalog.find(name))
-            for name in names
-            if principal.may_use(catalog.aliases.get(name, name)) or principal.may_use(name)
+            (name, catalog.find(name)) for name in names if principal.may_use(catalog.aliases.get(name, name), name)
         ]
         return [
             model if model.name == name else replace(model, name=name) for name, model in found if model is not None

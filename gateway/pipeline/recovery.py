@@ -20,6 +20,7 @@ from gateway.pipeline.attempts import RESUME_S_MIN
 from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, ExtendLeases, HandBack, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
+from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.runner import Runner, Work
 from gateway.tasks import store as task_store
 
@@ -44,6 +45,7 @@ class Recovery:
         self,
         database: Database[Command, Outcome],
         runner: Runner,
+        limiting: Limiting,
         clock: Clock,
         *,
         owner: str,
@@ -51,6 +53,7 @@ class Recovery:
     ) -> None:
         self._database = database
         self._runner = runner
+        self._limiting = limiting
         self._clock = clock
         self._owner = owner
         self._lease_ms = lease_ms
@@ -151,6 +154,7 @@ class Recovery:
                 log.exception("a task's row cannot be understood; it is given up", extra={"task": task.id})
                 await self._runner.give_up(task, known)
                 continue
+            work.places = await self._limiting.count(task.path)
             await self._runner.start(work)
 
     def _work(self, task: Task, attempts: tuple[Attempt, ...], owner_may_live: bool) -> Work:

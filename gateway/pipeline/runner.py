@@ -20,6 +20,7 @@ from gateway.domain.ids import AttemptId, TaskId
 from gateway.domain.images import ImageRequest, Usage, add_usages
 from gateway.domain.money import NOTHING
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools, in_doubt
@@ -64,12 +65,18 @@ class Work:
     making: Making | None = None
     """Once its walk has begun."""
     job: Job[None] | None = None
+    places: Places | None = None
+    """Among its accounts' tasks under way; free as soon as `ended` is set."""
 
     @property
     def may_wait(self) -> bool:
         """Nothing is at an upstream, and nobody waits for an answer: another process can do it as well."""
         unsent = self.making is not None and not self.making.has_begun and not self.attempts
         return unsent and not self.keep_pictures
+
+    def free_places(self, _: object) -> None:
+        if self.places is not None:
+            self.places.release()
 
 
 class _Durations:
@@ -140,6 +147,8 @@ class Runner:
         if self._scheduler.closed:
             raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
         self._working[work.task.id] = work
+        # Free by its end, not by its coroutine's: a cancelled task may still be waiting for an upstream's slot.
+        work.ended.add_done_callback(work.free_places)
         work.job = await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
 
     async def leave_unsent(self) -> list[TaskId]:

@@ -1,15 +1,15 @@
 """Accounts, keys and operators' commands on both databases."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from gateway.administration.accounts import AccountAdministration, AdministrationError, DeclaredKey
 from gateway.administration.operator import Operator
-from gateway.domain.accounts import Account, AccountKind, Principal, parse_budget
+from gateway.domain.accounts import Account, AccountKind, Limits, Principal, parse_budget
 from gateway.domain.clock import SystemClock
-from gateway.domain.errors import InvalidKey, KeyDisabled
+from gateway.domain.errors import InvalidKey, KeyDisabled, KeyExpired
 from gateway.domain.ids import org_account_id, team_account_id
 from gateway.domain.images import Contract
 from gateway.keys.authenticator import Authenticator
@@ -120,6 +120,42 @@ async def test_names_that_would_break_account_ids_are_refused(office: Office, na
         await office.accounts.create_key(org="o", team=None, name=name)
 
 
+async def test_limits_follow_the_config(office: Office) -> None:
+    """They come with authentication, nearest first, of those accounts that limit anything; changed ones follow, taken away ones are gone."""
+    art = replace(TEAM, limits=Limits(concurrent_tasks=4, models=("gpt-image-2",), sizes=("1:1",), n_max=2))
+    limited = replace(CI, limits=Limits(requests_per_minute=60))
+    await office.accounts.declare([ORG], [art], [limited, BARE], [])
+    assert office.who(CI.secret).limits == ((limited.account.id, limited.limits), (TEAM.id, art.limits))
+    assert office.who(BARE.secret).limits == ()
+    globex = replace(ORG, limits=Limits(requests_per_minute=5))
+    await office.accounts.declare([globex], [TEAM], [CI, BARE], [])
+    assert office.who(CI.secret).limits == office.who(BARE.secret).limits == ((ORG.id, globex.limits),)
+
+
+async def test_a_new_key_does_not_change_its_parents_limits(office: Office) -> None:
+    """Only its own are given with it, and it expires when it should."""
+    art = replace(TEAM, limits=Limits(n_max=2))
+    await office.accounts.declare([ORG], [art], [], [])
+    limits = {"rpm": "60", "concurrency": "8", "sizes": "1:1, auto", "n_max": "1"}
+    arguments = {"name": "n", "org": "globex", "team": "art", "expires": "90d", **limits}
+    made = await office.operator.run("keys create", arguments)
+    who = office.who(str(made.rows[0]["key"]))
+    assert who.limits[0][1] == Limits(60, 8, sizes=("1:1", "auto"), n_max=1)
+    assert who.limits[1] == (TEAM.id, art.limits)
+    [key] = [key for key in await office.accounts.keys() if not key.declared]
+    assert key.expires_at_ms is not None
+    assert abs(key.expires_at_ms - SystemClock().now_ms() - 90 * 86_400_000) < 60_000
+
+
+async def test_a_declared_key_expires(office: Office) -> None:
+    """From its moment on it is refused; without one it lives again."""
+    await office.accounts.declare([ORG], [TEAM], [replace(CI, expires_at_ms=SystemClock().now_ms() - 1)], [])
+    with pytest.raises(KeyExpired):
+        office.who(CI.secret)
+    await office.accounts.declare([ORG], [TEAM], [CI], [])
+    assert office.who(CI.secret).key_name == "ci"
+
+
 async def test_the_commands_answer_rows(office: Office) -> None:
     """Create, list, revoke, accounts, in-doubt, audit: what `gateway …` prints."""
     made = await office.operator.run(
@@ -145,6 +181,11 @@ async def test_the_commands_answer_rows(office: Office) -> None:
         ("keys create", {}, "--name"),
         ("keys create", {"name": "x", "budgets": "5usd/year"}, "usd"),
         ("keys create", {"name": "x", "response": "video"}, "video"),
+        ("keys create", {"name": "x", "rpm": "0"}, "rpm: '0' is not a whole number from 1 to 100000"),
+        ("keys create", {"name": "x", "concurrency": "many"}, "concurrency: 'many'"),
+        ("keys create", {"name": "x", "n_max": "101"}, "from 1 to 100"),
+        ("keys create", {"name": "x", "sizes": "1024x1024,huge"}, "sizes: 'huge'"),
+        ("keys create", {"name": "x", "expires": "soon"}, "2027-01-31"),
         ("keys create", {"name": "x", "models": "gpt-image-2,nosuch"}, "'nosuch'; there are: gpt-image-2"),
     ],
 )

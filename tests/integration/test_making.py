@@ -38,6 +38,7 @@ from gateway.upstreams.base import (
 )
 from tests.books import CREDIT, KEY, RATE, Gateway, add_upstreams, balance, clean, new_attempt, new_task, opened
 from tests.emulators import pictures
+from tests.limits import limiting
 
 Outcome = Generated | UpstreamFailure | Exception
 REQUEST = ImageRequest("m", "a cat", n=1, size="1024x1024", pixels=Pixels(1024, 1024))
@@ -417,7 +418,7 @@ async def test_recovery_takes_up_everything_that_is_left(database: Gateway, tmp_
     only = ScriptedAdapter("only")
     house = await house_of(database, tmp_path, only)
     tasks = [await house.accepted() for _ in range(3)]
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner="run_new")
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner="run_new")
     assert await recoverer.start() == 3
     assert await recoverer.start() == 0
     await house.runner.drain(5)

@@ -48,6 +48,7 @@ from gateway.tokens.counter import TokenCounter
 from gateway.upstreams.base import UpstreamFailure
 from tests.books import CREDIT, KEY, PATH, RATE, Gateway, balance, clean, opened, set_budgets
 from tests.integration.test_making import FAILED, PNG, REQUEST, House, ScriptedAdapter, house_of, sending, stored
+from tests.limits import limiting
 
 T = TypeVar("T")
 PRINCIPAL = Principal(KeyId("key_ci"), "ci", PATH, "acme", "design")
@@ -110,7 +111,7 @@ async def pipeline_of(house: House, tmp_path: Path, clock: SystemClock | None = 
     )
     catalog = Catalog({"m": model})
     terms = Terms(Decimal(1), RATE, deadline_s=5.0)
-    acceptance = Acceptance(house.tools, house.runner, terms=lambda: terms, owner="run_test")
+    acceptance = Acceptance(house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test")
     pipeline = Pipeline(
         admission=Admission(lambda: catalog, TokenCounter()), acceptance=acceptance, runner=house.runner,
         database=house.database, blobs=await LocalBlobStore.open(tmp_path / "images"),
@@ -197,7 +198,7 @@ async def test_an_acceptance_of_unknown_fate_is_ended_without_work(database: Tro
     database.before = [(Finish, AWAY)] * 3
     with pytest.raises(CommitUnknown):
         await pipeline.accept(PRINCIPAL, admitted, Contract.IMAGE)
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner="run_test")
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner="run_test")
     for _ in range(3):
         await recoverer._round(with_heartbeat=True)
     await house.runner.drain(5)
@@ -303,7 +304,7 @@ async def test_an_end_that_can_never_be_written_is_left_to_the_operator(
     work = work_of(house, task)
     await house.runner.start(work)
     assert await asyncio.wait_for(work.ended, 5) is None
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner="run_test")
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner="run_test")
     for _ in range(3):
         await recoverer._round(with_heartbeat=True)
     assert len(only.calls) == 1
@@ -324,7 +325,7 @@ async def test_claimed_tasks_are_not_lost_with_the_next_answer(database: Trouble
     only = ScriptedAdapter("only")
     house = await house_of(database, tmp_path, only)
     tasks = [await house.accepted() for _ in range(3)]
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner="run_new")
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner="run_new")
     database.reads = [AWAY]
     with pytest.raises(StorageUnavailable):
         await recoverer.start()
@@ -343,7 +344,7 @@ async def test_a_stranded_task_is_not_lost_with_the_next_answer(database: Troubl
     house = await house_of(database, tmp_path, only)
     task = await house.accepted()
     house.runner.stranded.add(task.id)
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner=task.owner)
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner=task.owner)
 
     async def second_read_fails() -> None:
         real = database.read
@@ -374,7 +375,7 @@ async def test_a_row_that_cannot_be_understood_stops_nobody(
     fine = await house.accepted()
     monkeypatch.setattr("tests.integration.test_making.plan_text", lambda plan: '{"offers": "in another form"}')
     strange = await house.accepted(attempts=(sending(house, "only"),))
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner="run_new")
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner="run_new")
     assert await recoverer.start() == 2
     await house.runner.drain(5)
     assert (await stored(house, fine))[0].state is TaskState.COMPLETED
@@ -394,7 +395,7 @@ async def test_a_clock_set_back_gives_a_task_no_more_time(database: Troubled, tm
         def now_ms(self) -> int:
             return super().now_ms() - 86_400_000
 
-    recoverer = Recoverer(database, house.runner, SetBack(), owner="run_new")
+    recoverer = Recoverer(database, house.runner, limiting(), SetBack(), owner="run_new")
     work = recoverer._work(replace(task, plan_json=task.plan_json), (), False)
     assert work.deadline_s - SystemClock().monotonic_s() <= 5.0
 
@@ -420,7 +421,7 @@ async def test_a_draining_process_takes_nothing_over(database: Troubled, tmp_pat
     only = ScriptedAdapter("only")
     house = await house_of(database, tmp_path, only)
     task = await house.accepted()
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner=task.owner)
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner=task.owner)
     await house.runner.drain(0.0)
     database.written.clear()
     for _ in range(3):
@@ -434,7 +435,7 @@ async def test_a_draining_process_takes_nothing_over(database: Troubled, tmp_pat
 async def test_an_idle_embedded_gateway_tries_its_database(database: Troubled, tmp_path: Path) -> None:
     """After a full disk nobody is sent to it, so no call shows that it can be written again: its own sign of life does."""
     house = await house_of(database, tmp_path, ScriptedAdapter("only"))
-    recoverer = Recoverer(database, house.runner, SystemClock(), owner="run_test")
+    recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner="run_test")
     database.written.clear()
     await recoverer._round(with_heartbeat=True)
     assert [type(command) for command in database.written] == [ExtendLeases]

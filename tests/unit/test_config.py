@@ -14,15 +14,16 @@ from gateway.config_schema import (
     UpstreamSection,
 )
 from gateway.config_text import Problems, parse_duration_s, read_file
-from gateway.domain.accounts import Budget, Unit
+from gateway.domain.accounts import Budget, Limits, Unit
 from gateway.domain.catalog import OnUnknown, PerImage, PriceFormula, TokenPrice
 from gateway.domain.images import Contract, Pixels, Quality
+from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.registry import KINDS
 from tests.unit.config_files import SetClock, problems, read, write
 
 PROMISED_KEYS = {  # docs: the operator's interface
     "server", "metrics", "secret_key", "database", "state", "blobs", "catalog", "credits_per_usd", "markup", "deadline", "admin_token",
-    "default_model", "egress", "cache", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint", "lease",
+    "default_model", "egress", "cache", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint", "lease", "limits",
 }  # fmt: skip
 
 EVERYTHING = """
@@ -41,6 +42,7 @@ deadline: 5m
 admin_token: ${ADMIN:-none given}
 default_model: picture
 egress:    {allow: [10.1.0.0/16, minio.internal], allow_http: true, ports: [443, 8443], ca_file: null}
+limits:    {on_store_failure: refuse}
 cache:     {enabled: true, ttl: 24h, scope: org, charge: 0.5, single_flight: other_keys}
 aliases:   {old-picture: picture}
 retention: {results: 2h, uploads: 72h, tasks: 30d, prompts: 90m}
@@ -72,13 +74,18 @@ accounts:
     timezone: Europe/Berlin
     markup: 1.1
     budgets: ["1000usd/total"]
+    rpm: 6000
+    models: [old-picture, other]
     keys: [{name: root key, secret: "with some spaces"}]
     teams:
       - team: design
         budgets: ["50usd/total", "500credits/total", "1000images/total"]
+        concurrency: 64
+        sizes: [1024x1024, 2:3, auto]
+        n_max: 4
         keys:
           - {name: ci, secret: "${CI_KEY}", budgets: ["5usd/total"], rpm: 600, concurrency: 32, models: [old-picture], response: image,
-             callback_secret: whsec_12345678}
+             expires: 2027-01-31, callback_secret: whsec_12345678}
 """
 OWN_CATALOG = """
 models:
@@ -208,6 +215,11 @@ def test_accounts_arrive_as_a_tree(full: Config) -> None:
     assert (acme.keys[0].name, acme.keys[0].secret, acme.keys[0].models) == ("root key", "with some spaces", ("*",))
     assert [budget.unit for budget in design.budgets] == [Unit.USD, Unit.CREDITS, Unit.IMAGES]
     assert (ci.secret, ci.models, ci.response) == ("ci-secret-1", ("picture",), Contract.IMAGE)
+    assert acme.limits == Limits(requests_per_minute=6000, models=("picture", "other"))
+    assert design.limits == Limits(concurrent_tasks=64, sizes=("1024x1024", "2:3", "auto"), n_max=4)
+    assert ci.limits == Limits(requests_per_minute=600, concurrent_tasks=32)
+    assert (ci.expires_at_ms, acme.keys[0].expires_at_ms) == (1_801_353_600_000, None)
+    assert full.limits_on_store_failure is OnStoreFailure.REFUSE
     assert "ci-secret-1" not in repr(full.accounts) + repr(full)
 
 
@@ -223,7 +235,7 @@ def test_settings_without_effect_are_said_aloud(full: Config) -> None:
         "timezone",
     ):
         assert part in text
-    assert "accounts[0].teams[0].keys[0]: rpm, concurrency, callback_secret without effect" in text
+    assert "accounts[0].teams[0].keys[0]: callback_secret without effect" in text
     assert set(full.notes) < set(full.summary())
 
 

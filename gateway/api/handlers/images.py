@@ -10,12 +10,13 @@ from gateway.api.body import read_json
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
 from gateway.api.ports import RunningTask, TaskView
+from gateway.api.rate_headers import note_rate, take_rate
 from gateway.api.rendering import created_headers, image_answer, task_created, task_headers
-from gateway.api.schemas.generation import parse_generation
+from gateway.api.schemas.generation import Generation, parse_generation
 from gateway.api.state import CONTRACT, ERROR_HEADERS, LOG, PIPELINE, PRINCIPAL, SETTINGS
 from gateway.domain import money
 from gateway.domain.catalog import Model
-from gateway.domain.errors import NotFound, UnsupportedParameter
+from gateway.domain.errors import GatewayError, NotFound, UnsupportedParameter
 from gateway.domain.images import Contract, ImageRequest, ResponseFormat
 from gateway.domain.tasks import TaskState
 
@@ -23,13 +24,14 @@ from gateway.domain.tasks import TaskState
 async def generations(request: web.Request) -> web.StreamResponse:
     """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    generation = parse_generation(await read_json(request), request.app[SETTINGS].default_model)
+    generation = await _read(request)
     draft, wish = generation.draft, generation.response_format
     model = pipeline.find_model(draft.model)
     choice = choose(request.headers, generation.hints, key=principal.response, model=_response(model))
     request[CONTRACT] = choice.contract
     request[LOG].update(model=model.name if model else None, contract=choice.contract.value, n=draft.n)
 
+    await take_rate(request)
     admitted = await pipeline.admit(principal, draft)
     running = await pipeline.accept(principal, admitted, choice.contract)
     asked, dropped = admitted.request, generation.dropped
@@ -45,6 +47,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
 
 async def edits(request: web.Request) -> Never:
     """Not served yet; says so instead of a bare 404, since SDKs have a method for it."""
+    await note_rate(request)
     raise UnsupportedParameter(
         "image: edits are not served yet. Describe the whole picture in prompt and send it to POST /v1/images/generations.",
         param="image",
@@ -53,9 +56,19 @@ async def edits(request: web.Request) -> Never:
 
 async def variations(request: web.Request) -> Never:
     """Retired by OpenAI together with the model that could do it."""
+    await note_rate(request)
     raise NotFound(
         "Variations were retired with dall-e-2 and are not served. Use POST /v1/images/generations with a prompt."
     )
+
+
+async def _read(request: web.Request) -> Generation:
+    """The body, checked. One that cannot be understood costs its caller nothing of its rate."""
+    try:
+        return parse_generation(await read_json(request), request.app[SETTINGS].default_model)
+    except GatewayError:
+        await note_rate(request)
+        raise
 
 
 async def _wait(running: RunningTask, choice: Choice) -> TaskView | None:

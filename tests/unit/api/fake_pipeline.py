@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from gateway.domain.accounts import Principal
+from gateway.domain.accounts import Principal, RateState
 from gateway.domain.catalog import Model, SizeRule
 from gateway.domain.errors import GatewayError, InvalidKey, MissingKey, ModelNotFound, TaskNotFound
 from gateway.domain.ids import AccountId, AttemptId, KeyId, TaskId
@@ -142,6 +142,9 @@ class FakePipeline:
     reasons: tuple[str, ...] = ()
     asked: list[object] = field(default_factory=list)
     quality: Quality = Quality.AUTO
+    rate_state: RateState | None = None
+    rate_error: GatewayError | None = None
+    rates_taken: int = 0
 
     def __post_init__(self) -> None:
         known = (
@@ -150,6 +153,15 @@ class FakePipeline:
             model("vendor/flux", Contract.IMAGE),
         )
         self.known = {each.name: each for each in known}
+
+    async def take_rate(self, principal: Principal) -> RateState | None:
+        self.rates_taken += 1
+        if self.rate_error is not None:
+            raise self.rate_error
+        return self.rate_state
+
+    async def rate(self, principal: Principal) -> RateState | None:
+        return self.rate_state
 
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
         self._ask(draft)

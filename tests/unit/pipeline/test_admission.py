@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.domain.accounts import Principal
+from gateway.domain.accounts import Limits, Principal
 from gateway.domain.catalog import Catalog, Model, Offer, PerImage, PixelRange, PriceFormula, SizeRule
 from gateway.domain.errors import (
     GatewayError,
@@ -133,3 +133,50 @@ async def test_a_key_may_only_use_its_models(admission: Admission) -> None:
         await admission.admit(narrow, replace(DRAFT, model="x" * 500))
     assert "gpt-4o-image" not in unknown.value.message
     assert len(unknown.value.message) < 300
+
+
+NARROW = replace(
+    PRINCIPAL,
+    limits=(
+        (AccountId("key:acme//ci"), Limits(sizes=("1024x1024", "1024x1536", "auto"), n_max=4)),
+        (AccountId("org:acme"), Limits(models=("gpt-4o-image",), sizes=("1024x1024", "1024x1536", "2:3"), n_max=2)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "param", "says"),
+    [
+        ({"n": 4}, InvalidRequest, "n", "the org 'acme' may ask for at most 2"),
+        ({"size": "1536x1024"}, UnsupportedSize, "size", "the key 'ci'. Use one of: 1024x1024, 1024x1536, auto"),
+        ({"size": "3:2"}, UnsupportedSize, "size", "the key 'ci'"),
+        ({"model": "gpt-image-2"}, ModelNotAllowed, "model", "may use: gpt-4o-image;"),
+        ({"model": "dall-e-3"}, ModelNotAllowed, "model", "may use: gpt-4o-image;"),
+        ({"model": "gpt-5"}, ModelNotFound, "model", "may use: gpt-4o-image."),
+    ],
+)
+async def test_every_account_of_the_path_has_its_say(
+    admission: Admission, changes: dict[str, object], error: type[GatewayError], param: str, says: str
+) -> None:
+    """Models, sizes and counts that key or org do not allow are refused with the account, the field, and what is allowed."""
+    with pytest.raises(error) as caught:
+        await admission.admit(NARROW, replace(DRAFT, **changes))  # type: ignore[arg-type]  # the test's own keywords
+    assert caught.value.param == param
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("size", "taken"), [("1024x1536", "1024x1536"), ("2:3", "2:3"), ("auto", "1024x1024"), (None, "1024x1024")]
+)
+async def test_a_size_is_allowed_by_its_word_or_its_pixels(admission: Admission, size: str | None, taken: str) -> None:
+    """`2:3` is 1024x1536 here, which both accounts list."""
+    assert (await admission.admit(NARROW, replace(DRAFT, size=size, n=2))).request.size == taken
+
+
+async def test_a_call_without_a_size_gets_one_that_is_allowed(admission: Admission) -> None:
+    """The model's `auto` is not open to this key, so the first listed size that is open counts; written out, `auto` is refused."""
+    only = replace(PRINCIPAL, limits=((AccountId("org:acme"), Limits(sizes=("1536x1024", "1024x1536"))),))
+    draft = replace(DRAFT, model="gpt-image-2")
+    assert (await admission.admit(only, draft)).request.pixels == Pixels(1536, 1024)
+    with pytest.raises(UnsupportedSize):
+        await admission.admit(only, replace(draft, size="auto"))
