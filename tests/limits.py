@@ -31,4 +31,5 @@ def limiting(
 ) -> Limiting:
     clock, metrics = clock or SystemClock(), metrics or Metrics()
     outage = Outage(clock, on_failure, metrics.limiter_failed)
-    return Limiting(rates or SlidingWindows(clock), concurrency or RunningTasks(), outage, metrics)
+    rates = SlidingWindows(clock) if rates is None else rates  # an empty one is false
+    return Limiting(rates, RunningTasks() if concurrency is None else concurrency, outage, metrics)

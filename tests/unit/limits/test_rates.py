@@ -44,7 +44,9 @@ def test_exactly_the_limit_is_admitted(windows: SlidingWindows, clock: SetClock)
     clock.value_s += WINDOW_S - 1 / 1024
     assert take(windows, (KEY, 60)).wait_s == 1 / 1024
     clock.value_s += 1 / 1024
-    assert [take(windows, (KEY, 60)).wait_s is None for _ in range(61)] == [True] * 60 + [False]
+    verdicts = [take(windows, (KEY, 60)) for _ in range(61)]
+    assert [verdict.wait_s is None for verdict in verdicts] == [True] * 60 + [False]
+    assert verdicts[0].state.remaining == 59, "what is exactly 60 s old is gone"
 
 
 def test_the_window_slides(windows: SlidingWindows, clock: SetClock) -> None:
@@ -56,6 +58,7 @@ def test_the_window_slides(windows: SlidingWindows, clock: SetClock) -> None:
     clock.value_s = 55.0
     assert take(windows, (KEY, 2)).wait_s == 5.0
     clock.value_s = 60.0
+    assert asyncio.run(windows.look([(KEY, 2)])).state.remaining == 1
     assert take(windows, (KEY, 2)).wait_s is None
     clock.value_s = 61.0
     refused = take(windows, (KEY, 2))
@@ -117,8 +120,13 @@ def test_there_is_a_most_of_accounts(clock: SetClock) -> None:
     assert take(windows, (OTHER, 5)).wait_s is None
 
 
-steps = st.lists(st.tuples(st.integers(0, 20 * 1024), st.integers(1, 12)), max_size=120)
-"""Pauses in 1/1024 s, so that floats are exact, and the limit at that moment."""
+MINUTE = 60 * 1024
+"""In 1/1024 s, so that floats are exact."""
+pauses = st.one_of(
+    st.integers(0, MINUTE // 3), st.sampled_from([0, 1, MINUTE // 2, MINUTE - 512, MINUTE - 1, MINUTE, MINUTE + 1])
+)
+steps = st.lists(st.tuples(pauses, st.integers(1, 12)), min_size=20, max_size=120)
+"""Each with the org's limit at that moment."""
 
 
 @settings(max_examples=150, deadline=None)
