@@ -12,6 +12,7 @@ from gateway.db.writer import Database, Transact
 from gateway.domain import money
 from gateway.domain.accounts import ANY, CONCURRENT_TASKS_MAX, REQUESTS_PER_MINUTE_MAX, Limits, parse_budget
 from gateway.domain.images import Contract, parse_pixels, parse_ratio
+from gateway.ledger.accounts import limits_text
 from gateway.ledger.audit import audit
 from gateway.tasks import store as task_store
 
@@ -62,6 +63,7 @@ class Operator:
             {
                 "account": item.account.id,
                 "budgets": ", ".join(map(str, item.account.budgets)),
+                "limits": limits_text(item.account.limits),
                 "used_credits": money.format_micro(item.balance.posted.microcredits),
                 "used_usd": money.format_micro(item.balance.posted.microusd),
                 "images": item.balance.posted.images,

@@ -142,6 +142,8 @@ async def test_a_new_key_does_not_change_its_parents_limits(office: Office) -> N
     who = office.who(str(made.rows[0]["key"]))
     assert who.limits[0][1] == Limits(60, 8, sizes=("1:1", "auto"), n_max=1)
     assert who.limits[1] == (TEAM.id, art.limits)
+    listed = {row["account"]: row["limits"] for row in (await office.operator.run("accounts list", {})).rows}
+    assert (listed[TEAM.id], listed[ORG.id]) == ('{"n_max":2}', None)
     [key] = [key for key in await office.accounts.keys() if not key.declared]
     assert key.expires_at_ms is not None
     assert abs(key.expires_at_ms - SystemClock().now_ms() - 90 * 86_400_000) < 60_000
