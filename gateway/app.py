@@ -307,18 +307,20 @@ async def declare(config: Config, accounts: AccountAdministration) -> None:
     orgs, teams, keys = [], [], []
     for org in config.accounts:
         org_id = org_account_id(org.name)
-        orgs.append(Account(org_id, AccountKind.ORG, org.name, None, org.budgets, limits=org.limits))
-        keys += [_declared(org.name, None, key) for key in org.keys]
+        orgs.append(Account(org_id, AccountKind.ORG, org.name, None, org.budgets, limits=org.limits, zone=org.zone))
+        keys += [_declared(org.name, None, key, org.zone) for key in org.keys]
         for team in org.teams:
             team_id = team_account_id(org.name, team.name)
-            teams.append(Account(team_id, AccountKind.TEAM, team.name, org_id, team.budgets, limits=team.limits))
-            keys += [_declared(org.name, team.name, key) for key in team.keys]
+            teams.append(
+                Account(team_id, AccountKind.TEAM, team.name, org_id, team.budgets, limits=team.limits, zone=team.zone)
+            )
+            keys += [_declared(org.name, team.name, key, team.zone) for key in team.keys]
     await accounts.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
 
 
-def _declared(org: str, team: str | None, key: KeyDeclaration) -> DeclaredKey:
+def _declared(org: str, team: str | None, key: KeyDeclaration, zone: str) -> DeclaredKey:
     return DeclaredKey(
-        org, team, key.name, key.secret, key.budgets, key.models, key.response, key.limits, key.expires_at_ms
+        org, team, key.name, key.secret, key.budgets, key.models, key.response, key.limits, key.expires_at_ms, zone
     )
 
 

@@ -349,9 +349,11 @@ class _Resolver:
             for number, team in enumerate(org.teams):
                 there = f"{place}.teams[{number}]"
                 keys = self._keys(team.keys, there, secrets, catalog)
-                teams.append(TeamDeclaration(team.team, team.budgets, keys, self._limits(team, there, catalog)))
+                limits, zone = self._limits(team, there, catalog), team.timezone or org.timezone
+                teams.append(TeamDeclaration(team.team, team.budgets, keys, limits, zone))
             keys = self._keys(org.keys, place, secrets, catalog)
-            orgs.append(OrgDeclaration(org.org, org.budgets, tuple(teams), keys, self._limits(org, place, catalog)))
+            limits = self._limits(org, place, catalog)
+            orgs.append(OrgDeclaration(org.org, org.budgets, tuple(teams), keys, limits, org.timezone))
         return tuple(orgs)
 
     def _limits(self, section: LimitFields, place: str, catalog: Catalog | None) -> Limits:
@@ -480,8 +482,6 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
 def _notes_of_accounts(file: ConfigFile) -> list[str]:
     notes: list[str] = []
     for index, org in enumerate(file.accounts):
-        if any(_given(item, "timezone") for item in (org, *org.teams)):
-            notes.append(f"accounts[{index}]: timezone has no effect in this version: no budget has a calendar window")
         if org.markup is not None:
             notes.append(f"accounts[{index}].markup has no effect in this version: set it on models or at the top")
         places = [

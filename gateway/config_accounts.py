@@ -59,6 +59,7 @@ class TeamDeclaration:
     budgets: tuple[Budget, ...]
     keys: tuple[KeyDeclaration, ...]
     limits: Limits = UNLIMITED
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,4 @@ class OrgDeclaration:
     teams: tuple[TeamDeclaration, ...]
     keys: tuple[KeyDeclaration, ...]
     limits: Limits = UNLIMITED
+    zone: str = "UTC"

@@ -116,7 +116,7 @@ OptionDuration = Annotated[str, BeforeValidator(_option_duration)]
 ParamText = Annotated[str, BeforeValidator(_text_of_any)]
 
 _DURATION_FIX = "Write a duration such as 240s, 5m, 24h or 30d."
-_BUDGETS_FIX = "Write a list such as [500credits/total, 100usd/total]: AMOUNT(usd|credits|images)/total."
+_BUDGETS_FIX = "Write a list such as [20usd/day, 500credits/month]: AMOUNT(usd|credits|images)/(day|week|month|total)."
 _NAME_FIX = "Write a name of 1 to 64 characters without a slash or spaces around it."
 
 
@@ -343,8 +343,8 @@ class KeySection(LimitFields, Section):
 class TeamSection(LimitFields, Section):
     team: Name = Field(description=_NAME_FIX)
     budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
-        "UTC", description="Write a time zone's name such as Europe/Berlin."
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
+        None, description="Write a time zone's name such as Europe/Berlin, or leave it out for the org's."
     )
     keys: tuple[KeySection, ...] = Field((), description="Write a list of keys, each with name and secret.")
 

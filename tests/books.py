@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from sqlalchemy import bindparam, update
 
@@ -13,7 +14,7 @@ from gateway.db.sqlite import SqliteLock
 from gateway.db.statements import Dialect, Statement, insert_rows
 from gateway.db.writer import Database, Transact
 from gateway.domain.accounts import parse_budget
-from gateway.domain.clock import SystemClock
+from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.ids import (
     OURS_ACCOUNT_ID,
     AccountId,
@@ -26,7 +27,7 @@ from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskState
 from gateway.ledger import store as ledger_store
 from gateway.ledger.audit import audit
-from gateway.ledger.model import BalanceKey
+from gateway.ledger.model import BalanceKey, Grant, Granted
 from gateway.pipeline.apply import apply
 from gateway.pipeline.commands import (
     Accept,
@@ -49,12 +50,16 @@ _ADD_ACCOUNTS = insert_rows(
 _SET_BUDGETS = Statement(
     update(accounts).where(accounts.c.id == bindparam("account")).values(budgets=bindparam("texts"))
 )
+_SET_ZONE = Statement(update(accounts).where(accounts.c.id == bindparam("account")).values(zone=bindparam("in_zone")))
+_SET_PREPAID = Statement(update(accounts).where(accounts.c.id == bindparam("account")).values(prepaid=1))
 SPOIL = Statement(
-    update(balances).where(balances.c.account_id == bindparam("account")).values(posted_microcredits=bindparam("value"))
+    update(balances)
+    .where(balances.c.account_id == bindparam("account"), balances.c.time_window == "total")
+    .values(posted_microcredits=bindparam("value"))
 )
 
 
-async def opened(url_text: str) -> Gateway:
+async def opened(url_text: str, clock: Clock | None = None) -> Gateway:
     """A migrated database with one path of accounts, open."""
     url = parse_database_url(url_text)
     lock = None
@@ -62,7 +67,7 @@ async def opened(url_text: str) -> Gateway:
         lock = SqliteLock(url.path)
         lock.acquire()
     await migrate(url)
-    database: Gateway = await open_database(url, apply, SystemClock(), lock)
+    database: Gateway = await open_database(url, apply, clock or SystemClock(), lock)
     await database.write(Transact(_add_accounts))
     return database
 
@@ -79,6 +84,27 @@ async def set_budgets(database: Gateway, account: AccountId, *budgets: str) -> N
     """As an operator would."""
     text = ledger_store.budgets_text(tuple(map(parse_budget, budgets)))
     await database.write(Transact(lambda c, _: c.execute(_SET_BUDGETS, account=account, texts=text)))
+
+
+async def set_zone(database: Gateway, zone: str, *accounts_: AccountId) -> None:
+    """Where their days begin."""
+    for account in accounts_:
+        await database.write(Transact(partial(_write_zone, account=account, zone=zone)))
+
+
+async def _write_zone(connection: Connection, _: int, *, account: AccountId, zone: str) -> None:
+    await connection.execute(_SET_ZONE, account=account, in_zone=zone)
+
+
+async def set_prepaid(database: Gateway, account: AccountId) -> None:
+    await database.write(Transact(lambda c, _: c.execute(_SET_PREPAID, account=account)))
+
+
+async def grant(database: Gateway, account: AccountId, credits: int) -> int | None:
+    """What is left then, in microcredits; None where it is refused."""
+    granted = await database.write(Grant(account, credits * CREDIT, "a test"))
+    assert isinstance(granted, Granted), granted
+    return None if granted.refused else granted.left_microcredits
 
 
 def new_task(owner: str = "run_test") -> Task:

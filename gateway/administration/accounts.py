@@ -5,10 +5,11 @@ A key made here is returned once and stored only as a digest. How it fails: Admi
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.db.connection import Connection
 from gateway.db.writer import Database, Transact
+from gateway.domain import money
 from gateway.domain.accounts import UNLIMITED, Account, AccountKind, Budget, Limits, Principal, parse_expiry
 from gateway.domain.clock import Clock
 from gateway.domain.ids import (
@@ -28,6 +29,7 @@ from gateway.keys.secrets import digest, display_prefix, new_key
 from gateway.keys.store import StoredKey
 from gateway.ledger import accounts as account_store
 from gateway.ledger.accounts import AccountBalance
+from gateway.ledger.model import Grant, Granted
 
 
 class AdministrationError(Exception):
@@ -48,12 +50,13 @@ class DeclaredKey:
     limits: Limits = UNLIMITED
     """Its models stand in `models`."""
     expires_at_ms: int | None = None
+    zone: str = "UTC"
 
     @property
     def account(self) -> Account:
         parent = team_account_id(self.org, self.team) if self.team else org_account_id(self.org)
         account_id = key_account_id(self.org, self.team, self.name)
-        return Account(account_id, AccountKind.KEY, self.name, parent, self.budgets, limits=self.limits)
+        return Account(account_id, AccountKind.KEY, self.name, parent, self.budgets, limits=self.limits, zone=self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class AccountAdministration:
     """Accounts and keys of one gateway."""
 
     def __init__(
-        self, database: Database[Transact, object], authenticator: Authenticator, pepper: bytes, clock: Clock
+        self, database: Database[Transact | Grant, object], authenticator: Authenticator, pepper: bytes, clock: Clock
     ) -> None:
         self._database = database
         self._authenticator = authenticator
@@ -118,9 +121,7 @@ class AccountAdministration:
 
         `secret` is for who has to keep it before it is valid; else a new one is made.
         """
-        for part, text in (("org", org), ("team", team), ("name", name)):
-            if text is not None and (not text.strip() or "/" in text or ":" in text):
-                raise AdministrationError(f"{part} {text!r}: write a name without / and :")
+        _check_names(("org", org), ("team", team), ("name", name))
         secret, now_ms = secret or new_key(), self._clock.now_ms()
         account = DeclaredKey(org, team, name, secret, budgets, limits=limits).account
         stored = StoredKey(
@@ -140,12 +141,89 @@ class AccountAdministration:
             if taken:
                 raise AdministrationError(f"the key {name!r} exists there already ({taken[0].id}); choose another name")
             await account_store.add_accounts(connection, parents, at_ms)
-            await account_store.put_accounts(connection, [account], at_ms)
+            known = {found.id: found for found in await account_store.read_accounts(connection)}
+            zone = known[parents[-1].id].zone
+            await account_store.put_accounts(connection, [replace(account, zone=zone)], at_ms)
             await key_store.add_key(connection, stored)
 
         await self._database.write(Transact(write))
         await self.reload_keys()
         return IssuedKey(stored.id, account.id, secret)
+
+    async def create_account(
+        self, *, org: str, team: str | None, budgets: tuple[Budget, ...], zone: str | None, limits: Limits = UNLIMITED
+    ) -> Account:
+        """Make an org, or a team and its org where that does not exist. Raises AdministrationError where it is there already."""
+        _check_names(("org", org), ("team", team))
+        known = {account.id: account for account in await self._database.read(account_store.read_accounts)}
+        parent = known.get(org_account_id(org)) or Account(
+            org_account_id(org), AccountKind.ORG, org, zone=zone or "UTC"
+        )
+        if team is None:
+            made = replace(parent, budgets=budgets, limits=limits)
+        else:
+            made = Account(
+                team_account_id(org, team), AccountKind.TEAM, team, parent.id, budgets, limits=limits, zone=zone or parent.zone
+            )  # fmt: skip
+        if made.id in known:
+            raise AdministrationError(f"{made.id} exists already; change it with `gateway accounts set {made.id}`")
+
+        async def write(connection: Connection, at_ms: int) -> None:
+            await account_store.add_accounts(connection, [parent], at_ms)
+            await account_store.put_accounts(connection, [made], at_ms)
+
+        await self._database.write(Transact(write))
+        return made
+
+    async def change_account(
+        self, name: str, *, budgets: tuple[Budget, ...] | None, zone: str | None, prepaid: bool | None
+    ) -> Account:
+        """What is None stays. Money that is held or charged is not touched. Raises AdministrationError where there is no such account."""
+        account = await self.find(name)
+        changed = replace(
+            account,
+            budgets=account.budgets if budgets is None else budgets,
+            zone=zone or account.zone,
+            prepaid=account.prepaid if prepaid is None else prepaid,
+        )
+        if changed.prepaid and not account.prepaid:
+            raise AdministrationError(
+                f"{account.id} becomes prepaid with its first grant: gateway accounts grant {account.id} 500credits"
+            )
+
+        async def write(connection: Connection, at_ms: int) -> None:
+            await account_store.put_accounts(connection, [changed], at_ms)
+            await account_store.set_prepaid(connection, changed.id, prepaid=changed.prepaid)
+
+        await self._database.write(Transact(write))
+        await self.reload_keys()
+        return changed
+
+    async def grant(self, name: str, microcredits: int, note: str) -> tuple[Account, Granted]:
+        """Prepaid credits; negative: taken back. Raises AdministrationError where there is no such account, or less than nothing would be granted."""
+        account = await self.find(name)
+        if microcredits <= 0 and not account.prepaid:
+            raise AdministrationError(f"{account.id} is not prepaid: there is nothing to take back")
+        granted = await self._database.write(Grant(account.id, microcredits, note))
+        if not isinstance(granted, Granted):
+            raise AssertionError(f"a grant was answered with {granted}")
+        if granted.refused:
+            raise AdministrationError(
+                f"{account.id} was not granted so much: it has {money.format_micro(granted.left_microcredits)} credits left"
+            )
+        return account, granted
+
+    async def find(self, name: str) -> Account:
+        """By its id, or as `acme` (an org) or `acme/design` (a team). Raises AdministrationError."""
+        parts = name.split("/")
+        wanted = {name}
+        if ":" not in name:
+            wanted.add(org_account_id(name) if len(parts) == 1 else team_account_id(parts[0], parts[-1]))
+        payers = (AccountKind.ORG, AccountKind.TEAM, AccountKind.KEY)
+        for account in await self._database.read(account_store.read_accounts):
+            if account.id in wanted and account.kind in payers:
+                return account
+        raise AdministrationError(f"there is no account {name!r}; `gateway accounts list` shows them")
 
     def expiry(self, text: str) -> int:
         """`90d`, `12h` from now, or a date -> ms since 1970. Raises ValueError with what may be written."""
@@ -183,6 +261,12 @@ class AccountAdministration:
         ]
         self._authenticator.replace(records)
         return sum(not record.disabled for record in records)
+
+
+def _check_names(*given: tuple[str, str | None]) -> None:
+    for part, text in given:
+        if text is not None and (not text.strip() or "/" in text or ":" in text):
+            raise AdministrationError(f"{part} {text!r}: write a name without / and :")
 
 
 async def _read_everything(connection: Connection) -> tuple[list[StoredKey], list[Account]]:

@@ -4,16 +4,27 @@ Every command takes texts and answers rows, so that the same answer can be print
 the argument and the remedy.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.administration.accounts import AccountAdministration, AdministrationError
 from gateway.db.writer import Database, Transact
 from gateway.domain import money
-from gateway.domain.accounts import ANY, CONCURRENT_TASKS_MAX, REQUESTS_PER_MINUTE_MAX, Limits, parse_budget
+from gateway.domain.accounts import (
+    ANY,
+    CONCURRENT_TASKS_MAX,
+    REQUESTS_PER_MINUTE_MAX,
+    Account,
+    Budget,
+    Limits,
+    parse_budget,
+)
 from gateway.domain.images import Contract, parse_pixels, parse_ratio
+from gateway.domain.windows import zone
 from gateway.ledger.accounts import limits_text
 from gateway.ledger.audit import audit
+from gateway.ledger.model import Grant
 from gateway.tasks import store as task_store
 
 ROWS_MAX = 1_000
@@ -37,7 +48,7 @@ class Operator:
     """Runs commands by name."""
 
     def __init__(
-        self, accounts: AccountAdministration, database: Database[Transact, object], models: Collection[str]
+        self, accounts: AccountAdministration, database: Database[Transact | Grant, object], models: Collection[str]
     ) -> None:
         """`models`: the names, aliases included, that a key may be limited to."""
         self._accounts = accounts
@@ -45,6 +56,10 @@ class Operator:
         self._database = database
         self._commands: dict[str, Callable[[Arguments], Awaitable[Report]]] = {
             "accounts list": self._accounts_list,
+            "accounts create": self._accounts_create,
+            "accounts set": self._accounts_set,
+            "accounts grant": self._accounts_grant,
+            "accounts adjust": self._accounts_grant,
             "keys create": self._keys_create,
             "keys list": self._keys_list,
             "keys revoke": self._keys_revoke,
@@ -64,6 +79,8 @@ class Operator:
                 "account": item.account.id,
                 "budgets": ", ".join(map(str, item.account.budgets)),
                 "limits": limits_text(item.account.limits),
+                "timezone": item.account.zone,
+                "prepaid": "yes" if item.account.prepaid else "no",
                 "used_credits": money.format_micro(item.balance.posted.microcredits),
                 "used_usd": money.format_micro(item.balance.posted.microusd),
                 "images": item.balance.posted.images,
@@ -74,12 +91,48 @@ class Operator:
         ]
         return Report(tuple(rows[:ROWS_MAX]))
 
+    async def _accounts_create(self, arguments: Arguments) -> Report:
+        org = arguments.get("org")
+        if not org:
+            raise AdministrationError("org is missing: say --org")
+        made = await self._accounts.create_account(
+            org=org, team=arguments.get("team"), budgets=_budgets(arguments) or (), zone=_zone(arguments)
+        )
+        return Report(message=f"{made.id} is there{_with(made)}.")
+
+    async def _accounts_set(self, arguments: Arguments) -> Report:
+        prepaid = {"yes": True, "no": False}.get(arguments.get("prepaid") or "")
+        changed = await self._accounts.change_account(
+            arguments.get("name") or "", budgets=_budgets(arguments), zone=_zone(arguments), prepaid=prepaid
+        )
+        return Report(message=f"{changed.id} is changed{_with(changed)}.")
+
+    async def _accounts_grant(self, arguments: Arguments) -> Report:
+        text, why = (arguments.get("amount") or "").strip(), (arguments.get("why") or "").strip()
+        match = re.fullmatch(r"(-?)([0-9]+(?:\.[0-9]{1,6})?)credits", text)
+        if match is None:
+            raise AdministrationError(
+                f"amount {text!r}: write credits such as 500credits, or -20credits to take some back"
+            )
+        try:
+            microcredits = money.to_micro(match[2]) * (-1 if match[1] else 1)
+        except ValueError as exc:
+            raise AdministrationError(f"amount {text!r}: {exc}") from exc
+        if microcredits < 0 and not why:
+            raise AdministrationError("why is missing: say --why, it is kept with the entry")
+        if not microcredits:
+            raise AdministrationError("amount 0credits changes nothing")
+        account, granted = await self._accounts.grant(arguments.get("name") or "", microcredits, why or "granted")
+        first = " It is prepaid from now on." if granted.first else ""
+        left = money.format_micro(granted.left_microcredits)
+        return Report(message=f"{account.id} has {left} credits left.{first}")
+
     async def _keys_create(self, arguments: Arguments) -> Report:
         name = arguments.get("name")
         if not name:
             raise AdministrationError("name is missing: say --name")
         try:
-            budgets = tuple(parse_budget(text) for text in (arguments.get("budgets") or "").split(",") if text.strip())
+            budgets = _budgets(arguments) or ()
             wish = arguments.get("response")
             response = Contract(wish) if wish else None
             limits = _limits(arguments)
@@ -172,3 +225,29 @@ def _whole(arguments: Arguments, name: str, most: int) -> int | None:
 def _listed(text: str | None) -> tuple[str, ...]:
     """`a, b` -> (a, b); nothing is everything."""
     return tuple(item.strip() for item in (text or "*").split(",") if item.strip()) or ANY
+
+
+def _budgets(arguments: Arguments) -> tuple[Budget, ...] | None:
+    """None where none are named; `none` is for taking all away."""
+    given = arguments.get("budgets") or ""
+    if not given:
+        return None
+    try:
+        return tuple(parse_budget(text) for text in given.split(",") if text.strip() not in ("", "none"))
+    except ValueError as exc:
+        raise AdministrationError(str(exc)) from exc
+
+
+def _zone(arguments: Arguments) -> str | None:
+    name = arguments.get("timezone")
+    try:
+        if name:
+            zone(name)
+    except ValueError as exc:
+        raise AdministrationError(f"timezone {exc}") from exc
+    return name
+
+
+def _with(account: Account) -> str:
+    budgets = ", ".join(map(str, account.budgets)) or "no budget"
+    return f": {budgets}, {account.zone}" + (", prepaid" if account.prepaid else "")

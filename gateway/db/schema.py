@@ -32,12 +32,12 @@ ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite makes ids by itself only for INTEGER PRIMARY KEY."""
 
 
-def _number(name: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=nullable)
+def _number(name: str, *, nullable: bool = False, default: str | None = None) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable, server_default=default)
 
 
-def _text(name: str, *, nullable: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=nullable)
+def _text(name: str, *, nullable: bool = False, default: str | None = None) -> Column[str]:
+    return Column(name, Text, nullable=nullable, server_default=default)
 
 
 def _amount(prefix: str) -> tuple[Column[int], Column[int], Column[int]]:
@@ -55,6 +55,8 @@ accounts = Table(
     _number("disabled"),
     _number("created_at_ms"),
     _text("limits", nullable=True),  # JSON object: rpm, concurrency, models, sizes, n_max; null: no limit
+    _text("zone", default="UTC"),  # where its calendar windows begin
+    _number("prepaid", default="0"),  # 1: it may spend only what was granted
     CheckConstraint("kind IN ('org', 'team', 'key', 'upstream', 'ours')", name="kind"),
 )
 
@@ -84,6 +86,9 @@ entries = Table(
     *_amount("pending"),
     _number("at_ms"),
     _text("note", nullable=True),
+    _number("day_ms", default="0"),  # the windows that the change counts in
+    _number("week_ms", default="0"),
+    _number("month_ms", default="0"),
     # No index but the id's: eight rows a call, which are read by ranges of ids only. One that is not written is the cheapest.
 )
 
@@ -97,6 +102,7 @@ holds = Table(
     _text("state"),
     _number("created_at_ms"),
     _number("ended_at_ms", nullable=True),
+    _text("windows", default="[]"),  # JSON list of [day, week, month] in ms, one an account of the path
     CheckConstraint("state IN ('pending', 'settled', 'released')", name="state"),
     CheckConstraint("held_microcredits >= 0 AND held_microusd >= 0 AND held_images >= 0", name="held"),
     CheckConstraint(

@@ -30,7 +30,7 @@ from sqlalchemy.engine.interfaces import Dialect as EngineDialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-Value = str | int | None | Sequence[str]
+Value = str | int | None | Sequence[str] | Sequence[int]
 
 
 class Dialect(StrEnum):
@@ -47,7 +47,7 @@ class any_of(ColumnElement[bool]):
 
     inherit_cache = False
 
-    def __init__(self, column: ColumnElement[str], name: str) -> None:
+    def __init__(self, column: ColumnElement[str] | ColumnElement[int], name: str) -> None:
         self.column = column
         self.name = name
 
@@ -60,7 +60,8 @@ def _any_of_sqlite(element: any_of, compiler: SQLCompiler, **kw: object) -> str:
 
 @compiles(any_of, "postgresql")
 def _any_of_postgresql(element: any_of, compiler: SQLCompiler, **kw: object) -> str:
-    parameter: BindParameter[Sequence[str]] = bindparam(element.name, type_=ARRAY(Text()))
+    kind = BigInteger() if isinstance(element.column.type, BigInteger) else Text()
+    parameter: BindParameter[Sequence[str | int]] = bindparam(element.name, type_=ARRAY(kind))
     return f"{compiler.process(element.column)} = ANY({compiler.process(parameter)})"
 
 
@@ -172,6 +173,35 @@ def update_rows(table: Table, keys: Sequence[str], columns: Sequence[str]) -> Bu
     )
 
 
+def add_to_rows(table: Table, keys: Sequence[str], columns: Sequence[str], *, making: bool) -> BulkStatement:
+    """Add to numbers by key. A row of values holds the keys first, then what is added.
+
+    `making`: missing rows are made, for which nothing may be negative (a row's constraints are checked before it is found to be there).
+    """
+    everything = (*keys, *columns)
+    names, same = ", ".join(everything), " AND ".join(f"t.{k} = v.{k}" for k in keys)
+    if making:
+        sums = ", ".join(f"{c} = {table.name}.{c} + excluded.{c}" for c in columns)
+        ending = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sums}"
+        return BulkStatement(
+            f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' for _ in everything)}){ending}",
+            lambda first: (
+                f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({_arrays(table, everything, first)}){ending}"
+            ),
+            len(everything),
+        )
+    numbered = {name: number for number, name in enumerate(everything, start=1)}
+    return BulkStatement(
+        f"UPDATE {table.name} SET {', '.join(f'{c} = {c} + ?{numbered[c]}' for c in columns)}"
+        f" WHERE {' AND '.join(f'{k} = ?{numbered[k]}' for k in keys)}",
+        lambda first: (
+            f"UPDATE {table.name} AS t SET {', '.join(f'{c} = t.{c} + v.{c}' for c in columns)}"
+            f" FROM unnest({_arrays(table, everything, first)}) AS v({names}) WHERE {same}"
+        ),
+        len(everything),
+    )
+
+
 def _arrays(table: Table, columns: Sequence[str], first: int) -> str:
     parts = []
     for number, column in enumerate(columns, start=first):
@@ -186,6 +216,7 @@ __all__ = [
     "Statement",
     "Together",
     "Value",
+    "add_to_rows",
     "any_of",
     "in_one_text",
     "insert_rows",

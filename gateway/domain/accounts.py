@@ -36,9 +36,17 @@ class Unit(StrEnum):
 
 
 class Window(StrEnum):
-    """The span a budget counts over. TOTAL never ends; calendar windows follow with spend control."""
+    """The span a budget counts over: a calendar day, week (from Monday) or month in the account's time zone, or the account's whole life."""
 
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
     TOTAL = "total"
+    GRANTED = "granted"
+    """Of no budget: the balance row with the prepaid credits of an account, which its total may not exceed."""
+
+
+BUDGET_WINDOWS = (Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
 
 
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)(usd|credits|images)/(day|week|month|total)")
@@ -58,20 +66,18 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """`500credits/total` -> Budget. Raises ValueError with what is wrong and what is allowed."""
+    """`500credits/month` -> Budget. Raises ValueError with what is wrong and what is allowed."""
     match = _BUDGET.fullmatch(text.strip())
     if match is None:
         raise ValueError(
-            f"{text!r} is not a budget; write AMOUNT(usd|credits|images)/total, for example 500credits/total"
+            f"{text!r} is not a budget; write AMOUNT(usd|credits|images)/(day|week|month|total), for example 20usd/day"
         )
-    amount, unit, window = match[1], Unit(match[2]), match[3]
-    if window != Window.TOTAL:
-        raise ValueError(f"{text!r}: only the window total is kept by this version; write {amount}{unit}/total")
+    amount, unit, window = match[1], Unit(match[2]), Window(match[3])
     if unit is Unit.IMAGES:
         if not amount.isdigit() or int(amount) > money.AMOUNT_MAX:
             raise ValueError(f"{text!r}: images are counted in whole numbers")
-        return Budget(int(amount), unit)
-    return Budget(money.to_micro(amount), unit)
+        return Budget(int(amount), unit, window)
+    return Budget(money.to_micro(amount), unit, window)
 
 
 ANY = ("*",)
@@ -142,6 +148,10 @@ class Account:
     budgets: tuple[Budget, ...] = ()
     disabled: bool = False
     limits: Limits = UNLIMITED
+    zone: str = "UTC"
+    """Where its calendar windows begin."""
+    prepaid: bool = False
+    """Whether it may spend only what was granted to it."""
 
 
 @dataclass(frozen=True, slots=True)

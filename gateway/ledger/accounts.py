@@ -14,7 +14,7 @@ from gateway.domain.ids import AccountId
 from gateway.ledger.model import Balance, BalanceKey
 from gateway.ledger.store import budgets_text, read_books
 
-_COLUMNS = ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms", "limits")
+_COLUMNS = ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms", "limits", "zone", "prepaid")
 _ADD = insert_rows(accounts, _COLUMNS, ignore_repeats=True)
 _BALANCE_COLUMNS = (
     "account_id", "time_window", "window_start_ms", *(f"{part}_{unit}" for part in ("posted", "pending")
@@ -23,7 +23,8 @@ _BALANCE_COLUMNS = (
 # With the account, not with its first call: a batch that makes rows while it holds others locked can meet another that does the same,
 # and PostgreSQL ends such a deadlock by failing one of them.
 _ADD_BALANCES = insert_rows(balances, _BALANCE_COLUMNS, ignore_repeats=True)
-_CHANGE = update_rows(accounts, ("id",), ("budgets", "disabled", "limits"))
+_CHANGE = update_rows(accounts, ("id",), ("budgets", "disabled", "limits", "zone"))
+_SET_PREPAID = update_rows(accounts, ("id",), ("prepaid",))
 _ALL = Statement(select(*(accounts.c[name] for name in _COLUMNS)).order_by(accounts.c.id).limit(bindparam("size")))
 
 ACCOUNTS_MAX = 100_000
@@ -40,38 +41,31 @@ class AccountBalance:
 
 async def put_accounts(connection: Connection, given: Sequence[Account], now_ms: int) -> None:
     """Make these accounts, parents first; where one exists, it takes the given budgets and limits. Names and parents never change."""
-    await connection.write(
-        _ADD,
-        [
-            (
-                account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), int(account.disabled), now_ms,
-                limits_text(account.limits),
-            )
-            for account in given
-        ],
-    )  # fmt: skip
+    await connection.write(_ADD, [_row(account, now_ms) for account in given])
     await connection.write(_ADD_BALANCES, _first_balances(given))
     await connection.write(
         _CHANGE,
         [
-            (budgets_text(account.budgets), int(account.disabled), limits_text(account.limits), account.id)
+            (
+                budgets_text(account.budgets),
+                int(account.disabled),
+                limits_text(account.limits),
+                account.zone,
+                account.id,
+            )
             for account in given
         ],
     )
 
 
+async def set_prepaid(connection: Connection, account: AccountId, *, prepaid: bool) -> None:
+    """Whether it may spend only what was granted to it. `put_accounts` leaves this as it is: it goes with the money."""
+    await connection.write(_SET_PREPAID, [(int(prepaid), account)])
+
+
 async def add_accounts(connection: Connection, given: Sequence[Account], now_ms: int) -> None:
     """Make those of these accounts that do not exist; the others stay as they are."""
-    await connection.write(
-        _ADD,
-        [
-            (
-                account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), 0, now_ms,
-                limits_text(account.limits),
-            )
-            for account in given
-        ],
-    )  # fmt: skip
+    await connection.write(_ADD, [_row(account, now_ms) for account in given])
     await connection.write(_ADD_BALANCES, _first_balances(given))
 
 
@@ -86,6 +80,8 @@ async def read_accounts(connection: Connection) -> list[Account]:
             _budgets(str(row[4])),
             bool(row[5]),
             read_limits(None if row[7] is None else str(row[7])),
+            str(row[8]),
+            bool(row[9]),
         )
         for row in await connection.fetch(_ALL, size=ACCOUNTS_MAX)
     ]
@@ -96,6 +92,13 @@ async def read_balances(connection: Connection) -> list[AccountBalance]:
     found = await read_accounts(connection)
     books = await read_books(connection, [account.id for account in found])
     return [AccountBalance(account, books.balances[BalanceKey(account.id)]) for account in found]
+
+
+def _row(account: Account, now_ms: int) -> tuple[str | int | None, ...]:
+    return (
+        account.id, account.kind.value, account.name, account.parent, budgets_text(account.budgets), int(account.disabled), now_ms,
+        limits_text(account.limits), account.zone, int(account.prepaid),
+    )  # fmt: skip
 
 
 def _first_balances(given: Sequence[Account]) -> list[tuple[str | int, ...]]:

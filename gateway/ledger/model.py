@@ -6,6 +6,7 @@ from enum import StrEnum
 from gateway.domain.accounts import Budget, Window
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import NOTHING, Amount
+from gateway.domain.windows import WindowStarts
 
 
 class HoldState(StrEnum):
@@ -27,7 +28,8 @@ class EntryKind(StrEnum):
     UNPAID = "unpaid"  # pending − presumed on an upstream: nothing was billed
     LOSS = "loss"  # posted on `ours`: a cost that no caller pays for
     OVERRUN = "overrun"  # posted on `ours`: what a charge exceeded its hold by
-    ADJUST = "adjust"  # by an operator, with a reason
+    GRANT = "grant"  # posted + prepaid credits, on the granted row
+    ADJUST = "adjust"  # posted ± prepaid credits, on the granted row: a correction, with its reason
 
 
 @dataclass(slots=True)
@@ -63,17 +65,23 @@ class Hold:
     state: HoldState = HoldState.PENDING
     settled: Amount = NOTHING
     ended_at_ms: int | None = None
+    windows: tuple[WindowStarts, ...] = ()
+    """The windows of each account of the path in which it was placed: there it is settled, whenever it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change of one account's balances; append-only. A balance is the sum of its entries."""
+    """One change of one account's balances, in its total and in every window of `windows` at once; append-only. A balance is the sum of its entries.
+
+    Grants and adjustments change the granted row alone.
+    """
 
     account: AccountId
     kind: EntryKind
     posted: Amount
     pending: Amount
     at_ms: int
+    windows: WindowStarts
     task_id: TaskId | None = None
     attempt_id: AttemptId | None = None
     note: str | None = None
@@ -90,12 +98,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class BudgetRefusal:
-    """Not even the smallest amount fits this budget. `left` and `needed` are in the budget's unit (micro, or images)."""
+    """Not even the smallest amount fits this budget. `left` and `needed` are in the budget's unit (micro, or images).
+
+    `resets_at_ms` is when its window ends; None where it never does. Prepaid credits refuse as a budget of the window `granted`.
+    """
 
     account: AccountId
     budget: Budget
     left: int
     needed: int
+    resets_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +125,47 @@ class NoHold:
     task_id: TaskId
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A command: prepaid credits for an account, or some taken back where negative. The first makes it prepaid: from then on it spends only these."""
+
+    account: AccountId
+    microcredits: int
+    note: str
+    """Why; kept with the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """`left_microcredits` is what can still be held. `refused`: nothing changed, since less than nothing would be granted."""
+
+    left_microcredits: int
+    first: bool = False
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What may be spent on an account, and where its windows begin."""
+
+    budgets: tuple[Budget, ...] = ()
+    zone: str = "UTC"
+    prepaid: bool = False
+
+
+NO_TERMS = Terms()
+
+
 @dataclass(slots=True)
 class Books:
     """The rows that one batch may look at and change: loaded under lock, decided on in Python, written once.
 
-    `budgets` and `disabled` come from the accounts as they stand while the balance rows are locked, so a lowered limit is seen by the next hold.
+    `terms` come from the accounts as they stand while the balances are locked, so a lowered limit is seen by the next hold. An account's total row
+    is the lock of all its rows.
     """
 
     balances: dict[BalanceKey, Balance] = field(default_factory=dict)
-    budgets: dict[AccountId, tuple[Budget, ...]] = field(default_factory=dict)
+    terms: dict[AccountId, Terms] = field(default_factory=dict)
     holds: dict[TaskId, Hold] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     placed: list[TaskId] = field(default_factory=list)
@@ -130,6 +174,8 @@ class Books:
     """Whose balances changed."""
     totals: dict[AccountId, Balance] = field(default_factory=dict)
     """The balances that were asked for, by account alone: the very objects of `balances`, found without hashing a key."""
+    moved: dict[AccountId, dict[WindowStarts, Balance]] = field(default_factory=dict)
+    """What this batch adds to calendar windows, in parts that may be negative; their rows in `balances` stay as they were loaded."""
 
 
 def remaining_of(budget: Budget, balance: Balance) -> int:

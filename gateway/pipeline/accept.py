@@ -7,11 +7,12 @@ the task contract is answered first: its attempts get their rows right after, so
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from gateway.db.writer import CommitUnknown
 from gateway.domain import money
-from gateway.domain.accounts import AccountKind, Principal, Unit
+from gateway.domain.accounts import AccountKind, Principal, Unit, Window
 from gateway.domain.catalog import Model
 from gateway.domain.errors import (
     AllUpstreamsUnavailable,
@@ -233,12 +234,18 @@ def _insufficient(refusal: BudgetRefusal, needed_microcredits: int, credits_per_
         left, needed = money.format_micro(refusal.left), money.format_micro(refusal.needed)
         remaining = refusal.left if unit is Unit.CREDITS else int(refusal.left * credits_per_usd)
     shown = name.rsplit("/", 1)[-1]
+    resets = "" if refusal.resets_at_ms is None else f"; it begins anew at {_utc(refusal.resets_at_ms)}"
+    what = "The prepaid balance" if refusal.budget.window is Window.GRANTED else f"The budget {refusal.budget}"
     return InsufficientQuota(
-        f"The budget {refusal.budget} of the {scope} {shown!r} has {left} {unit} left; this call needs {needed}. "
-        "Ask for fewer or cheaper images, or have the budget raised.",
+        f"{what} of the {scope} {shown!r} has {left} {unit} left{resets}; this call needs {needed}. "
+        "Ask for fewer or cheaper images, or have it raised.",
         details={
             "estimated_credits": money.json_number(needed_microcredits),
             "remaining_credits": money.json_number(remaining),
             "limit_scope": scope.value,
         },
     )
+
+
+def _utc(moment_ms: int) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

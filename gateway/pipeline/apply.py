@@ -15,9 +15,10 @@ from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, up
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
 from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
+from gateway.ledger import accounts as account_store
 from gateway.ledger import decide
 from gateway.ledger import store as ledger_store
-from gateway.ledger.model import Books, BudgetRefusal, Ended, EntryKind
+from gateway.ledger.model import Books, BudgetRefusal, Ended, EntryKind, Grant
 from gateway.pipeline.commands import (
     Accept,
     Accepted,
@@ -39,7 +40,7 @@ from gateway.pipeline.commands import (
 )
 from gateway.tasks import store as task_store
 
-_UNDER_LOCK = Together(ledger_store.BUDGETS, ledger_store.HOLDS, task_store.LOCK)
+_UNDER_LOCK = Together(ledger_store.TERMS, ledger_store.WINDOWS, ledger_store.HOLDS, task_store.LOCK)
 _CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
 
 
@@ -59,6 +60,8 @@ class _Work:
     started: list[Attempt] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
+    prepaid: list[AccountId] = field(default_factory=list)
+    """Accounts that are from now on."""
 
 
 async def apply(connection: Connection, commands: Sequence[Command], now: Now) -> list[Outcome]:
@@ -98,6 +101,8 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
                 looked_into.append(task_id)
             case RecordSubmitted(task_id=task_id):
                 task_ids.append(task_id)
+            case Grant(account=account):
+                account_ids.add(account)
             case _:
                 pass
     ending = [command for command in commands if isinstance(command, Finish | Cancel)]
@@ -112,9 +117,14 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
     if not account_ids and not task_ids:
         return _Work(Books(), {}, {}, await now())
     balances = await ledger_store.lock_balances(connection, account_ids)
-    budgets, holds, tasks = await connection.fetch_together(
+    moments = _moments_ms(commands)
+    # In UTC, where most accounts have their windows; who has others is known only with this answer.
+    starts = ledger_store.starts_of(("UTC",), moments)
+    terms, windows, holds, tasks = await connection.fetch_together(
         _UNDER_LOCK,
         accounts=sorted(account_ids),
+        windows=ledger_store.BESIDES_TOTAL,
+        starts=sorted(starts),
         held=[command.task_id for command in ending],
         tasks=sorted(set(task_ids)),
     )
@@ -124,10 +134,25 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
     attempts: dict[TaskId, dict[AttemptId, Attempt]] = {task_id: {} for task_id in task_ids}
     for attempt in await task_store.read_attempts(connection, looked_into) if looked_into else []:
         attempts[attempt.task_id][attempt.id] = attempt
-    return _Work(ledger_store.load_books(balances, budgets, holds), task_store.tasks_of(tasks), attempts, await now())
+    books = ledger_store.load_books(balances, terms, windows, holds)
+    zones = {found.zone for found in books.terms.values() if found.budgets}
+    moments.update(hold.created_at_ms for hold in books.holds.values())
+    missing = ledger_store.starts_of(zones, moments) - starts
+    if missing:
+        await ledger_store.load_windows(connection, books, account_ids, missing)
+    return _Work(books, task_store.tasks_of(tasks), attempts, await now())
 
 
-def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel) -> Outcome:
+def _moments_ms(commands: Sequence[Command]) -> set[int]:
+    """When the calls of these commands were accepted, as far as the commands say it: in those windows they count."""
+    return {
+        command.task.created_at_ms if isinstance(command, Accept) else command.accepted_at_ms
+        for command in commands
+        if isinstance(command, Accept | Finish | Cancel)
+    } - {0}
+
+
+def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant) -> Outcome:
     match command:
         case Accept():
             return _accept(work, command)
@@ -142,12 +167,19 @@ def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Fi
             return _finish(work, command)
         case Cancel():
             return _cancel(work, command)
+        case Grant():
+            granted = decide.grant(work.books, command, work.now_ms)
+            if granted.first:
+                work.prepaid.append(command.account)
+            return granted
 
 
 def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
     task = command.task
     amounts = [option.amount for option in command.options]
-    verdict = decide.place_hold(work.books, task.id, task.path, amounts, command.credits_per_usd, work.now_ms)
+    verdict = decide.place_hold(
+        work.books, task.id, task.path, amounts, command.credits_per_usd, task.created_at_ms, work.now_ms
+    )
     if isinstance(verdict, BudgetRefusal):
         return verdict
     option = command.options[verdict.option]
@@ -236,7 +268,7 @@ def _ended(
         raise AssertionError(f"{task.id} is unfinished, but its hold says {ended}")
     work.tasks[task.id] = task
     work.finished.append(task)
-    remaining = decide.remaining_microcredits(work.books, task.path, command.credits_per_usd)
+    remaining = decide.remaining_microcredits(work.books, task.path, command.credits_per_usd, ended.hold.created_at_ms)
     return Finished(task, ended.hold.amount, charged, remaining)
 
 
@@ -254,7 +286,8 @@ def _start(work: _Work, attempts: Sequence[Attempt]) -> None:
             continue  # a repeated command
         known[attempt.id] = attempt
         decide.send(
-            work.books, upstream_account_id(attempt.upstream), attempt.task_id, attempt.id, attempt.presumed_cost_microusd, work.now_ms
+            work.books, upstream_account_id(attempt.upstream), attempt.task_id, attempt.id, attempt.presumed_cost_microusd, attempt.sent_at_ms,
+            work.now_ms,
         )  # fmt: skip
         work.started.append(attempt)
 
@@ -274,7 +307,7 @@ def _end(work: _Work, attempts: Sequence[Attempt]) -> None:
             attempt.presumed_cost_microusd,
             attempt.cost_microusd,
         )
-        decide.pay(work.books, upstream, attempt.task_id, attempt.id, presumed, cost, work.now_ms)
+        decide.pay(work.books, upstream, attempt.task_id, attempt.id, presumed, cost, attempt.sent_at_ms, work.now_ms)
         if attempt.state is AttemptState.FAILED:
             loss = Amount(microusd=cost)
             decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.LOSS, loss, work.now_ms, attempt.task_id, attempt.id)
@@ -305,6 +338,8 @@ async def _save(connection: Connection, work: _Work) -> None:
         task_store.finished_tasks(work.finished),
         task_store.added_results(work.finished),
     ]
+    for account in work.prepaid:
+        await account_store.set_prepaid(connection, account, prepaid=True)
     if not _rows_change_twice(work):
         await connection.write_together(writes)
         return

@@ -12,7 +12,7 @@ from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
-from gateway.ledger.model import BudgetRefusal
+from gateway.ledger.model import BudgetRefusal, Grant, Granted
 
 LEASE_MS = 45_000
 """How long a task belongs to a process that gives no sign of life, where the config does not say otherwise."""
@@ -100,6 +100,8 @@ class Finish:
     """Given before, without an answer: attempts whose end is already written are left as they are."""
     path: tuple[AccountId, ...] = ()
     """The task's, where the giver knows it: otherwise it is looked up, which is one more question to the database."""
+    accepted_at_ms: int = 0
+    """The same holds of the task's `created_at_ms`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ class Cancel:
     account: AccountId
     credits_per_usd: Decimal
     path: tuple[AccountId, ...] = ()
-    """As in Finish."""
+    accepted_at_ms: int = 0
+    """Both as in Finish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,5 +171,7 @@ class HandBack:
     task_ids: tuple[TaskId, ...]
 
 
-Command = Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Claim | ExtendLeases | HandBack | Transact
-Outcome = Accepted | BudgetRefusal | Recorded | Lost | Finished | NotCancellable | NoTask | Claimed
+Command = (
+    Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Claim | ExtendLeases | HandBack | Grant | Transact
+)
+Outcome = Accepted | BudgetRefusal | Recorded | Lost | Finished | NotCancellable | NoTask | Claimed | Granted

@@ -263,12 +263,15 @@ class Pipeline:
 
     async def credits(self, principal: Principal) -> Credits:
         """What this key and its account (team, or org where there is none) used and have left."""
-        books = await self._database.read(lambda connection: ledger_store.read_books(connection, principal.path))
+        now_ms = self._clock.now_ms()
+        books = await self._database.read(
+            lambda connection: ledger_store.read_books(connection, principal.path, now_ms)
+        )
         used = [books.balances[BalanceKey(account)].posted.microcredits for account in principal.path]
         return Credits(
-            decide.remaining_microcredits(books, principal.path, self._credits_per_usd),
+            decide.remaining_microcredits(books, principal.path, self._credits_per_usd, now_ms),
             used[0],
-            decide.remaining_microcredits(books, principal.path[1:], self._credits_per_usd),
+            decide.remaining_microcredits(books, principal.path[1:], self._credits_per_usd, now_ms),
             used[1],
         )
 

@@ -217,6 +217,7 @@ class Runner:
             if results
             else None,
             path=work.task.path,
+            accepted_at_ms=work.task.created_at_ms,
         )
         reached(CrashPoint.BEFORE_FINISH)
         finished = await _commit(self._tools.database, command)
@@ -298,7 +299,8 @@ def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError) -> Finis
     """An end without a picture, which may be given again."""
     rate = Decimal(1)  # nothing is charged, so nothing is converted
     return Finish(
-        task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=tuple(ended), error=error, repeated=True, path=task.path
+        task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=tuple(ended), error=error, repeated=True, path=task.path,
+        accepted_at_ms=task.created_at_ms,
     )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ class Bank:
             books = await self.database.read(lambda connection: read_books(connection, rules))
             for account, rule in rules.items():
                 balance = books.balances[BalanceKey(account)]
-                for budget in books.budgets[account]:
+                for budget in books.terms[account].budgets:
                     used = budget.unit.of(balance.posted) + budget.unit.of(balance.pending)
                     limit = LOWERED_CEILING if rule is Rule.LOWERED else budget.limit
                     if used > limit:

@@ -62,6 +62,62 @@ def assert_books_and_doubts(gateway: GatewayProcess) -> None:
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["beside", "alone"])
+def test_accounts_are_made_changed_and_granted(new_gateway: NewGateway, running: bool) -> None:
+    """An org with a time zone, a team that inherits it, budgets changed; credits granted, taken back with a reason, and spent to the last."""
+    gateway = new_gateway(config(), key=KEY)
+    if running:
+        gateway.start()
+    for arguments, said in (
+        (("create", "--org", "globex", "--timezone", "Asia/Tokyo", "--budget", "20usd/day"), "org:globex is there: 20usd/day, Asia/Tokyo."),
+        (("create", "--org", "globex", "--team", "web", "--budget", "9images/month"), "team:globex/web is there: 9images/month, Asia/Tokyo."),
+        (("set", "globex", "--budget", "30usd/week", "--budget", "9usd/total"), "org:globex is changed: 30usd/week, 9usd/total, Asia/Tokyo."),
+        (("set", "globex/web", "--budget", "none"), "team:globex/web is changed: no budget, Asia/Tokyo."),
+        (("grant", "globex/web", "5credits"), "team:globex/web has 5 credits left. It is prepaid from now on."),
+        (("adjust", "globex/web", "-2.12credits", "--why", "a mistake"), "team:globex/web has 2.88 credits left."),
+    ):  # fmt: skip
+        done = gateway.command("accounts", *arguments)
+        assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr
+    [made] = gateway.rows("keys", "create", "--name", "site", "--org", "globex", "--team", "web")
+    if not running:
+        gateway.start()
+    # A drawing is 0.02 USD, 1.44 credits.
+    body = {"model": BY_SANDBOX, "prompt": "a cat", "size": "1024x1024"}
+    answers = [gateway.request("POST", "/v1/images/generations", body, key=made["key"]) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert "The prepaid balance of the team 'web' has 0 credits left" in answers[2].json["error"]["message"]
+    rows = {row["account"]: row for row in gateway.rows("accounts", "list")}
+    assert rows["team:globex/web"]["used_credits"] == "2.88"
+    assert {row["timezone"] for name, row in rows.items() if "globex" in name} == {"Asia/Tokyo"}
+    assert gateway.command("ledger", "audit").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (("create", "--org", "a/b"), "write a name without / and :"),
+        (("create", "--org", "acme", "--timezone", "Mars"), "write one such as UTC or Europe/Berlin"),
+        (("create", "--org", "new", "--budget", "5usd/year"), "(day|week|month|total)"),
+        (("create", "--org", "acme"), "gateway accounts set org:acme"),
+        (("set", "nobody", "--budget", "5usd/day"), "gateway accounts list"),
+        (("set", "acme", "--prepaid"), "gateway accounts grant org:acme 500credits"),
+        (("grant", "acme", "5usd"), "write credits such as 500credits"),
+        (("grant", "acme", "0credits"), "changes nothing"),
+        (("adjust", "acme", "-5credits", "--why", "x"), "is not prepaid"),
+        (("adjust", "acme", "-5credits"), "--why"),
+    ],
+)
+def test_a_wish_for_an_account_that_cannot_be_fulfilled(
+    new_gateway: NewGateway, arguments: tuple[str, ...], remedy: str
+) -> None:
+    """Says what is wrong and what may be written instead."""
+    gateway = new_gateway(config(), key=KEY)
+    gateway.command("accounts", "create", "--org", "acme")
+    done = gateway.command("accounts", *arguments)
+    assert done.returncode != 0
+    assert remedy in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["beside", "alone"])
 def test_a_command_that_cannot_be_done_fails_with_the_remedy(new_gateway: NewGateway, running: bool) -> None:
     """Exit code 1 and one sentence on the error output, nothing on the other."""
     gateway = new_gateway(config(), key=KEY)

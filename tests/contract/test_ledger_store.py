@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import bindparam, update
 
 from gateway.db.engine import parse_database_url
 from gateway.db.migrate import migrate, newest_revision
+from gateway.db.schema import balances
+from gateway.db.statements import Statement
 from gateway.db.writer import Transact
 from gateway.domain.accounts import Budget, Unit
 from gateway.domain.ids import (
@@ -53,12 +56,15 @@ from tests.books import (
     balance,
     clean,
     completed,
+    grant,
     new_attempt,
     new_task,
     opened,
     set_budgets,
+    set_prepaid,
     succeeded,
 )
+from tests.property.ledger_model import began
 
 
 @pytest.fixture
@@ -144,7 +150,7 @@ async def test_every_account_of_the_path_can_refuse(database: Gateway, account: 
     assert isinstance(await database.write(accept(new_task(), 7)), Accepted)
     task = new_task()
     refusal = await database.write(accept(task, 4))
-    assert refusal == BudgetRefusal(account, Budget(10 * CREDIT, Unit.CREDITS), left=3 * CREDIT, needed=4 * CREDIT)
+    assert refusal == BudgetRefusal(account, Budget(10 * CREDIT, Unit.CREDITS), 3 * CREDIT, 4 * CREDIT, None)
     assert await database.read(lambda connection: task_store.read_tasks(connection, [task.id])) == []
     assert isinstance(await database.write(accept(new_task(), 3)), Accepted)
     assert await clean(database)
@@ -300,6 +306,42 @@ async def test_the_audit_names_a_spoilt_balance(database: Gateway) -> None:
     await database.write(Transact(lambda c, _: c.execute(SPOIL, account=TEAM, value=1)))
     report = await audit(database)
     assert [(d.account, d.stored, d.expected) for d in report.differences] == [(TEAM, 1, 3 * CREDIT)]
+
+
+async def test_the_audit_names_a_spoilt_window(database: Gateway) -> None:
+    """A month's row that was written past the entries is found, though the total is right; for what is held, by its holds too."""
+    task = new_task()
+    await database.write(accept(task, 3))
+    month = began(task.created_at_ms, "UTC", "month")
+    spoil = Statement(
+        update(balances)
+        .where(balances.c.account_id == TEAM, balances.c.time_window == "month")
+        .values(pending_images=bindparam("value"))
+    )
+    await database.write(Transact(lambda c, _: c.execute(spoil, value=7)))
+    assert [str(difference) for difference in (await audit(database)).differences] == [
+        f"{TEAM} month {month}: pending_images, by its entries, is 7, should be 1",
+        f"{TEAM} month {month}: pending_images, by its holds, is 7, should be 1",
+    ]
+
+
+async def test_prepaid_credits_are_never_overspent(database: Gateway) -> None:
+    """200 calls at once on 20 credits: exactly 20 are accepted; after 5 more, 5; taken back below what is used, none, and nothing is lost."""
+
+    async def at_once() -> int:
+        outcomes = await asyncio.gather(*(database.write(accept(new_task(), 1)) for _ in range(200)))
+        return sum(isinstance(outcome, Accepted) for outcome in outcomes)
+
+    await set_prepaid(database, ORG)
+    assert await at_once() == 0
+    found = []
+    for credits in (20, 5, -10, 12):
+        granted = await grant(database, ORG, credits)
+        found.append((granted, await at_once()))
+    assert found == [(20 * CREDIT, 20), (5 * CREDIT, 5), (0, 0), (2 * CREDIT, 2)]
+    assert await grant(database, ORG, -28) is None
+    assert (await balance(database, ORG))[1].microcredits == 27 * CREDIT
+    assert await clean(database)
 
 
 async def test_an_end_knows_its_accounts_or_looks_them_up(database: Gateway) -> None:

@@ -14,6 +14,12 @@ from tests.books import opened
 
 BEFORE_LIMITS = (
     "ALTER TABLE accounts DROP COLUMN limits",
+    "ALTER TABLE accounts DROP COLUMN zone",
+    "ALTER TABLE accounts DROP COLUMN prepaid",
+    "ALTER TABLE holds DROP COLUMN windows",
+    "ALTER TABLE entries DROP COLUMN day_ms",
+    "ALTER TABLE entries DROP COLUMN week_ms",
+    "ALTER TABLE entries DROP COLUMN month_ms",
     "UPDATE alembic_version SET version_num = '0002'",
     "INSERT INTO accounts (id, kind, name, budgets, disabled, created_at_ms)"
     " VALUES ('org:globex', 'org', 'globex', '[\"5usd/total\"]', 0, 1)",

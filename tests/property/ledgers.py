@@ -14,25 +14,30 @@ from gateway.db.connection import Connection, run_to_end
 from gateway.db.engine import DatabaseUrl
 from gateway.db.migrate import migrate
 from gateway.db.postgresql import PostgresqlDatabase
-from gateway.db.schema import accounts, attempts, metadata, tasks
+from gateway.db.schema import accounts, attempts, balances, metadata, tasks
 from gateway.db.sqlite import SqliteConnection, SqliteTransaction
 from gateway.db.statements import Dialect, Statement, any_of, insert_rows
 from gateway.db.writer import Transact, commit_batch
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import AccountId, AttemptId, TaskId
-from gateway.domain.money import Amount
 from gateway.domain.tasks import TaskState
 from gateway.ledger.audit import audit
-from gateway.ledger.store import read_books
 from gateway.pipeline.apply import apply
 from gateway.pipeline.commands import Command, Outcome
-from tests.property.ledger_machine import OURS, PAYERS, ROWS, UPSTREAM
+from tests.property.ledger_model import Row, Triple
+from tests.property.ledger_world import ROWS
 from tests.property.task_machine import TaskLedger
 from tests.property.task_model import AttemptSeen, TaskSeen
 
 T = TypeVar("T")
 _ADD = insert_rows(accounts, ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms"))
 _STATES = Statement(select(tasks.c.id, tasks.c.state).where(any_of(tasks.c.id, "ids")))
+_BALANCES = Statement(
+    select(
+        balances.c.account_id, balances.c.time_window, balances.c.window_start_ms,
+        *(balances.c[f"{part}_{unit}"] for part in ("posted", "pending") for unit in ("microcredits", "microusd", "images")),
+    )
+)  # fmt: skip
 _EMPTY = [Statement(table.delete()) for table in reversed(metadata.sorted_tables)]
 _SEEN_TASKS = Statement(
     select(
@@ -46,7 +51,6 @@ _SEEN_TASKS = Statement(
 )  # fmt: skip
 _SEEN_ATTEMPTS = Statement(select(*(attempts.c[name] for name in ("id", "state", "cost_microusd", "upstream_ref"))))
 Seen = tuple[dict[TaskId, TaskSeen], dict[AttemptId, AttemptSeen]]
-EVERYONE = (*PAYERS, UPSTREAM, OURS)
 
 
 async def _add_accounts(connection: Connection, now_ms: int) -> None:
@@ -59,9 +63,16 @@ async def _empty(connection: Connection, now_ms: int) -> None:
     await _add_accounts(connection, now_ms)
 
 
-async def _balances(connection: Connection) -> dict[AccountId, tuple[Amount, Amount]]:
-    books = await read_books(connection, EVERYONE)
-    return {key.account: (balance.posted, balance.pending) for key, balance in books.balances.items()}
+async def _rows(connection: Connection) -> dict[Row, tuple[Triple, Triple]]:
+    found: dict[Row, tuple[Triple, Triple]] = {}
+    for account, window, start, *values in await connection.fetch(_BALANCES):
+        a, b, c, d, e, f = map(_int, values)
+        found[str(account), str(window), _int(start)] = (a, b, c), (d, e, f)
+    return found
+
+
+def _totals(rows: dict[Row, tuple[Triple, Triple]]) -> dict[AccountId, tuple[Triple, Triple]]:
+    return {AccountId(account): sums for (account, window, _), sums in rows.items() if window == "total"}
 
 
 async def _states(connection: Connection, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
@@ -116,8 +127,11 @@ class SqliteLedger:
     async def read(self, query: Callable[[Connection], Awaitable[T]]) -> T:
         return await query(self._connection)
 
-    def balances(self) -> dict[AccountId, tuple[Amount, Amount]]:
-        return run_to_end(_balances(self._connection))
+    def rows(self) -> dict[Row, tuple[Triple, Triple]]:
+        return run_to_end(_rows(self._connection))
+
+    def balances(self) -> dict[AccountId, tuple[Triple, Triple]]:
+        return _totals(self.rows())
 
     def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
         return run_to_end(_states(self._connection, ids))
@@ -156,8 +170,11 @@ class PostgresqlLedger:
         outcomes = await asyncio.gather(*map(self._database.write, commands), return_exceptions=True)
         return [outcome if isinstance(outcome, Exception) else _fine(outcome) for outcome in outcomes]
 
-    def balances(self) -> dict[AccountId, tuple[Amount, Amount]]:
-        return self._runner.run(self._database.read(_balances))
+    def rows(self) -> dict[Row, tuple[Triple, Triple]]:
+        return self._runner.run(self._database.read(_rows))
+
+    def balances(self) -> dict[AccountId, tuple[Triple, Triple]]:
+        return _totals(self.rows())
 
     def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
         return self._runner.run(self._read_states(ids))
@@ -187,10 +204,13 @@ class BothLedgers:
         assert list(map(_comparable, first)) == list(map(_comparable, second))
         return first
 
-    def balances(self) -> dict[AccountId, tuple[Amount, Amount]]:
-        first, second = self._first.balances(), self._second.balances()
+    def rows(self) -> dict[Row, tuple[Triple, Triple]]:
+        first, second = self._first.rows(), self._second.rows()
         assert first == second
         return first
+
+    def balances(self) -> dict[AccountId, tuple[Triple, Triple]]:
+        return _totals(self.rows())
 
     def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
         first, second = self._first.states(ids), self._second.states(ids)

@@ -29,8 +29,8 @@ from gateway.pipeline.commands import (
     RecordAttempts,
     RecordSubmitted,
 )
-from tests.property.ledger_machine import KEYS, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, set_budget
-from tests.property.task_model import AttemptSeen, ModelTask, TaskModel, TaskSeen, told
+from tests.property.ledger_world import KEYS, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, set_budget
+from tests.property.task_model import ZERO, AttemptSeen, ModelTask, TaskModel, TaskSeen, told
 
 OWNERS = ("run_a", "run_b", "run_c")
 WORK = ("start", "fail over", "end", "submit", "complete", "fail")
@@ -362,8 +362,7 @@ class TaskMachine(RuleBasedStateMachine):
         }
         balances = self.ledger.balances()
         for account, posted in self.model.posted.items():
-            have = balances.get(account, (Amount(), Amount()))
-            assert have == (Amount(*posted), Amount(*self.model.pending[account])), account
+            assert balances.get(account, (ZERO, ZERO)) == (posted, self.model.pending[account]), account
 
     def teardown(self) -> None:
         """The audit finds nothing."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import Amount
-from gateway.ledger.model import BudgetRefusal
+from gateway.ledger.model import BudgetRefusal, Granted
 from gateway.pipeline.commands import (
     Accept,
     Accepted,
@@ -266,3 +266,5 @@ def told(outcome: Outcome) -> Answer:
             return ("no task",)
         case Claimed(tasks=tasks):
             return "claimed", [(task.id, task.state.value, task.owner, task.epoch) for task in tasks]
+        case Granted():  # the ledger's machine gives these, not this one
+            raise AssertionError(outcome)

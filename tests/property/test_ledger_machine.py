@@ -3,7 +3,9 @@
 import pytest
 
 from tests.proofs import Proof
-from tests.property.ledger_machine import VISITS, Ledger, LedgerMachine
+from tests.property.ledger_machine import VISITS, WINDOWS, LedgerMachine
+from tests.property.ledger_model import CALENDAR, UNITS
+from tests.property.ledger_world import Ledger
 from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
 from tests.property.machines import SOAK, run, show_visits
 
@@ -13,6 +15,9 @@ PAIRS = {
     *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in (
         "send", "stale send", "complete", "fail", "stale complete", "stale fail", "cancel", "foreign cancel", "take over",
     )),
+    *((what, f"ended in {when} {window}") for what in ("task", "attempt") for when in ("the same", "another") for window in CALENDAR),
+    *(("refused by", f"{unit}/{window}") for unit in UNITS for window in WINDOWS), ("refused by", "credits/granted"),
+    *((what, how) for what in ("prepaid", "not prepaid") for how in ("grant", "take", "refused take")),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from gateway.ledger import store as ledger_store
 from gateway.ledger.model import BalanceKey, Books, Ended, Entry, EntryKind, Hold, HoldState, remaining_of
 from gateway.pipeline import apply as batch
 from tests.proofs import Proof
-from tests.property.ledger_machine import UPSTREAM, Ledger
+from tests.property.ledger_world import UPSTREAM, Ledger
 from tests.property.machines import cases, caught, run, show_mutants
 from tests.property.test_ledger_machine import machine_on
 
@@ -91,7 +91,7 @@ def wrong_account(patch: pytest.MonkeyPatch) -> None:
 def budget_of_the_key_only(patch: pytest.MonkeyPatch) -> None:
     """Team and org budgets are not asked."""
     genuine = decide._refusal
-    patch.setattr(decide, "_refusal", lambda books, path, amount: genuine(books, path[:1], amount))
+    patch.setattr(decide, "_refusal", lambda books, path, *rest: genuine(books, path[:1], *rest))
 
 
 @plant
@@ -110,16 +110,19 @@ def off_by_one(patch: pytest.MonkeyPatch) -> None:
 def batch_does_not_see_its_own_holds(patch: pytest.MonkeyPatch) -> None:
     """Every command of a batch is decided on the balances as they were loaded."""
     genuine = decide._refusal
-    before: dict[int, dict[BalanceKey, Amount]] = {}
+    before: list[tuple[Books, dict[BalanceKey, Amount]]] = []
 
-    def refusal(books: Books, path, amount):
-        loaded = before.setdefault(id(books), {key: balance.pending for key, balance in books.balances.items()})
+    def refusal(books: Books, *rest):
         now = {key: balance.pending for key, balance in books.balances.items()}
+        if not before or before[-1][0] is not books:
+            before.append((books, now))
         for key, balance in books.balances.items():
-            balance.pending = loaded[key]
-        verdict = genuine(books, path, amount)
-        for key, balance in books.balances.items():
-            balance.pending = now[key]
+            balance.pending = before[-1][1].get(key, NOTHING)
+        moved, books.moved = books.moved, {}
+        verdict = genuine(books, *rest)
+        books.moved = moved
+        for key, pending in now.items():
+            books.balances[key].pending = pending
         return verdict
 
     patch.setattr(decide, "_refusal", refusal)
@@ -150,7 +153,8 @@ def repeats_are_written_twice(patch: pytest.MonkeyPatch) -> None:
 
     def start(work, attempts):
         for attempt in attempts:
-            decide.send(work.books, UPSTREAM, attempt.task_id, attempt.id, attempt.presumed_cost_microusd, work.now_ms)
+            presumed = attempt.presumed_cost_microusd
+            decide.send(work.books, UPSTREAM, attempt.task_id, attempt.id, presumed, attempt.sent_at_ms, work.now_ms)
         genuine(work, ())
         work.started.extend(a for a in attempts if a.id not in work.attempts.get(a.task_id, {}))
 
@@ -196,6 +200,7 @@ def doubt_is_forgotten(patch: pytest.MonkeyPatch) -> None:
                     attempt.id,
                     attempt.presumed_cost_microusd,
                     0,
+                    attempt.sent_at_ms,
                     work.now_ms,
                 )
 
@@ -229,11 +234,12 @@ def lowered_limit_frees_a_hold(patch: pytest.MonkeyPatch) -> None:
     """Where an account is above its limit, what is held on it is let go."""
     genuine = ledger_store.load_books
 
-    def load_books(balances, budget_rows, hold_rows):
-        books = genuine(balances, budget_rows, hold_rows)
-        for account, budgets in books.budgets.items():
+    def load_books(*rows):
+        books = genuine(*rows)
+        for account, terms in books.terms.items():
             balance = books.balances[BalanceKey(account)]
-            if any(budget.limit < balance.posted.microcredits + balance.pending.microcredits for budget in budgets):
+            used = balance.posted.microcredits + balance.pending.microcredits
+            if any(budget.limit < used for budget in terms.budgets):
                 balance.pending = NOTHING
         return books
 
@@ -242,11 +248,11 @@ def lowered_limit_frees_a_hold(patch: pytest.MonkeyPatch) -> None:
 
 @plant_in_the_store
 def lost_window(patch: pytest.MonkeyPatch) -> None:
-    """What was charged in the window is forgotten: every batch looks at a new one."""
+    """What was charged before is forgotten: every batch begins a new total."""
     genuine = ledger_store.load_books
 
-    def load_books(balances, budget_rows, hold_rows):
-        books = genuine(balances, budget_rows, hold_rows)
+    def load_books(*rows):
+        books = genuine(*rows)
         for balance in books.balances.values():
             balance.posted = NOTHING
         return books
@@ -284,8 +290,8 @@ def _ending(pending: Callable[[Hold, Amount], Amount]) -> Callable[..., Ended]:
 
     def end(books: Books, hold: Hold, state: HoldState, charge: Amount, now_ms: int) -> Ended:
         kind = EntryKind.SETTLE if state is HoldState.SETTLED else EntryKind.RELEASE
-        for account in hold.path:
-            decide._post(books, Entry(account, kind, charge, pending(hold, charge), now_ms, hold.task_id))
+        for account, starts in zip(hold.path, hold.windows, strict=True):
+            decide._post(books, Entry(account, kind, charge, pending(hold, charge), now_ms, starts, hold.task_id))
         ended = replace(hold, state=state, settled=charge, ended_at_ms=now_ms)
         books.holds[hold.task_id] = ended
         books.ended.append(hold.task_id)
@@ -296,8 +302,8 @@ def _ending(pending: Callable[[Hold, Amount], Amount]) -> Callable[..., Ended]:
 
 def _settle_unchecked(books: Books, task_id, charge: Amount, now_ms: int):
     hold = books.holds[task_id]
-    for account in hold.path:
-        decide._post(books, Entry(account, EntryKind.SETTLE, charge, -hold.amount, now_ms, task_id))
+    for account, starts in zip(hold.path, hold.windows, strict=True):
+        decide._post(books, Entry(account, EntryKind.SETTLE, charge, -hold.amount, now_ms, starts, task_id))
     ended = replace(hold, state=HoldState.SETTLED, settled=hold.amount, ended_at_ms=now_ms)
     books.holds[task_id] = ended
     books.ended.append(task_id)

@@ -18,7 +18,7 @@ from gateway.pipeline import apply as batch
 from gateway.pipeline.commands import Recorded
 from gateway.tasks import store as task_store
 from tests.proofs import Proof
-from tests.property.ledger_machine import UPSTREAM
+from tests.property.ledger_world import UPSTREAM
 from tests.property.machines import cases, caught, run, show_mutants
 from tests.property.task_machine import TaskLedger
 from tests.property.test_task_machine import machine_on
@@ -174,7 +174,9 @@ def repeated_start_counts_twice(patch: pytest.MonkeyPatch) -> None:
         for attempt in attempts:
             if attempt.id in work.attempts.get(attempt.task_id, {}):
                 presumed = attempt.presumed_cost_microusd
-                decide.send(work.books, UPSTREAM, attempt.task_id, attempt.id, presumed, work.now_ms)
+                decide.send(
+                    work.books, UPSTREAM, attempt.task_id, attempt.id, presumed, attempt.sent_at_ms, work.now_ms
+                )
         genuine(work, attempts)
 
     patch.setattr(batch, "_start", start)
@@ -198,8 +200,8 @@ def attempts_cost_dropped(patch: pytest.MonkeyPatch) -> None:
     """What an attempt cost is paid to nobody."""
     genuine = decide.pay
 
-    def pay(books, upstream, task_id, attempt_id, presumed, cost, now_ms):
-        genuine(books, upstream, task_id, attempt_id, presumed, 0, now_ms)
+    def pay(books, upstream, task_id, attempt_id, presumed, cost, *moments):
+        genuine(books, upstream, task_id, attempt_id, presumed, 0, *moments)
 
     patch.setattr(decide, "pay", pay)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.accounts import Budget, Limits, Principal, Unit, parse_budget, parse_expiry
+from gateway.domain.accounts import BUDGET_WINDOWS, Budget, Limits, Principal, Unit, Window, parse_budget, parse_expiry
 from gateway.domain.ids import AccountId, KeyId
 from gateway.domain.money import AMOUNT_MAX, Amount
 
@@ -22,6 +22,9 @@ def principal(*models: str, team: str | None = None) -> Principal:
         (" 0.5usd/total ", Budget(500_000, Unit.USD)),
         ("0images/total", Budget(0, Unit.IMAGES)),
         ("7images/total", Budget(7, Unit.IMAGES)),
+        ("20usd/day", Budget(20_000_000, Unit.USD, Window.DAY)),
+        ("3images/week", Budget(3, Unit.IMAGES, Window.WEEK)),
+        ("1.5credits/month", Budget(1_500_000, Unit.CREDITS, Window.MONTH)),
     ],
 )
 def test_budgets_are_read_in_their_unit(text: str, budget: Budget) -> None:
@@ -31,7 +34,7 @@ def test_budgets_are_read_in_their_unit(text: str, budget: Budget) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "500", "500credits", "-1credits/total", "1.5images/total", "1credits/day", "1e3usd/total", "0.0000001usd/total",
+    ["", "500", "500credits", "-1credits/total", "1.5images/total", "1credits/year", "1credits/granted", "1e3usd/total", "0.0000001usd/total",
      "1000000001usd/total", f"{AMOUNT_MAX + 1}images/total", "9" * 5000 + "images/total", "٣credits/total"],
 )  # fmt: skip
 def test_other_texts_are_refused_with_the_text(text: str) -> None:
@@ -40,10 +43,10 @@ def test_other_texts_are_refused_with_the_text(text: str) -> None:
         parse_budget(text)
 
 
-@given(st.integers(0, AMOUNT_MAX), st.sampled_from(Unit))
-def test_a_budget_is_stored_as_text_without_loss(limit: int, unit: Unit) -> None:
+@given(st.integers(0, AMOUNT_MAX), st.sampled_from(Unit), st.sampled_from(BUDGET_WINDOWS))
+def test_a_budget_is_stored_as_text_without_loss(limit: int, unit: Unit, window: Window) -> None:
     """str and parse_budget are inverse: accounts keep budgets as texts."""
-    assert parse_budget(str(Budget(limit, unit))) == Budget(limit, unit)
+    assert parse_budget(str(Budget(limit, unit, window))) == Budget(limit, unit, window)
 
 
 def test_a_unit_looks_at_its_part() -> None:
