@@ -4,12 +4,15 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from gateway.db.connection import StatementFailed
 from tests.proofs import Proof
 
+Plant = Callable[[pytest.MonkeyPatch], None]
+"""Plants one bug; its docstring says what it breaks."""
 SOAK = os.environ.get("SOAK") == "1"
 VISITS_MIN = 20
 
@@ -78,3 +81,20 @@ def cases(plants: Mapping[str, object], in_the_store: Collection[str]) -> list[t
 
 def show_mutants(proof: Proof, title: str, plants: Mapping[str, object], how: str, name: str) -> None:
     proof(f"planted bugs caught: {title}", f"{list(plants).index(name) + 1:2} of {len(plants)} {name} ({how})")
+
+
+class Plants:
+    """Planted bugs by name."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, Plant] = {}
+        self.in_the_store: set[str] = set()
+        """In what talks to the database: on both databases in every run. The others are the same Python on either; `make soak` runs all on both."""
+
+    def add(self, function: Plant) -> Plant:
+        self.all[function.__name__] = function
+        return function
+
+    def add_in_the_store(self, function: Plant) -> Plant:
+        self.in_the_store.add(function.__name__)
+        return self.add(function)

@@ -20,23 +20,12 @@ from gateway.ledger import store as ledger_store
 from gateway.ledger.model import Balance, BalanceKey, EntryKind, remaining_of
 from tests.proofs import Proof
 from tests.property.ledger_world import Ledger
-from tests.property.machines import cases, caught, run, show_mutants
+from tests.property.machines import Plants, cases, caught, run, show_mutants
 from tests.property.test_ledger_machine import machine_on
 
-Plant = Callable[[pytest.MonkeyPatch], None]
-PLANTS: dict[str, Plant] = {}
-IN_THE_STORE: set[str] = set()
-"""Planted in what talks to the database: on both databases in every run. The others are the same Python on either; `make soak` runs all on both."""
-
-
-def plant(function: Plant) -> Plant:
-    PLANTS[function.__name__] = function
-    return function
-
-
-def plant_in_the_store(function: Plant) -> Plant:
-    IN_THE_STORE.add(function.__name__)
-    return plant(function)
+_PLANTS = Plants()
+PLANTS, IN_THE_STORE = _PLANTS.all, _PLANTS.in_the_store
+plant, plant_in_the_store = _PLANTS.add, _PLANTS.add_in_the_store
 
 
 def _patch_starts(patch: pytest.MonkeyPatch, starts: Callable[[int, str], WindowStarts]) -> None:
