@@ -63,20 +63,20 @@ clean: ## remove the environments and every cache
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# --no-deps: the lock already names every package; --no-build-isolation: the build backend is in the lock, nothing unlocked is fetched.
+# --no-deps: the locks name every package, and a resolver takes `name[extra]` for unpinned as soon as a newer release is out; --no-build-isolation: the build backend is in the lock, nothing unlocked is fetched.
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	$(BIN)/python $(PIP_INSTALL) --require-hashes --no-deps -r requirements/dev.txt
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
 
 # The gateway alone: no test or lint tools. The backend builds the project, then nothing of it is needed to run.
 $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(BIN)/python $(PIP_INSTALL) --require-hashes --no-deps -r requirements/run.txt -r requirements/build.txt
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(CLIENTS)/%/.stamp: requirements/client-%.txt
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(PIP_INSTALL) --require-hashes -r $<
+	$(@D)/bin/python $(PIP_INSTALL) --require-hashes --no-deps -r $<
 	@touch $@
