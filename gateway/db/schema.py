@@ -57,6 +57,8 @@ accounts = Table(
     _text("limits", nullable=True),  # JSON object: rpm, concurrency, models, sizes, n_max; null: no limit
     _text("zone", default="UTC"),  # where its calendar windows begin
     _number("prepaid", default="0"),  # 1: it may spend only what was granted
+    _text("markup", nullable=True),  # a decimal: of an org, in place of the catalogue's and the config's
+    _number("declared", default="0"),  # 1: from the config, follows it
     CheckConstraint("kind IN ('org', 'team', 'key', 'upstream', 'ours')", name="kind"),
 )
 
@@ -133,7 +135,39 @@ keys = Table(
     _number("created_at_ms"),
     _number("expires_at_ms", nullable=True),
     _number("disabled_at_ms", nullable=True),
+    _text("old_digest", nullable=True),  # of the secret before the latest rotation,
+    _number("old_until_ms", nullable=True),  # which is valid until then
+    _number("used_at_ms", nullable=True),  # about when it was last used
     UniqueConstraint("digest"),
+)
+
+admin_tokens = Table(
+    "admin_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("name"),
+    _text("digest"),  # HMAC-SHA256 of the token under its own pepper
+    _text("display"),
+    _text("scopes"),  # JSON list of read, keys, money
+    _text("org", nullable=True),  # null: every org's
+    _number("created_at_ms"),
+    _number("expires_at_ms", nullable=True),
+    _number("disabled_at_ms", nullable=True),
+    _number("used_at_ms", nullable=True),
+    UniqueConstraint("digest"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    _number("at_ms"),
+    _text("actor"),  # who: command, config, token:<name>
+    _text("action"),  # what: key.create, account.change, …
+    _text("subject"),  # on what: an id
+    _text("org", nullable=True),  # whose it is; null: the gateway's own
+    _text("details"),  # JSON object, without secrets
+    # Append-only: triggers of the migration refuse UPDATE and DELETE.
 )
 
 tasks = Table(
@@ -165,6 +199,8 @@ tasks = Table(
     _text("usage", nullable=True),
     _number("result_count"),
     _number("results_expire_at_ms", nullable=True),
+    _text("caller", nullable=True),  # a keyed hash of whom the key's own user is, where that is kept
+    _number("erased_at_ms", nullable=True),  # prompt and pictures were deleted
     CheckConstraint("state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')", name="state"),
     CheckConstraint("(state IN ('completed', 'failed', 'cancelled')) = (finished_at_ms IS NOT NULL)", name="finished"),
     Index("ix_tasks_account", "account_id", "created_at_ms", "id"),
@@ -222,4 +258,49 @@ results = Table(
     _text("revised_prompt", nullable=True),
     PrimaryKeyConstraint("task_id", "position"),
     UniqueConstraint("blob"),
+)
+
+usage_daily = Table(
+    "usage_daily",
+    metadata,
+    _text("day"),  # ISO date in the account's time zone, on which the task was accepted
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),  # the key's; its id names team and org
+    _text("model"),
+    _text("upstream"),  # empty: none made anything
+    _text("caller"),  # empty: not kept
+    _number("tasks"),  # ended
+    _number("failed"),  # of them without a picture
+    _number("images"),
+    _number("charged_microcredits"),
+    _number("charged_microusd"),
+    _number("paid_microusd"),  # to the upstream, what no caller pays for included
+    _number("cache_hits"),
+    _number("cache_saved_microusd"),
+    _number("routing_saved_microusd"),  # against the dearest able offer
+    PrimaryKeyConstraint("day", "account_id", "model", "upstream", "caller"),
+)
+
+budget_alerts = Table(
+    "budget_alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("budget"),
+    _number("window_start_ms"),
+    _number("threshold"),  # percent
+    _text("body"),  # JSON, as it is sent
+    _number("created_at_ms"),
+    _text("state"),
+    _number("tries"),
+    _number("next_at_ms"),
+    _text("answer", nullable=True),  # of the last try: a status or what went wrong
+    CheckConstraint("state IN ('due', 'sent', 'dead')", name="state"),
+    # Once per window.
+    UniqueConstraint("account_id", "budget", "window_start_ms", "threshold"),
+    Index(
+        "ix_budget_alerts_due",
+        "next_at_ms",
+        sqlite_where=Column("state") == "due",
+        postgresql_where=Column("state") == "due",
+    ),
 )

@@ -1,21 +1,17 @@
 """From a database without calendar windows: what was in flight, in doubt or held before ends right afterwards, on SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import orjson
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.db import migrate as migrations
 from gateway.db.connection import Connection
-from gateway.db.engine import DatabaseUrl, parse_database_url
+from gateway.db.engine import parse_database_url
 from gateway.db.schema import metadata
-from gateway.db.statements import Dialect
 from gateway.db.writer import Transact
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId
 from gateway.domain.money import Amount
@@ -26,6 +22,7 @@ from gateway.ledger.audit import audit
 from gateway.pipeline.commands import Cancel, Finish, Finished, RecordAttempts, Recorded
 from gateway.tasks import store as task_store
 from tests.books import KEY, ORG, RATE, TEAM, UPSTREAM, Gateway, accept, balance, clean, completed, new_task, opened
+from tests.earlier_schemas import run_on, upgrade_to
 from tests.property.ledger_model import began, moment
 
 LONE = AccountId("key:acme//lone")
@@ -37,7 +34,6 @@ ACCOUNTS = (
 )  # fmt: skip
 PATHS = {KEY: (KEY, TEAM, ORG), LONE: (LONE, ORG)}
 HELD, CHARGED = (5_000_000, 70_000, 1), (3_000_000, 40_000, 1)
-T = TypeVar("T")
 Sums = tuple[int, int, int]
 NONE: Sums = (0, 0, 0)
 
@@ -115,9 +111,7 @@ def _minus(a: Sums) -> Sums:
 
 
 def _fill(connection: sa.Connection) -> None:
-    config = migrations._config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, BEFORE)
+    upgrade_to(connection, BEFORE)
     books = _OldBooks(connection)
     for account, kind, parent in ACCOUNTS:
         books.add("accounts", id=account, kind=kind, name=account, parent_id=parent, budgets='["100credits/total"]')
@@ -154,20 +148,6 @@ def _fill_task(books: _OldBooks, old: Old) -> None:
             books.post(UPSTREAM, "paid", old.id, (0, presumed, 0), (0, -presumed, 0), attempt_id)
 
 
-async def _run(url: DatabaseUrl, work: Callable[[sa.Connection], T]) -> T:
-    if url.dialect is Dialect.SQLITE:
-        engine = sa.create_engine(f"sqlite:///{url.path}")
-        with engine.begin() as connection:
-            answer = work(connection)
-        engine.dispose()
-        return answer
-    other = create_async_engine(migrations._async_url(url.text))
-    async with other.begin() as asynchronous:
-        answer = await asynchronous.run_sync(work)
-    await other.dispose()
-    return answer
-
-
 def _unfinished() -> Iterator[Old]:
     return (old for old in OLD if old.state in ("pending", "processing"))
 
@@ -196,7 +176,7 @@ async def _resolve(database: Gateway, attempt: Attempt, cost: int) -> None:
 async def test_everything_from_before_ends_right_after_the_migration(database_url: str) -> None:
     """Holds on two and three accounts, attempts in flight and in doubt: clean right after it, nothing left pending at the end, in any window."""
     url = parse_database_url(database_url)
-    await _run(url, _fill)
+    await run_on(url, _fill)
     assert await migrations.migrate(url) == (BEFORE, migrations.newest_revision())
     database = await opened(database_url)
     report = await audit(database)
@@ -256,4 +236,4 @@ async def test_the_migrated_schema_is_the_codes(database_url: str) -> None:
     """Tables, columns, types, indexes: nothing is missing and nothing is left over."""
     url = parse_database_url(database_url)
     await migrations.migrate(url)
-    assert await _run(url, lambda c: compare_metadata(MigrationContext.configure(c), metadata)) == []
+    assert await run_on(url, lambda c: compare_metadata(MigrationContext.configure(c), metadata)) == []

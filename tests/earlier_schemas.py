@@ -1,0 +1,36 @@
+"""A database as an earlier version left it: for the tests of migrations."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.db import migrate as migrations
+from gateway.db.engine import DatabaseUrl
+from gateway.db.statements import Dialect
+
+T = TypeVar("T")
+
+
+def upgrade_to(connection: sa.Connection, revision: str) -> None:
+    """The schema of that revision, from nothing or from an earlier one."""
+    config = migrations._config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+async def run_on(url: DatabaseUrl, work: Callable[[sa.Connection], T]) -> T:
+    """In a transaction of its own, with SQLAlchemy, on either database."""
+    if url.dialect is Dialect.SQLITE:
+        engine = sa.create_engine(f"sqlite:///{url.path}")
+        with engine.begin() as connection:
+            answer = work(connection)
+        engine.dispose()
+        return answer
+    other = create_async_engine(migrations._async_url(url.text))
+    async with other.begin() as asynchronous:
+        answer = await asynchronous.run_sync(work)
+    await other.dispose()
+    return answer
