@@ -21,36 +21,36 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway import __version__, secret_files
-from gateway.administration.accounts import AccountAdministration, DeclaredKey
+from gateway.administration.accounts import AccountAdministration
 from gateway.administration.operator import Operator
 from gateway.api.connections import BoundedSite, connections_max, raise_open_files_limit
 from gateway.api.control import make_control_app
 from gateway.api.server import (
-    announce_close,
     assert_compiled_parser,
-    finish,
     make_app,
     make_metrics_app,
     make_runner,
-    stop_listening,
 )
 from gateway.api.state import ApiSettings
+from gateway.app_office import (
+    FirstKey,
+    Office,
+    StartFailed,
+    control_socket,
+    declare,
+    first_key,
+    open_office,
+)
+from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.store import BlobStoreUnavailable
-from gateway.config import Config, KeyDeclaration, ServerConfig
+from gateway.config import Config
 from gateway.db.connection import StatementFailed
-from gateway.db.engine import open_database
-from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
-from gateway.db.sqlite import DatabaseLocked, SqliteLock
 from gateway.db.statements import Dialect
-from gateway.db.writer import Database
-from gateway.domain.accounts import Account, AccountKind
 from gateway.domain.clock import Clock, SystemClock
-from gateway.domain.errors import GatewayError, StorageUnavailable
-from gateway.domain.ids import new_owner_id, org_account_id, team_account_id
-from gateway.keys.authenticator import Authenticator
-from gateway.keys.secrets import new_key
+from gateway.domain.errors import GatewayError
+from gateway.domain.ids import new_owner_id
 from gateway.limits.concurrency import RunningTasks
 from gateway.limits.outage import Outage
 from gateway.limits.rates import SlidingWindows
@@ -58,9 +58,7 @@ from gateway.limits.slots import Slots
 from gateway.pipeline import crash_points
 from gateway.pipeline.accept import Acceptance, Terms
 from gateway.pipeline.admission import Admission
-from gateway.pipeline.apply import apply
 from gateway.pipeline.attempts import Tools
-from gateway.pipeline.commands import Command, Outcome
 from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.pipeline import Pipeline
@@ -80,12 +78,6 @@ log = logging.getLogger(__name__)
 
 UPSTREAM_THREADS = 2
 """For parsing large answers and drawing: what runs beside the event loop, on the smallest machine two cores."""
-LAST_REQUESTS_S = 0.25
-"""Between closing the listening socket and closing idle connections: a connection made at the last moment still brings its request."""
-HURRY_S = 5.0
-"""What a second signal leaves of the drain: enough for the end of a task to be stored, short enough for whoever is pressing Ctrl-C."""
-LAST_ANSWERS_S = 2.0
-"""For telling callers that the time is up."""
 BACKLOG = 1024
 GC_THRESHOLD = 5_000
 """Objects made and not freed before the youngest are looked through; 700, as Python has it, are a few calls. With `freeze` 7 % of a call."""
@@ -93,30 +85,6 @@ M_ARENA_MAX = -8  # malloc.h
 ARENAS_MAX = 2
 """Sixteen answers of 2 MB at once: 270 MB at the highest instead of 350, as fast; with one arena per core times eight, as glibc has it."""
 KEYS_RELOAD_S = 30.0
-FIRST_ORG, FIRST_KEY = "default", "first"
-
-
-class StartFailed(Exception):
-    """The gateway cannot start; the text names the cause and the fix."""
-
-
-@dataclass(frozen=True, slots=True)
-class FirstKey:
-    """The API key of an embedded gateway's first start. `secret` is None at later starts."""
-
-    path: Path
-    secret: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Office:
-    """What commands need: the database, open, and who administers it."""
-
-    database: Database[Command, Outcome]
-    authenticator: Authenticator
-    accounts: AccountAdministration
-    operator: Operator
-    secret_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,34 +95,6 @@ class Gateway:
     first_key: FirstKey | None
     recovered: int
     port: int
-
-
-@asynccontextmanager
-async def open_office(config: Config, clock: Clock, *, migrating: bool) -> AsyncIterator[Office]:
-    """The database of a config, for as long as the block runs. Raises StartFailed."""
-    async with AsyncExitStack() as stack:
-        lock: SqliteLock | None = None
-        try:
-            if config.database.dialect is Dialect.SQLITE:
-                lock = SqliteLock(config.database.path)
-                lock.acquire()
-                stack.callback(lock.release)
-            if migrating:
-                await migrate(config.database)
-            elif await revision_of_postgresql(config.database) != newest_revision():
-                raise StartFailed("the database's schema is not that of this version: run `gateway migrate` first")
-            secret_key = config.secret_key or secret_files.read_or_make(beside_database(config, "secret_key"))
-            watched = crash_points.watched(apply)
-            database = await open_database(config.database, watched, clock, lock, crash_points.committed)
-        except (DatabaseLocked, MigrationFailed, StorageUnavailable, OSError) as exc:
-            cause = exc.log if isinstance(exc, StorageUnavailable) else None
-            raise StartFailed(f"the database cannot be opened: {exc}" + (f" ({cause})" if cause else "")) from exc
-        stack.push_async_callback(database.close)
-        pepper = secret_files.derive(secret_key, "image-gateway keys v1")
-        authenticator = Authenticator(pepper, clock)
-        accounts = AccountAdministration(database, authenticator, pepper, clock)
-        models = {*config.catalog.models, *config.catalog.aliases}
-        yield Office(database, authenticator, accounts, Operator(accounts, database, models), secret_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +125,7 @@ async def running(
             open_office(config, clock, migrating=config.database.dialect is Dialect.SQLITE)
         )
         await declare(config, office.accounts)
-        first_key = await _first_key(config, office.accounts)
+        made = await first_key(config, office.accounts)
         port, listening = _listen(config.server.host, config.server.port)
         stack.callback(listening.close)
         config = config.listening_on(config.server.host, port)
@@ -203,10 +143,19 @@ async def running(
         await http.setup()
         most = connections_max(sum(upstream.concurrency for upstream in config.upstreams))
         await BoundedSite(http, listening, backlog=BACKLOG, connections_max=most).start()
-        stack.push_async_callback(_drain, house, http, config.server, hurry or asyncio.Event())
+        stack.push_async_callback(
+            drain,
+            house.pipeline,
+            house.acceptance,
+            house.runner,
+            house.recovery,
+            http,
+            config.server,
+            hurry or asyncio.Event(),
+        )
         await stack.enter_async_context(_control(config, office.operator))
         await stack.enter_async_context(_metrics_port(config, house.metrics))
-        yield Gateway(config, first_key, recovered, port)
+        yield Gateway(config, made, recovered, port)
 
 
 @asynccontextmanager
@@ -302,38 +251,6 @@ def _limit_arenas() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS_MAX)
 
 
-async def declare(config: Config, accounts: AccountAdministration) -> None:
-    """Make the accounts and keys of the config true, and the accounts of our own books."""
-    orgs, teams, keys = [], [], []
-    for org in config.accounts:
-        org_id = org_account_id(org.name)
-        orgs.append(Account(org_id, AccountKind.ORG, org.name, None, org.budgets, limits=org.limits, zone=org.zone))
-        keys += [_declared(org.name, None, key, org.zone) for key in org.keys]
-        for team in org.teams:
-            team_id = team_account_id(org.name, team.name)
-            teams.append(
-                Account(team_id, AccountKind.TEAM, team.name, org_id, team.budgets, limits=team.limits, zone=team.zone)
-            )
-            keys += [_declared(org.name, team.name, key, team.zone) for key in team.keys]
-    await accounts.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
-
-
-def _declared(org: str, team: str | None, key: KeyDeclaration, zone: str) -> DeclaredKey:
-    return DeclaredKey(
-        org, team, key.name, key.secret, key.budgets, key.models, key.response, key.limits, key.expires_at_ms, zone
-    )
-
-
-def beside_database(config: Config, name: str) -> Path:
-    """A file of an embedded gateway, in the folder of its database."""
-    return config.database.path.with_name(name)
-
-
-def control_socket(config: Config) -> Path | None:
-    """Where commands reach a running embedded gateway. With PostgreSQL they go to the database itself."""
-    return beside_database(config, "gateway.sock") if config.database.dialect is Dialect.SQLITE else None
-
-
 def _adapters(config: Config, resources: Resources) -> dict[str, Adapter]:
     try:
         return {settings.name: build_adapter(settings, resources) for settings in config.upstreams}
@@ -344,20 +261,6 @@ def _adapters(config: Config, resources: Resources) -> dict[str, Adapter]:
 async def _close_all(adapters: dict[str, Adapter]) -> None:
     for adapter in adapters.values():
         await adapter.close()
-
-
-async def _first_key(config: Config, accounts: AccountAdministration) -> FirstKey | None:
-    """An embedded gateway without any key makes one. On PostgreSQL nothing secret is ever made by itself."""
-    if config.database.dialect is not Dialect.SQLITE or config.accounts:
-        return None
-    path = beside_database(config, "api_key")
-    if await accounts.keys():
-        return FirstKey(path, None) if path.exists() else None
-    # Kept before it is valid: a crash between the two must not leave a key that nobody knows.
-    secret = path.read_text(encoding="utf-8").strip() if path.exists() else new_key()
-    secret_files.keep(path, secret)
-    await accounts.create_key(org=FIRST_ORG, team=None, name=FIRST_KEY, secret=secret)
-    return FirstKey(path, secret)
 
 
 def _listen(host: str, port: int) -> tuple[int, socket.socket]:
@@ -371,46 +274,6 @@ def _listen(host: str, port: int) -> tuple[int, socket.socket]:
         ) from exc
     listening.setblocking(False)
     return listening.getsockname()[1], listening
-
-
-async def _drain(house: House, http: web.AppRunner, server: ServerConfig, hurry: asyncio.Event) -> None:
-    """Out of the traffic, then no more calls, then the end of what is running; the rest is for the next process.
-
-    Takes at most `accept_after_term` and `drain` and a few seconds; once `hurry` is set HURRY_S and a few seconds.
-    """
-    loop = asyncio.get_running_loop()
-    house.pipeline.drain()
-    announce_close(http)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(server.accept_after_term_s):
-            await hurry.wait()
-    await stop_listening(http)
-    if server.accept_after_term_s:
-        await asyncio.sleep(LAST_REQUESTS_S)
-    house.acceptance.closed = house.runner.closing = True
-    until_s = loop.time() + server.drain_s
-    left = await house.runner.leave_unsent()
-    await house.recovery.hand_back(left)
-    jobs = finishing, hurried = asyncio.create_task(_finish(house, http)), asyncio.create_task(hurry.wait())
-    await asyncio.wait(jobs, timeout=until_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
-    if hurry.is_set() and not finishing.done():
-        log.warning("a second signal: what does not end soon is left for the next process")
-        await asyncio.wait({finishing}, timeout=max(0.0, min(HURRY_S, until_s - loop.time())))
-    interrupted = await house.runner.drain(0.0)
-    await asyncio.wait({finishing}, timeout=LAST_ANSWERS_S)
-    finishing.cancel()
-    hurried.cancel()
-    await asyncio.gather(*jobs, return_exceptions=True)
-    await house.recovery.hand_back()
-    if interrupted:
-        log.warning("tasks are left for the next process", extra={"tasks": interrupted})
-
-
-async def _finish(house: House, http: web.AppRunner) -> None:
-    """Until every caller has an answer and every task has ended. Callers first: a call that is being accepted now still finds the runner open."""
-    await finish(http)
-    while house.runner.working:  # noqa: ASYNC110 - nothing tells that the last of several tasks has ended
-        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -5,15 +5,16 @@ half a config. What is accepted for a later version and has no effect yet is sai
 """
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from gateway.config_accounts import KeyDeclaration, LimitFields, OrgDeclaration, TeamDeclaration
+from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
 from gateway.config_catalog import (
     UpstreamNames,
     build_catalog,
@@ -22,18 +23,13 @@ from gateway.config_catalog import (
     read_models,
     shipped_catalog_path,
 )
-from gateway.config_schema import (
-    UPSTREAM_OPTIONS,
-    ConfigFile,
-    KeySection,
-    UpstreamSection,
-    check,
-    nearest,
-)
+from gateway.config_declarations import Declarations, notes_of_accounts
+from gateway.config_schema import ConfigFile, check
+from gateway.config_sections import UPSTREAM_OPTIONS, UpstreamSection
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
 from gateway.db.engine import DatabaseUrl, parse_database_url
 from gateway.db.statements import Dialect
-from gateway.domain.accounts import ANY, Limits
+from gateway.domain.accounts import Budget
 from gateway.domain.catalog import Catalog
 from gateway.domain.clock import Clock, SystemClock
 from gateway.egress.guard import EgressPolicy
@@ -97,6 +93,14 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertsConfig:
+    url: str
+    secret: str = field(repr=False)
+    thresholds: tuple[int, ...] = (50, 80, 100)
+    """Percent of a budget, rising."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamOff:
     """A configured upstream that is not used, and why."""
 
@@ -129,8 +133,13 @@ class Config:
     upstreams: tuple[UpstreamSettings, ...]
     """Those that are on."""
     upstreams_off: tuple[UpstreamOff, ...]
+    upstream_budgets: Mapping[str, Budget]
+    """What may be spent at an upstream, by its name."""
     accounts: tuple[OrgDeclaration, ...]
     limits_on_store_failure: OnStoreFailure
+    alerts: AlertsConfig | None
+    usage_callers: bool
+    """Whether usage is kept by callers' own users, too."""
     notes: tuple[str, ...]
     """What an operator should know: settings without effect in this version, models not served, charges below cost."""
     crash_at: str | None = None
@@ -215,8 +224,8 @@ class _Resolver:
             known_later = file.state.startswith(("redis://", "rediss://", "valkey://"))
             why = "is not in this version" if known_later else "is no kind of state"
             problems.add("state", file.state, why, "Write memory: limits and circuits are kept by each process.")
-        accounts = self._accounts(catalog)
-        egress, server = self._egress(), self._server()
+        accounts = Declarations(catalog, self.known_models, problems).orgs(file.accounts)
+        egress, server, alerts = self._egress(), self._server(), self._alerts()
         problems.raise_if_any()
         assert catalog is not None
         assert egress is not None
@@ -244,8 +253,11 @@ class _Resolver:
             ),
             upstreams=upstreams,
             upstreams_off=off,
+            upstream_budgets={name: up.budget for name, up in file.upstreams.items() if up.budget is not None},
             accounts=accounts,
             limits_on_store_failure=file.limits.on_store_failure,
+            alerts=alerts,
+            usage_callers=file.usage.callers,
             notes=(*notes, *loss_notes(catalog.models, file.credits_per_usd), *_notes_without_effect(file)),
         )
 
@@ -338,76 +350,21 @@ class _Resolver:
             )
             return None
 
-    def _accounts(self, catalog: Catalog | None) -> tuple[OrgDeclaration, ...]:
-        secrets: dict[str, str] = {}
-        orgs: list[OrgDeclaration] = []
-        self._check_unique("accounts", "org", [org.org for org in self.file.accounts])
-        for index, org in enumerate(self.file.accounts):
-            place = join("accounts", index)
-            self._check_unique(f"{place}.teams", "team", [team.team for team in org.teams])
-            teams: list[TeamDeclaration] = []
-            for number, team in enumerate(org.teams):
-                there = f"{place}.teams[{number}]"
-                keys = self._keys(team.keys, there, secrets, catalog)
-                limits, zone = self._limits(team, there, catalog), team.timezone or org.timezone
-                teams.append(TeamDeclaration(team.team, team.budgets, keys, limits, zone))
-            keys = self._keys(org.keys, place, secrets, catalog)
-            limits = self._limits(org, place, catalog)
-            orgs.append(OrgDeclaration(org.org, org.budgets, tuple(teams), keys, limits, org.timezone))
-        return tuple(orgs)
-
-    def _limits(self, section: LimitFields, place: str, catalog: Catalog | None) -> Limits:
-        models = self._models_of(section, place, catalog)
-        return Limits(section.rpm, section.concurrency, models, section.sizes, section.n_max)
-
-    def _keys(
-        self, keys: tuple[KeySection, ...], parent: str, secrets: dict[str, str], catalog: Catalog | None
-    ) -> tuple[KeyDeclaration, ...]:
-        """Names unique among siblings, secrets unique everywhere, models known."""
-        self._check_unique(f"{parent}.keys", "name", [key.name for key in keys])
-        made: list[KeyDeclaration] = []
-        for index, key in enumerate(keys):
-            place = f"{parent}.keys[{index}]"
-            other = secrets.setdefault(key.secret.strip(), place)
-            if other != place:
-                self.problems.add(
-                    f"{place}.secret", key.secret, f"{other} has the same secret", "Give every key its own."
-                )
-            limits = self._limits(key, place, catalog)
-            made.append(
-                KeyDeclaration(
-                    key.name,
-                    key.secret,
-                    key.budgets,
-                    limits.models,
-                    key.response,
-                    replace(limits, models=ANY),
-                    key.expires,
-                )
-            )
-        return tuple(made)
-
-    def _models_of(self, section: LimitFields, place: str, catalog: Catalog | None) -> tuple[str, ...]:
-        if catalog is None:
-            return section.models
-        aliases = catalog.aliases
-        known = sorted({"*", *self.known_models, *aliases})
-        for index, name in enumerate(section.models):
-            if name not in known:
-                self.problems.add(f"{place}.models[{index}]", name, "is no model", nearest(name, known))
-        return tuple(aliases.get(name, name) for name in section.models)
+    def _alerts(self) -> AlertsConfig | None:
+        alerts = self.file.alerts
+        if alerts.url is None:
+            return None
+        if not alerts.url.startswith("https://") and not self.file.egress.allow_http:
+            self.problems.add("alerts.url", alerts.url, "is no https URL", "Write an https URL.")
+        if re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", alerts.secret) is None:
+            why = "is missing" if not alerts.secret else "is no secret of Standard Webhooks"
+            fix = "Write whsec_ and at least 24 random bytes as base64: echo whsec_$(openssl rand -base64 24)."
+            self.problems.add("alerts.secret", alerts.secret or None, why, fix)
+        return AlertsConfig(alerts.url, alerts.secret, tuple(sorted(set(alerts.thresholds))))
 
     def _check_file_exists(self, key: str, path: str | None) -> None:
         if path is not None and not Path(path).is_file():
             self.problems.add(key, path, "there is no such file", "Write the path of a PEM file, or null.")
-
-    def _check_unique(self, parent: str, field: str, names: list[str]) -> None:
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                key = f"{join(parent, index)}.{field}"
-                self.problems.add(
-                    key, name, "this name is taken", "Choose another: accounts and keys are known by their names."
-                )
 
 
 def _settings(name: str, section: UpstreamSection, options: Mapping[str, str]) -> UpstreamSettings:
@@ -453,7 +410,6 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
             bool(file.server.trusted_proxies),
             "server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers",
         ),
-        (bool(file.admin_token), "admin_token has no effect in this version: administration is by command"),
         (
             retention,
             "retention.tasks and retention.prompts have no effect in this version: "
@@ -466,30 +422,9 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
         (file.s3_endpoint is not None, "s3_endpoint has no effect in this version: pictures are kept in files"),
     )
     notes = [text for is_given, text in rows if is_given]
-    for name, upstream in file.upstreams.items():
-        if upstream.budget is not None:
-            notes.append(
-                f"upstreams.{name}.budget has no effect in this version: spending at an upstream is recorded, not limited"
-            )
-    notes += _notes_of_accounts(file)
+    notes += notes_of_accounts(file.accounts)
     if file.secret_key and len(file.secret_key) < SECRET_KEY_CHARS_MIN:
         notes.append(
             f"secret_key is shorter than {SECRET_KEY_CHARS_MIN} characters: make one with `openssl rand -hex 32`"
         )
-    return notes
-
-
-def _notes_of_accounts(file: ConfigFile) -> list[str]:
-    notes: list[str] = []
-    for index, org in enumerate(file.accounts):
-        if org.markup is not None:
-            notes.append(f"accounts[{index}].markup has no effect in this version: set it on models or at the top")
-        places = [
-            (f"accounts[{index}]", org.keys),
-            *((f"accounts[{index}].teams[{n}]", t.keys) for n, t in enumerate(org.teams)),
-        ]
-        for place, keys in places:
-            for number, key in enumerate(keys):
-                if _given(key, "callback_secret"):
-                    notes.append(f"{place}.keys[{number}]: callback_secret without effect in this version")
     return notes

@@ -4,6 +4,7 @@ Knows nothing of other sections. How it fails: ValueError from a field's check, 
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -70,3 +71,5 @@ class OrgDeclaration:
     keys: tuple[KeyDeclaration, ...]
     limits: Limits = UNLIMITED
     zone: str = "UTC"
+    markup: Decimal | None = None
+    """In place of a model's and the config's."""

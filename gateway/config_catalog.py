@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
-from gateway.config_schema import CostSection, ModelSection, OfferSection, check, nearest
+from gateway.config_schema import check, nearest
+from gateway.config_sections import CostSection, ModelSection, OfferSection
 from gateway.config_text import Plain, Problems, join, read_file
 from gateway.domain import money
 from gateway.domain.catalog import (

@@ -17,8 +17,8 @@ from signal import Signals
 from typing import Any, cast
 
 import tests.lookup_adapter  # noqa: F401 - the same
-from gateway import cli
-from gateway.app import open_office
+from gateway.app_office import open_office
+from gateway.cli import main as cli
 from gateway.config import load
 from gateway.domain.catalog import Capabilities, Recovery
 from gateway.domain.clock import SystemClock

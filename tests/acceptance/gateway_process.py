@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from gateway.app import open_office
+from gateway.app_office import open_office
 from gateway.config import load
 from gateway.db.migrate import migrate
 from gateway.domain.clock import SystemClock

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from gateway import app
+from gateway.app_office import open_office
 from gateway.config import Config, load
 from gateway.db.migrate import migrate
 from gateway.db.statements import Dialect
@@ -248,7 +249,7 @@ async def serving(
 async def settle_up(house: House) -> Settled:
     """Check the books of a stopped gateway, and show them. AssertionError where anything differs."""
     upstreams = {name: upstream_account_id(name) for name in house.emulators}
-    async with app.open_office(
+    async with open_office(
         house.config, SystemClock(), migrating=house.config.database.dialect is Dialect.SQLITE
     ) as office:
         report = await audit(office.database)

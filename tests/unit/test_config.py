@@ -6,13 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Config, load
-from gateway.config_schema import (
-    UPSTREAM_OPTIONS,
-    ConfigFile,
-    ModelSection,
-    OfferSection,
-    UpstreamSection,
-)
+from gateway.config_schema import ConfigFile
+from gateway.config_sections import UPSTREAM_OPTIONS, ModelSection, OfferSection, UpstreamSection
 from gateway.config_text import Problems, parse_duration_s, read_file
 from gateway.domain.accounts import Budget, Limits, Unit
 from gateway.domain.catalog import OnUnknown, PerImage, PriceFormula, TokenPrice

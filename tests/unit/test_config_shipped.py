@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import default_path, load
-from gateway.config_schema import (
-    ModelSection,
-)
+from gateway.config_sections import ModelSection
 from gateway.config_text import Problems, read_file
 from gateway.domain.catalog import PriceTable
 from tests.unit.config_files import MODEL, OFFER, ROOT, SHIPPED, SetClock, problems, read, write

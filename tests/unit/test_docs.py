@@ -18,11 +18,12 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand, TyperGroup
 
 import gateway.api.errors  # noqa: F401 - it adds an error of its own to the tree
-from gateway import cli
 from gateway.api.routes import ROUTES
 from gateway.api.schemas.generation import GenerationBody
+from gateway.cli import main as cli
 from gateway.config import load
-from gateway.config_schema import ConfigFile, ModelSection, Section
+from gateway.config_schema import ConfigFile
+from gateway.config_sections import ModelSection, Section
 from gateway.config_text import parse_duration_s
 from gateway.domain.errors import GatewayError
 from gateway.domain.tasks import Fault, TaskErrorCode

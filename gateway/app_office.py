@@ -1,0 +1,127 @@
+"""The office of a gateway: the database of a config, open, and those who administer it. For `serve` and for commands without a running gateway.
+
+How it fails: StartFailed with one sentence for the operator.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import secret_files
+from gateway.administration.accounts import AccountAdministration, DeclaredKey
+from gateway.administration.operator import Operator
+from gateway.config import Config, KeyDeclaration
+from gateway.db.engine import open_database
+from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
+from gateway.db.sqlite import DatabaseLocked, SqliteLock
+from gateway.db.statements import Dialect
+from gateway.db.writer import Database
+from gateway.domain.accounts import Account, AccountKind
+from gateway.domain.clock import Clock
+from gateway.domain.errors import StorageUnavailable
+from gateway.domain.ids import org_account_id, team_account_id
+from gateway.keys.authenticator import Authenticator
+from gateway.keys.secrets import new_key
+from gateway.pipeline import crash_points
+from gateway.pipeline.apply import apply
+from gateway.pipeline.commands import Command, Outcome
+
+FIRST_ORG, FIRST_KEY = "default", "first"
+
+
+class StartFailed(Exception):
+    """The gateway cannot start; the text names the cause and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKey:
+    """The API key of an embedded gateway's first start. `secret` is None at later starts."""
+
+    path: Path
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What commands need: the database, open, and who administers it."""
+
+    database: Database[Command, Outcome]
+    authenticator: Authenticator
+    accounts: AccountAdministration
+    operator: Operator
+    secret_key: str
+
+
+@asynccontextmanager
+async def open_office(config: Config, clock: Clock, *, migrating: bool) -> AsyncIterator[Office]:
+    """The database of a config, for as long as the block runs. Raises StartFailed."""
+    async with AsyncExitStack() as stack:
+        lock: SqliteLock | None = None
+        try:
+            if config.database.dialect is Dialect.SQLITE:
+                lock = SqliteLock(config.database.path)
+                lock.acquire()
+                stack.callback(lock.release)
+            if migrating:
+                await migrate(config.database)
+            elif await revision_of_postgresql(config.database) != newest_revision():
+                raise StartFailed("the database's schema is not that of this version: run `gateway migrate` first")
+            secret_key = config.secret_key or secret_files.read_or_make(beside_database(config, "secret_key"))
+            watched = crash_points.watched(apply)
+            database = await open_database(config.database, watched, clock, lock, crash_points.committed)
+        except (DatabaseLocked, MigrationFailed, StorageUnavailable, OSError) as exc:
+            cause = exc.log if isinstance(exc, StorageUnavailable) else None
+            raise StartFailed(f"the database cannot be opened: {exc}" + (f" ({cause})" if cause else "")) from exc
+        stack.push_async_callback(database.close)
+        pepper = secret_files.derive(secret_key, "image-gateway keys v1")
+        authenticator = Authenticator(pepper, clock)
+        accounts = AccountAdministration(database, authenticator, pepper, clock)
+        models = {*config.catalog.models, *config.catalog.aliases}
+        yield Office(database, authenticator, accounts, Operator(accounts, database, models), secret_key)
+
+
+async def declare(config: Config, accounts: AccountAdministration) -> None:
+    """Make the accounts and keys of the config true, and the accounts of our own books."""
+    orgs, teams, keys = [], [], []
+    for org in config.accounts:
+        org_id = org_account_id(org.name)
+        orgs.append(Account(org_id, AccountKind.ORG, org.name, None, org.budgets, limits=org.limits, zone=org.zone))
+        keys += [_declared(org.name, None, key, org.zone) for key in org.keys]
+        for team in org.teams:
+            team_id = team_account_id(org.name, team.name)
+            teams.append(
+                Account(team_id, AccountKind.TEAM, team.name, org_id, team.budgets, limits=team.limits, zone=team.zone)
+            )
+            keys += [_declared(org.name, team.name, key, team.zone) for key in team.keys]
+    await accounts.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
+
+
+def _declared(org: str, team: str | None, key: KeyDeclaration, zone: str) -> DeclaredKey:
+    return DeclaredKey(
+        org, team, key.name, key.secret, key.budgets, key.models, key.response, key.limits, key.expires_at_ms, zone
+    )
+
+
+def beside_database(config: Config, name: str) -> Path:
+    """A file of an embedded gateway, in the folder of its database."""
+    return config.database.path.with_name(name)
+
+
+async def first_key(config: Config, accounts: AccountAdministration) -> FirstKey | None:
+    """An embedded gateway without any key makes one. On PostgreSQL nothing secret is ever made by itself."""
+    if config.database.dialect is not Dialect.SQLITE or config.accounts:
+        return None
+    path = beside_database(config, "api_key")
+    if await accounts.keys():
+        return FirstKey(path, None) if path.exists() else None
+    # Kept before it is valid: a crash between the two must not leave a key that nobody knows.
+    secret = path.read_text(encoding="utf-8").strip() if path.exists() else new_key()
+    secret_files.keep(path, secret)
+    await accounts.create_key(org=FIRST_ORG, team=None, name=FIRST_KEY, secret=secret)
+    return FirstKey(path, secret)
+
+
+def control_socket(config: Config) -> Path | None:
+    """Where commands reach a running embedded gateway. With PostgreSQL they go to the database itself."""
+    return beside_database(config, "gateway.sock") if config.database.dialect is Dialect.SQLITE else None

@@ -1,0 +1,60 @@
+"""`gateway keys …`."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.operator import ConfigOption, FormatOption, OutputFormat, run
+
+app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+
+@app.command("create")
+def keys_create(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    name: Annotated[str, typer.Option(help="The key's name within its team or org.")],
+    org: Annotated[str, typer.Option(help="Its org.")] = "default",
+    team: Annotated[str | None, typer.Option(help="Its team; none: directly under the org.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="AMOUNT(usd|credits|images)/(day|week|month|total); may be repeated.")
+    ] = None,
+    models: Annotated[str, typer.Option(help="Models by name, with commas; * for all.")] = "*",
+    sizes: Annotated[str, typer.Option(help="Sizes, with commas; * for all.")] = "*",
+    n_max: Annotated[int | None, typer.Option(min=1, max=100, help="Most pictures of one call.")] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Most image requests in any 60 seconds.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Most tasks under way at once.")] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="When it ends: 90d or 12h from now, or a date such as 2027-01-31.")
+    ] = None,
+    response: Annotated[
+        str | None, typer.Option(help="image or task: the contract when a request does not say.")
+    ] = None,
+    config: ConfigOption = None,
+    output: FormatOption = OutputFormat.TABLE,
+) -> None:
+    """Make a key; it is shown once."""
+    arguments = {
+        "name": name,
+        "org": org,
+        "team": team,
+        "budgets": ",".join(budget or ()),
+        "models": models,
+        "sizes": sizes,
+        "n_max": None if n_max is None else str(n_max),
+        "rpm": None if rpm is None else str(rpm),
+        "concurrency": None if concurrency is None else str(concurrency),
+        "expires": expires,
+        "response": response,
+    }
+    run("keys create", arguments, config, output)
+
+
+@app.command("list")
+def keys_list(config: ConfigOption = None, output: FormatOption = OutputFormat.TABLE) -> None:
+    """All keys, without their secrets."""
+    run("keys list", {}, config, output)
+
+
+@app.command("revoke")
+def keys_revoke(key_id: str, config: ConfigOption = None, output: FormatOption = OutputFormat.TABLE) -> None:
+    """Refuse a key from now on."""
+    run("keys revoke", {"id": key_id}, config, output)

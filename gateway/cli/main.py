@@ -1,0 +1,86 @@
+"""The command itself: what starts, checks and migrates a gateway, and the nouns that have commands of their own."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from gateway.cli import accounts, books, keys
+from gateway.cli.operator import ConfigOption, fail, load_config
+from gateway.cli.welcome import welcome
+
+app = typer.Typer(
+    name="gateway",
+    help="An OpenAI-compatible gateway for image generation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # a traceback would print secrets
+)
+GROUPS = {
+    "keys": keys.app,
+    "accounts": accounts.app,
+    "ledger": books.ledger_app,
+    "in-doubt": books.in_doubt_app,
+}
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app()
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Listen here instead of server.host.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Listen here instead of server.port; 0 takes a free one.")
+    ] = None,
+) -> None:
+    """Run the gateway until SIGTERM."""
+    import uvloop
+
+    from gateway.app import Gateway
+    from gateway.app import serve as run
+    from gateway.app_office import StartFailed
+
+    loaded = load_config(config).listening_on(host, port)
+
+    def announce(gateway: Gateway) -> None:
+        first = gateway.first_key
+        print(welcome(gateway.config, first.path if first else None, first.secret if first else None), flush=True)
+
+    try:
+        uvloop.run(run(loaded, announce))
+    except StartFailed as exc:
+        fail(str(exc))
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = None) -> None:
+    """Check a config: exit 0, or 2 with every error."""
+    for line in load_config(config).summary():
+        print(line)
+    print("The config is good.")
+
+
+@app.command("migrate")
+def migrate_database(config: ConfigOption = None) -> None:
+    """Bring the database to this version's schema."""
+    from gateway.db.migrate import MigrationFailed, migrate
+    from gateway.db.sqlite import DatabaseLocked, SqliteLock
+    from gateway.db.statements import Dialect
+
+    loaded = load_config(config)
+    lock = SqliteLock(loaded.database.path) if loaded.database.dialect is Dialect.SQLITE else None
+    try:
+        if lock is not None:
+            lock.acquire()
+        before, after = asyncio.run(migrate(loaded.database))
+    except (MigrationFailed, DatabaseLocked, OSError) as exc:
+        fail(str(exc))
+    print(
+        f"The schema is at {after}." if before == after else f"The schema went from {before or 'nothing'} to {after}."
+    )

@@ -1,0 +1,114 @@
+"""How a command reaches its gateway, and how its answer is printed: through a running embedded one's Unix socket, else by opening the database.
+
+Exit codes: 0 done, 1 failed, 2 a config or a command line that cannot be used.
+"""
+
+import asyncio
+import http.client
+import json
+import socket
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.config import Config, ConfigError, default_path, load
+
+SOCKET_TIMEOUT_S = 120.0
+"""An audit of a large ledger takes its time."""
+
+
+class OutputFormat(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="The config file; default config/gateway.yaml, else built-in defaults.")
+]
+FormatOption = Annotated[OutputFormat, typer.Option("--format", help="For people, or for programs.")]
+
+
+def run(command: str, arguments: Mapping[str, str | None], path: Path | None, output: OutputFormat) -> None:
+    """Run an operator's command, beside a running gateway or alone, and print its answer."""
+    from gateway.app_office import control_socket
+
+    config = load_config(path)
+    control = control_socket(config)
+    answer = _ask(control, command, arguments) if control is not None and control.exists() else None
+    if answer is None:
+        answer = asyncio.run(_run_alone(config, command, arguments))
+    if "error" in answer:
+        fail(str(answer["error"]))
+    if output is OutputFormat.JSON:
+        print(json.dumps(answer))  # noqa: TID251 - a small answer for programs
+    else:
+        _print_table(answer)
+    if answer.get("failed"):
+        raise typer.Exit(1)
+
+
+def _ask(control: Path, command: str, arguments: Mapping[str, str | None]) -> dict[str, object] | None:
+    """The running gateway's answer; None where nobody listens."""
+    connection = http.client.HTTPConnection("localhost", timeout=SOCKET_TIMEOUT_S)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(SOCKET_TIMEOUT_S)
+    try:
+        connection.sock.connect(str(control))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+    body = json.dumps({"command": command, "arguments": arguments})  # noqa: TID251 - a small command
+    connection.request("POST", "/command", body, {"Content-Type": "application/json"})
+    answer: object = json.loads(connection.getresponse().read())
+    connection.close()
+    if not isinstance(answer, dict):
+        fail("the gateway's answer is not understood; are command and gateway of the same version?")
+    return answer
+
+
+async def _run_alone(config: Config, command: str, arguments: Mapping[str, str | None]) -> dict[str, object]:
+    from gateway.administration.accounts import AdministrationError
+    from gateway.app_office import StartFailed, open_office
+    from gateway.db.statements import Dialect
+    from gateway.domain.clock import SystemClock
+    from gateway.domain.errors import StorageUnavailable
+
+    try:
+        async with open_office(config, SystemClock(), migrating=config.database.dialect is Dialect.SQLITE) as office:
+            report = await office.operator.run(command, arguments)
+    except (AdministrationError, StartFailed, StorageUnavailable) as exc:
+        return {"error": str(exc)}
+    return {"rows": list(report.rows), "message": report.message, "failed": report.failed}
+
+
+def _print_table(answer: Mapping[str, object]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    rows = answer.get("rows")
+    if isinstance(rows, list) and rows:
+        table = Table(*rows[0].keys(), box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*("" if value is None else str(value) for value in row.values()))
+        console.print(table)
+    elif isinstance(rows, list) and not answer.get("message"):
+        console.print("Nothing to list.")
+    if answer.get("message"):
+        console.print(str(answer["message"]), highlight=False)
+
+
+def load_config(path: Path | None) -> Config:
+    try:
+        return load(path or default_path(Path()))
+    except ConfigError as exc:
+        for problem in exc.errors:
+            print(problem, file=sys.stderr)
+        raise typer.Exit(2) from exc
+
+
+def fail(text: str) -> NoReturn:
+    print(f"gateway: {text}", file=sys.stderr)
+    raise typer.Exit(1)

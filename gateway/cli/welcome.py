@@ -1,0 +1,45 @@
+"""What a newcomer sees at the start: where the gateway serves, with which key, and two calls to paste."""
+
+import shlex
+from pathlib import Path
+
+from gateway.config import Config
+
+
+def welcome(config: Config, key_path: Path | None, secret: str | None) -> str:
+    """What a newcomer needs: where it serves, with which key, and two calls to paste."""
+    base_url = f"{config.server.public_url}/v1"
+    lines = [f"Image gateway serves at {base_url}", *(f"  {line}" for line in config.summary())]
+    if key_path is None:
+        return "\n".join(lines)
+    key_path = key_path.absolute()  # the snippets are pasted into another terminal, in whatever folder that is
+    if secret is not None:
+        lines += ["", f"API key (shown once, kept in {key_path}):", f"  {secret}"]
+    else:
+        lines += ["", f"The API key of the first start is in {key_path}."]
+    key = secret or f"$(cat {shlex.quote(str(key_path))})"
+    model = config.catalog.default_model
+    python_key = repr(secret) if secret else f"open({str(key_path)!r}).read().strip()"
+    # The snippets stand at the left edge: pasted into a Python prompt, indented lines would be an error.
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "A picture with curl, saved as cat.png:",
+            "",
+            f"""curl -s {base_url}/images/generations -H "Authorization: Bearer {key}" \\""",
+            """  -H "Content-Type: application/json" """
+            f"""-d '{{"model": "{model}", "prompt": "A cat playing in the grass", "response_format": "b64_json"}}' \\""",
+            """  | python3 -c "import base64, json, sys; """
+            """open('cat.png', 'wb').write(base64.b64decode(json.load(sys.stdin)['data'][0]['b64_json']))\"""",
+            "",
+            "The same with Python (pip install openai), saved as cat2.png:",
+            "",
+            "import base64, openai",
+            f"client = openai.OpenAI(base_url={base_url!r}, api_key={python_key})",
+            f"picture = client.images.generate(model={model!r}, prompt='A cat playing in the grass')",
+            "open('cat2.png', 'wb').write(base64.b64decode(picture.data[0].b64_json))",
+            "",
+            f"API reference: {config.server.public_url}/docs    Stop with Ctrl-C.",
+        ]
+    )
