@@ -21,7 +21,8 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway import __version__, secret_files
-from gateway.administration.accounts import AccountAdministration
+from gateway.administration.administration import Administration
+from gateway.administration.audit_log import AuditLog
 from gateway.administration.operator import Operator
 from gateway.api.connections import BoundedSite, connections_max, raise_open_files_limit
 from gateway.api.control import make_control_app
@@ -33,12 +34,12 @@ from gateway.api.server import (
 )
 from gateway.api.state import ApiSettings
 from gateway.app_office import (
-    FirstKey,
+    FirstSecrets,
     Office,
     StartFailed,
     control_socket,
     declare,
-    first_key,
+    first_secrets,
     open_office,
 )
 from gateway.app_shutdown import drain
@@ -92,7 +93,7 @@ class Gateway:
     """A gateway that serves."""
 
     config: Config
-    first_key: FirstKey | None
+    first: FirstSecrets
     recovered: int
     port: int
 
@@ -124,14 +125,14 @@ async def running(
         office = await stack.enter_async_context(
             open_office(config, clock, migrating=config.database.dialect is Dialect.SQLITE)
         )
-        await declare(config, office.accounts)
-        made = await first_key(config, office.accounts)
+        await declare(config, office)
+        made = await first_secrets(config, office)
         port, listening = _listen(config.server.host, config.server.port)
         stack.callback(listening.close)
         config = config.listening_on(config.server.host, port)
         house = await stack.enter_async_context(_built(config, office, clock))
         recovered = await house.recovery.start()
-        reloading = _reload_keys(office.accounts) if config.database.dialect is Dialect.POSTGRESQL else None
+        reloading = _reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None
         await stack.enter_async_context(
             _background(
                 house.recovery.run(), house.housekeeping.run(), watch_loop_lag(house.metrics.loop_lag), reloading
@@ -213,6 +214,8 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
         authenticator=office.authenticator,
         metrics=house.metrics,
         canonical=canonical,
+        admin_tokens=office.admin_tokens,
+        administration=Administration(office.accounts, office.keys, office.tokens, AuditLog(office.database)),
         settings=ApiSettings(
             default_model=config.catalog.default_model,
             version=__version__,
@@ -348,11 +351,12 @@ def _report_broken(task: "asyncio.Task[None]") -> None:
         log.error("a background job broke", exc_info=task.exception())
 
 
-async def _reload_keys(accounts: AccountAdministration) -> None:
+async def _reload_keys(office: Office) -> None:
     """Keys that another process made or revoked become known within KEYS_RELOAD_S."""
     while True:
         await asyncio.sleep(KEYS_RELOAD_S)
         try:
-            await accounts.reload_keys()
+            await office.keys.reload()
+            await office.tokens.reload()
         except (GatewayError, StatementFailed) as exc:  # whatever it is, the next revocation must be heard of
             log.warning("keys cannot be read again now", exc_info=exc)

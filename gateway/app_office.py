@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import secret_files
-from gateway.administration.accounts import AccountAdministration, DeclaredKey
+from gateway.administration.account_commands import AccountCommands
+from gateway.administration.accounts import Accounts
+from gateway.administration.admin_tokens import EVERYTHING, AdminTokenAdministration
+from gateway.administration.book_commands import BookCommands
+from gateway.administration.declared import DeclaredKey, Declaring
+from gateway.administration.key_commands import KeyCommands
+from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
 from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
@@ -21,8 +27,9 @@ from gateway.domain.accounts import Account, AccountKind
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable
 from gateway.domain.ids import org_account_id, team_account_id
+from gateway.keys.admin_tokens import AdminTokens
 from gateway.keys.authenticator import Authenticator
-from gateway.keys.secrets import new_key
+from gateway.keys.secrets import new_admin_token, new_key
 from gateway.pipeline import crash_points
 from gateway.pipeline.apply import apply
 from gateway.pipeline.commands import Command, Outcome
@@ -36,10 +43,18 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FirstKey:
-    """The API key of an embedded gateway's first start. `secret` is None at later starts."""
+    """The API key, or the admin token, of an embedded gateway's first start. `secret` is None at later starts."""
 
     path: Path
     secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSecrets:
+    """What an embedded gateway made for itself. None: it makes none, or it was taken away."""
+
+    key: FirstKey | None
+    admin_token: FirstKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,11 @@ class Office:
 
     database: Database[Command, Outcome]
     authenticator: Authenticator
-    accounts: AccountAdministration
+    admin_tokens: AdminTokens
+    accounts: Accounts
+    keys: Keys
+    tokens: AdminTokenAdministration
+    declaring: Declaring
     operator: Operator
     secret_key: str
 
@@ -74,14 +93,27 @@ async def open_office(config: Config, clock: Clock, *, migrating: bool) -> Async
             cause = exc.log if isinstance(exc, StorageUnavailable) else None
             raise StartFailed(f"the database cannot be opened: {exc}" + (f" ({cause})" if cause else "")) from exc
         stack.push_async_callback(database.close)
-        pepper = secret_files.derive(secret_key, "image-gateway keys v1")
-        authenticator = Authenticator(pepper, clock)
-        accounts = AccountAdministration(database, authenticator, pepper, clock)
-        models = {*config.catalog.models, *config.catalog.aliases}
-        yield Office(database, authenticator, accounts, Operator(accounts, database, models), secret_key)
+        yield _furnished(config, database, secret_key, clock)
 
 
-async def declare(config: Config, accounts: AccountAdministration) -> None:
+def _furnished(config: Config, database: Database[Command, Outcome], secret_key: str, clock: Clock) -> Office:
+    pepper = secret_files.derive(secret_key, "image-gateway keys v1")
+    token_pepper = secret_files.derive(secret_key, "image-gateway admin tokens v1")
+    authenticator, admin_tokens = Authenticator(pepper, clock), AdminTokens(token_pepper, clock)
+    keys = Keys(database, authenticator, pepper, clock)
+    tokens = AdminTokenAdministration(database, admin_tokens, token_pepper, clock, config.admin_token)
+    accounts = Accounts(database, keys.reload)
+    models = {*config.catalog.models, *config.catalog.aliases}
+    operator = Operator(
+        AccountCommands(accounts).commands,
+        KeyCommands(keys, tokens, models).commands,
+        BookCommands(database).commands,
+    )
+    declaring = Declaring(database, pepper, clock)
+    return Office(database, authenticator, admin_tokens, accounts, keys, tokens, declaring, operator, secret_key)
+
+
+async def declare(config: Config, office: Office) -> None:
     """Make the accounts and keys of the config true, and the accounts of our own books."""
     orgs, teams, keys = [], [], []
     for org in config.accounts:
@@ -94,7 +126,9 @@ async def declare(config: Config, accounts: AccountAdministration) -> None:
                 Account(team_id, AccountKind.TEAM, team.name, org_id, team.budgets, limits=team.limits, zone=team.zone)
             )
             keys += [_declared(org.name, team.name, key, team.zone) for key in team.keys]
-    await accounts.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
+    await office.declaring.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
+    await office.keys.reload()
+    await office.tokens.reload()
 
 
 def _declared(org: str, team: str | None, key: KeyDeclaration, zone: str) -> DeclaredKey:
@@ -108,18 +142,38 @@ def beside_database(config: Config, name: str) -> Path:
     return config.database.path.with_name(name)
 
 
-async def first_key(config: Config, accounts: AccountAdministration) -> FirstKey | None:
-    """An embedded gateway without any key makes one. On PostgreSQL nothing secret is ever made by itself."""
+async def first_secrets(config: Config, office: Office) -> FirstSecrets:
+    """An embedded gateway without any key, or without any admin token, makes one. On PostgreSQL nothing secret is ever made by itself."""
     if config.database.dialect is not Dialect.SQLITE or config.accounts:
-        return None
+        return FirstSecrets(None, None)
+    return FirstSecrets(await _first_key(config, office), await _first_admin_token(config, office))
+
+
+async def _first_key(config: Config, office: Office) -> FirstKey | None:
     path = beside_database(config, "api_key")
-    if await accounts.keys():
+    if await office.keys.all():
         return FirstKey(path, None) if path.exists() else None
     # Kept before it is valid: a crash between the two must not leave a key that nobody knows.
-    secret = path.read_text(encoding="utf-8").strip() if path.exists() else new_key()
+    secret = _kept(path) or new_key()
     secret_files.keep(path, secret)
-    await accounts.create_key(org=FIRST_ORG, team=None, name=FIRST_KEY, secret=secret)
+    await office.keys.create(org=FIRST_ORG, team=None, name=FIRST_KEY, secret=secret)
     return FirstKey(path, secret)
+
+
+async def _first_admin_token(config: Config, office: Office) -> FirstKey | None:
+    path = beside_database(config, "admin_token")
+    if config.admin_token is not None:
+        return None
+    if await office.tokens.all():
+        return FirstKey(path, None) if path.exists() else None
+    secret = _kept(path) or new_admin_token()
+    secret_files.keep(path, secret)
+    await office.tokens.create(FIRST_KEY, EVERYTHING, secret=secret)
+    return FirstKey(path, secret)
+
+
+def _kept(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
 def control_socket(config: Config) -> Path | None:

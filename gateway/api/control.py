@@ -10,7 +10,6 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gateway.administration.accounts import AdministrationError
 from gateway.administration.operator import Operator
 from gateway.domain.errors import GatewayError
 
@@ -39,7 +38,7 @@ async def _command(request: web.Request) -> web.Response:
     try:
         body = CommandBody.model_validate_json(await request.read())
         report = await request.app[OPERATOR].run(body.command, body.arguments)
-    except (AdministrationError, GatewayError, ValidationError) as exc:
+    except (GatewayError, ValidationError) as exc:
         return _json({"error": str(exc)}, status=400)
     _logger.info("an operator's command was run", extra={"command": body.command})
     return _json({"rows": list(report.rows), "message": report.message, "failed": report.failed})

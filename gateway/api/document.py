@@ -9,12 +9,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.api.rendering import JsonMap, JsonValue
-from gateway.api.routes import ROUTES, Route
+from gateway.api.route import Route
+from gateway.api.routes import ROUTES
 from gateway.api.schemas.answers import ErrorAnswer
 from gateway.domain.ids import TASK_ID_PATTERN
 
 _REF = "#/components/schemas/{model}"
 _NO_KEY_ERRORS = (401,)
+_NO_TOKEN_ERRORS = (401, 403)
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 _ABOUT = "Image generation behind one key: OpenAI's images contract and durable tasks to poll are two views of the same call."
 
@@ -31,6 +33,7 @@ def openapi_document(*, version: str, public_url: str = "") -> bytes:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+                "adminToken": {"type": "http", "scheme": "bearer", "description": "An admin token, not an API key."},
             },
         },
     }
@@ -66,6 +69,9 @@ def _operation(route: Route) -> JsonMap:
         }
     if route.public:
         operation["security"] = []
+    if route.scope is not None:
+        operation["security"] = [{"adminToken": []}]
+        operation["description"] = f"Needs an admin token with the scope `{route.scope.value}`."
     return operation
 
 
@@ -87,7 +93,8 @@ def _responses(route: Route) -> JsonMap:
         elif what:
             answer["content"] = {what: {}}
         responses[str(status)] = answer
-    for status in (*(() if route.public else _NO_KEY_ERRORS), *route.errors):
+    refusals = () if route.public else _NO_KEY_ERRORS if route.scope is None else _NO_TOKEN_ERRORS
+    for status in (*refusals, *route.errors):
         text = "The body is empty, as the method wants it" if route.method == "HEAD" else HTTPStatus(status).phrase
         error: JsonMap = {"description": text}
         if route.method != "HEAD":

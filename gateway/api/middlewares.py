@@ -5,7 +5,7 @@ This is the one place of the HTTP edge that catches Exception: what nobody expec
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -14,6 +14,8 @@ from aiohttp.web_urldispatcher import MatchInfoError
 from gateway.api.body import check_declared_size
 from gateway.api.errors import error_of_http, render_error
 from gateway.api.state import (
+    ADMIN_TOKENS,
+    ADMINISTRATOR,
     AUTHENTICATOR,
     CANONICAL,
     CLOCK,
@@ -26,7 +28,8 @@ from gateway.api.state import (
     REQUEST_ID,
     LogFields,
 )
-from gateway.domain.errors import GatewayError, InternalError
+from gateway.domain.administrators import Scope
+from gateway.domain.errors import GatewayError, InternalError, ScopeMissing
 from gateway.domain.ids import new_request_id
 
 _logger = logging.getLogger(__name__)
@@ -88,14 +91,20 @@ async def _answer(request: web.Request, handler: Handler, fields: LogFields) -> 
     return response
 
 
-def authenticate(public: Collection[Handler]) -> Middleware:
-    """The middleware that finds the caller, except for the public handlers and for paths that do not exist."""
+def authenticate(public: Collection[Handler], admin: Mapping[Handler, Scope]) -> Middleware:
+    """The middleware that finds the caller, except for the public handlers and for paths that do not exist.
+
+    The handlers of `admin` need an admin token with their scope; an API key is nothing there, and an admin token nothing elsewhere.
+    """
     open_handlers = frozenset(public)
 
     @web.middleware
     async def find_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
         match = request.match_info
-        if match.handler not in open_handlers and not isinstance(match, MatchInfoError):
+        scope = admin.get(match.handler)
+        if scope is not None:
+            _admit_administrator(request, scope)
+        elif match.handler not in open_handlers and not isinstance(match, MatchInfoError):
             request[PRINCIPAL] = principal = request.app[AUTHENTICATOR].authenticate(
                 request.headers.get("Authorization"), request.headers.get("api-key")
             )
@@ -107,6 +116,15 @@ def authenticate(public: Collection[Handler]) -> Middleware:
         return await handler(request)
 
     return find_caller
+
+
+def _admit_administrator(request: web.Request, scope: Scope) -> None:
+    """Raises MissingKey and its kin, ScopeMissing."""
+    administrator = request.app[ADMIN_TOKENS].authenticate(request.headers.get("Authorization"))
+    request[LOG]["administrator"] = administrator.name
+    if scope not in administrator.scopes:
+        raise ScopeMissing(f"This admin token may not do this: it needs the scope {scope.value!r}.")
+    request[ADMINISTRATOR] = administrator
 
 
 def _record(request: web.Request, status: int, duration_s: float, fields: LogFields) -> None:

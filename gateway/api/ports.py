@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from gateway.domain.accounts import Principal, RateState
+from gateway.domain.administrators import Administrator
 from gateway.domain.catalog import Model
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Task, TaskState
@@ -21,6 +22,14 @@ class Authenticator(Protocol):
 
         Raises MissingKey, InvalidKey, KeyExpired, KeyDisabled.
         """
+        ...
+
+
+class AdminTokens(Protocol):
+    """Finds the administrator behind the header; pure memory, no I/O."""
+
+    def authenticate(self, authorization: str | None) -> Administrator:
+        """Raises MissingKey, InvalidKey, KeyExpired, KeyDisabled."""
         ...
 
 

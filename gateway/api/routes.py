@@ -1,12 +1,11 @@
 """The one table of routes. The server adds them, the authentication reads who needs no key, and the OpenAPI document describes each."""
 
-from dataclasses import dataclass
-
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import BaseModel
 
+from gateway.api.admin_routes import ADMIN_ROUTES
 from gateway.api.handlers import credits, health, images, metrics, models, openapi, results, tasks
+from gateway.api.route import Route
 from gateway.api.schemas.answers import (
     CreditsAnswer,
     HealthAnswer,
@@ -21,23 +20,7 @@ from gateway.api.schemas.answers import (
     TaskListAnswer,
 )
 from gateway.api.schemas.generation import GenerationBody
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One method of one path. `answers` are its successes by status; a text stands for a media type that is no JSON."""
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    answers: tuple[tuple[int, str | tuple[type[BaseModel], ...]], ...]
-    errors: tuple[int, ...] = ()
-    body: type[BaseModel] | None = None
-    query: tuple[tuple[str, str, str], ...] = ()
-    """Name, JSON type, meaning."""
-    public: bool = False
-
+from gateway.domain.administrators import Scope
 
 _GENERATION_ERRORS = (400, 402, 403, 404, 408, 409, 413, 429, 502, 503, 504)
 _PAGES = (
@@ -69,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", metrics.get, "Prometheus metrics, for this machine unless made public", ((200, "text/plain"),), (404,), public=True),
     Route("GET", "/openapi.json", openapi.document, "This document", ((200, "application/json"),), public=True),
     Route("GET", "/docs", openapi.page, "This document as a page", ((200, "text/html"),), public=True),
+    *ADMIN_ROUTES,
 )  # fmt: skip
 
 _PATTERNS = {"{model}": "{model:.+}", "{task_id}": "{task_id:(?!batch$)[^/]+}"}
@@ -81,6 +65,11 @@ def add_routes(app: web.Application) -> None:
         for plain, pattern in _PATTERNS.items():
             path = path.replace(plain, pattern)
         app.router.add_route(route.method, path, route.handler)
+
+
+def admin_handlers() -> dict[Handler, Scope]:
+    """With the scope that each needs."""
+    return {route.handler: route.scope for route in ROUTES if route.scope is not None}
 
 
 def public_handlers() -> frozenset[Handler]:

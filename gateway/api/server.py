@@ -4,12 +4,15 @@ import asyncio
 
 from aiohttp import http_parser, web
 
+from gateway.administration.administration import Administration
 from gateway.api.body import BODY_BYTES_MAX
 from gateway.api.document import openapi_document
 from gateway.api.middlewares import authenticate, edge
-from gateway.api.ports import Authenticator, Pipeline
-from gateway.api.routes import add_routes, public_handlers
+from gateway.api.ports import AdminTokens, Authenticator, Pipeline
+from gateway.api.routes import add_routes, admin_handlers, public_handlers
 from gateway.api.state import (
+    ADMIN_TOKENS,
+    ADMINISTRATION,
     AUTHENTICATOR,
     CANONICAL,
     CLOCK,
@@ -38,12 +41,18 @@ def make_app(
     metrics: Metrics,
     canonical: WriteCanonical,
     settings: ApiSettings,
+    admin_tokens: AdminTokens | None = None,
+    administration: Administration | None = None,
     clock: Clock = SystemClock(),
 ) -> web.Application:
     """The whole HTTP edge."""
-    app = web.Application(middlewares=[edge, authenticate(public_handlers())], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(
+        middlewares=[edge, authenticate(public_handlers(), admin_handlers())], client_max_size=BODY_BYTES_MAX
+    )
     app[PIPELINE] = pipeline
     app[AUTHENTICATOR] = authenticator
+    if admin_tokens is not None and administration is not None:
+        app[ADMIN_TOKENS], app[ADMINISTRATION] = admin_tokens, administration
     app[METRICS] = metrics
     app[CANONICAL] = canonical
     app[SETTINGS] = settings

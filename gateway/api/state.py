@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.api.ports import Authenticator, Pipeline
+from gateway.administration.administration import Administration
+from gateway.api.ports import AdminTokens, Authenticator, Pipeline
 from gateway.domain.accounts import Principal
+from gateway.domain.administrators import Administrator
 from gateway.domain.clock import Clock
 from gateway.domain.images import Contract
 from gateway.telemetry.logs import LogValue
@@ -30,6 +32,8 @@ WriteCanonical = Callable[[Mapping[str, LogValue]], None]
 SETTINGS = web.AppKey("settings", ApiSettings)
 PIPELINE = web.AppKey[Pipeline]("pipeline")
 AUTHENTICATOR = web.AppKey[Authenticator]("authenticator")
+ADMIN_TOKENS = web.AppKey[AdminTokens]("admin_tokens")
+ADMINISTRATION = web.AppKey("administration", Administration)
 METRICS = web.AppKey("metrics", Metrics)
 CANONICAL = web.AppKey[WriteCanonical]("canonical")
 CLOCK = web.AppKey[Clock]("clock")
@@ -37,6 +41,8 @@ OPENAPI = web.AppKey("openapi", bytes)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
+ADMINISTRATOR = web.RequestKey("administrator", Administrator)
+"""Of the admin routes, in place of a principal."""
 CONTRACT = web.RequestKey("contract", Contract)
 """Which contract's errors the caller reads; absent until the body is known."""
 ERROR_HEADERS = web.RequestKey[Mapping[str, str]]("error_headers")

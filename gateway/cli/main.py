@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, books, keys
+from gateway.cli import accounts, admin_tokens, books, keys
 from gateway.cli.operator import ConfigOption, fail, load_config
 from gateway.cli.welcome import welcome
 
@@ -19,6 +19,8 @@ app = typer.Typer(
 GROUPS = {
     "keys": keys.app,
     "accounts": accounts.app,
+    "admin-tokens": admin_tokens.app,
+    "audit-log": admin_tokens.audit_log_app,
     "ledger": books.ledger_app,
     "in-doubt": books.in_doubt_app,
 }
@@ -49,8 +51,7 @@ def serve(
     loaded = load_config(config).listening_on(host, port)
 
     def announce(gateway: Gateway) -> None:
-        first = gateway.first_key
-        print(welcome(gateway.config, first.path if first else None, first.secret if first else None), flush=True)
+        print(welcome(gateway.config, gateway.first), flush=True)
 
     try:
         uvloop.run(run(loaded, announce))

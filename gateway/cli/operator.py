@@ -72,16 +72,15 @@ def _ask(control: Path, command: str, arguments: Mapping[str, str | None]) -> di
 
 
 async def _run_alone(config: Config, command: str, arguments: Mapping[str, str | None]) -> dict[str, object]:
-    from gateway.administration.accounts import AdministrationError
     from gateway.app_office import StartFailed, open_office
     from gateway.db.statements import Dialect
     from gateway.domain.clock import SystemClock
-    from gateway.domain.errors import StorageUnavailable
+    from gateway.domain.errors import GatewayError
 
     try:
         async with open_office(config, SystemClock(), migrating=config.database.dialect is Dialect.SQLITE) as office:
             report = await office.operator.run(command, arguments)
-    except (AdministrationError, StartFailed, StorageUnavailable) as exc:
+    except (GatewayError, StartFailed) as exc:
         return {"error": str(exc)}
     return {"rows": list(report.rows), "message": report.message, "failed": report.failed}
 

@@ -1,22 +1,35 @@
 """What a newcomer sees at the start: where the gateway serves, with which key, and two calls to paste."""
 
 import shlex
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.config import Config
 
+if TYPE_CHECKING:
+    from gateway.app_office import FirstSecrets
 
-def welcome(config: Config, key_path: Path | None, secret: str | None) -> str:
-    """What a newcomer needs: where it serves, with which key, and two calls to paste."""
+
+def welcome(config: Config, first: "FirstSecrets") -> str:
+    """The text, for the terminal. Of later starts it says only where the secrets are."""
     base_url = f"{config.server.public_url}/v1"
     lines = [f"Image gateway serves at {base_url}", *(f"  {line}" for line in config.summary())]
-    if key_path is None:
+    if first.key is None:
         return "\n".join(lines)
-    key_path = key_path.absolute()  # the snippets are pasted into another terminal, in whatever folder that is
+    key_path, secret = (
+        first.key.path.absolute(),
+        first.key.secret,
+    )  # the snippets are pasted into another terminal, in whatever folder that is
     if secret is not None:
         lines += ["", f"API key (shown once, kept in {key_path}):", f"  {secret}"]
     else:
         lines += ["", f"The API key of the first start is in {key_path}."]
+    if first.admin_token is not None and first.admin_token.secret is not None:
+        lines += [
+            f"Admin token for /admin/v1 (shown once, kept in {first.admin_token.path.absolute()}):",
+            f"  {first.admin_token.secret}",
+        ]
+    elif first.admin_token is not None:
+        lines += [f"The admin token is in {first.admin_token.path.absolute()}."]
     key = secret or f"$(cat {shlex.quote(str(key_path))})"
     model = config.catalog.default_model
     python_key = repr(secret) if secret else f"open({str(key_path)!r}).read().strip()"

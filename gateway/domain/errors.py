@@ -6,17 +6,21 @@
     │   ├── UnsupportedSize         unsupported_size
     │   ├── PromptTooLong           prompt_too_long
     │   ├── InvalidTaskId           invalid_task_id
-    │   └── ContentRefused          content_policy_violation
+    │   ├── ContentRefused          content_policy_violation
+    │   └── AdministrationError     invalid_parameter
     ├── MissingKey 401              missing_api_key
     ├── InvalidKey 401              invalid_api_key
     ├── KeyExpired 401              key_expired
     ├── KeyDisabled 401             key_disabled
     ├── InsufficientQuota 402/429   insufficient_quota
     ├── ModelNotAllowed 403         model_not_allowed
+    ├── ScopeMissing 403            scope_missing
     ├── NotFound 404                not_found
     │   ├── TaskNotFound            task_not_found
-    │   └── ModelNotFound           model_not_found
+    │   ├── ModelNotFound           model_not_found
+    │   └── SubjectNotFound         not_found
     ├── MethodNotAllowed 405        method_not_allowed
+    ├── Conflict 409                conflict
     ├── TaskNotCancellable 409      task_not_cancellable
     ├── RequestCancelled 409        request_cancelled
     ├── RequestTimeout 408          request_timeout
@@ -99,6 +103,10 @@ class ContentRefused(InvalidRequest):
     should_retry = False
 
 
+class AdministrationError(InvalidRequest):
+    """An operator's wish that cannot be fulfilled; the text says why and what to do."""
+
+
 class AuthenticationError(GatewayError):
     status, type, code = 401, "authentication_error", "invalid_api_key"
 
@@ -130,6 +138,12 @@ class ModelNotAllowed(GatewayError):
     status, type, code = 403, "permission_error", "model_not_allowed"
 
 
+class ScopeMissing(GatewayError):
+    """The admin token is valid, and not for this."""
+
+    status, type, code = 403, "permission_error", "scope_missing"
+
+
 class NotFound(GatewayError):
     status, type, code = 404, "not_found_error", "not_found"
 
@@ -142,6 +156,10 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class SubjectNotFound(NotFound):
+    """No account, key, attempt … of this id, or none that this administrator may see: nobody learns which."""
+
+
 class MethodNotAllowed(GatewayError):
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
 
@@ -150,6 +168,13 @@ class RequestTimeout(GatewayError):
     """The body did not arrive in time. 408 would be retried by SDKs at once, which is right: nothing was accepted."""
 
     status, type, code = 408, "invalid_request_error", "request_timeout"
+
+
+class Conflict(GatewayError):
+    """Things are not as the wish supposes: a name is taken, something has ended, the config owns it."""
+
+    status, type, code = 409, "conflict_error", "conflict"
+    should_retry = False
 
 
 class TaskNotCancellable(GatewayError):

@@ -31,6 +31,10 @@ def new_attempt_id() -> AttemptId:
     return AttemptId(f"att_{_random(26)}")
 
 
+def new_admin_token_id() -> str:
+    return f"adm_{_random(16)}"
+
+
 def new_key_id() -> KeyId:
     return KeyId(f"key_{_random(16)}")
 
@@ -54,6 +58,12 @@ def team_account_id(org: str, team: str) -> AccountId:
 
 def key_account_id(org: str, team: str | None, key: str) -> AccountId:
     return AccountId(f"key:{org}/{team or ''}/{key}")
+
+
+def org_of(account: AccountId) -> str | None:
+    """The org whose path an account is on, by its id; None for the gateway's own books."""
+    kind, _, name = account.partition(":")
+    return name.partition("/")[0] if kind in ("org", "team", "key") else None
 
 
 def upstream_account_id(upstream: str) -> AccountId:

@@ -49,7 +49,7 @@ class Authenticator:
 
     def authenticate(self, authorization: str | None, api_key: str | None = None) -> Principal:
         """`authorization` and `api_key` are the headers' values; a bearer token wins. Raises MissingKey, InvalidKey, KeyDisabled or KeyExpired."""
-        secret = _bearer(authorization) or (api_key or "").strip()
+        secret = bearer(authorization) or (api_key or "").strip()
         if not secret:
             raise MissingKey("No API key. Send the header 'Authorization: Bearer <key>' or 'api-key: <key>'.")
         if len(secret) > SECRET_CHARS_MAX or is_mistyped(secret):
@@ -71,7 +71,7 @@ class Authenticator:
         return record.principal
 
 
-def _bearer(authorization: str | None) -> str:
+def bearer(authorization: str | None) -> str:
     """The token after `Bearer`, spaces inside kept; empty for another scheme."""
     scheme, _, token = (authorization or "").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

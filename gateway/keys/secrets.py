@@ -14,6 +14,8 @@ import string
 import zlib
 
 PREFIX = "igw_"
+ADMIN_PREFIX = "iga_"
+"""Of admin tokens, which are made and kept like keys, under another pepper."""
 SECRET_CHARS_MIN = 8
 SECRET_CHARS_MAX = 512
 """Longer ones are refused unread: a header may carry 8 KB, a digest of which would be work for a stranger."""
@@ -21,12 +23,21 @@ SECRET_CHARS_MAX = 512
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM_CHARS = 32
 _CHECKSUM_CHARS = 6  # 62**6 > 2**32: the whole CRC32 fits
-_ISSUED = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_CHARS + _CHECKSUM_CHARS}}}")
+_ISSUED = re.compile(rf"(?:{PREFIX}|{ADMIN_PREFIX})[0-9A-Za-z]{{{_RANDOM_CHARS + _CHECKSUM_CHARS}}}")
 
 
 def new_key() -> str:
     """A fresh key; shown once, never stored."""
-    body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM_CHARS))
+    return _new(PREFIX)
+
+
+def new_admin_token() -> str:
+    """A fresh admin token; shown once, never stored."""
+    return _new(ADMIN_PREFIX)
+
+
+def _new(prefix: str) -> str:
+    body = prefix + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM_CHARS))
     return body + _checksum(body)
 
 

@@ -1,14 +1,15 @@
 """The rows of keys. Only digests are stored; a secret is never in here. Runs in the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 from sqlalchemy import bindparam, select
 
 from gateway.db.connection import Connection, Row
-from gateway.db.schema import keys
+from gateway.db.schema import admin_tokens, keys
 from gateway.db.statements import Statement, insert_rows, update_rows
+from gateway.domain.administrators import AdminToken, Scope
 from gateway.domain.ids import AccountId, KeyId
 from gateway.domain.images import Contract
 
@@ -110,3 +111,58 @@ def _key(row: Row) -> StoredKey:
 
 def _models(key: StoredKey) -> str:
     return orjson.dumps(key.models).decode()
+
+
+_TOKEN_COLUMNS = (
+    "id", "name", "digest", "display", "scopes", "org", "created_at_ms", "expires_at_ms", "disabled_at_ms", "used_at_ms",
+)  # fmt: skip
+_ADD_TOKEN = insert_rows(admin_tokens, _TOKEN_COLUMNS)
+_DISABLE_TOKEN = update_rows(admin_tokens, ("id",), ("disabled_at_ms",))
+_MARK_TOKEN_USED = update_rows(admin_tokens, ("id",), ("used_at_ms",))
+_ALL_TOKENS = Statement(
+    select(*(admin_tokens.c[name] for name in _TOKEN_COLUMNS))
+    .order_by(admin_tokens.c.created_at_ms, admin_tokens.c.id)
+    .limit(bindparam("size"))
+)
+ADMIN_TOKENS_MAX = 10_000
+
+
+async def add_admin_token(connection: Connection, token: AdminToken) -> None:
+    await connection.write(
+        _ADD_TOKEN,
+        [
+            (
+                token.id, token.name, token.digest, token.display, orjson.dumps(sorted(token.scopes)).decode(), token.org, token.created_at_ms,
+                token.expires_at_ms, token.disabled_at_ms, token.used_at_ms,
+            )
+        ],
+    )  # fmt: skip
+
+
+async def disable_admin_token(connection: Connection, token_id: str, now_ms: int) -> None:
+    await connection.write(_DISABLE_TOKEN, [(now_ms, token_id)])
+
+
+async def mark_admin_tokens_used(connection: Connection, used: Mapping[str, int]) -> None:
+    await connection.write(_MARK_TOKEN_USED, [(at_ms, token_id) for token_id, at_ms in used.items()])
+
+
+async def read_admin_tokens(connection: Connection) -> list[AdminToken]:
+    """All of them, oldest first."""
+    return [_token(row) for row in await connection.fetch(_ALL_TOKENS, size=ADMIN_TOKENS_MAX)]
+
+
+def _token(row: Row) -> AdminToken:
+    token_id, name, token_digest, display, scopes, org, created, expires, disabled, used = row
+    return AdminToken(
+        str(token_id),
+        str(name),
+        str(token_digest),
+        str(display),
+        frozenset(map(Scope, orjson.loads(str(scopes)))),
+        None if org is None else str(org),
+        int(created or 0),
+        None if expires is None else int(expires),
+        None if disabled is None else int(disabled),
+        None if used is None else int(used),
+    )

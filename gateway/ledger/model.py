@@ -1,8 +1,10 @@
 """The nouns of the ledger, after TigerBeetle's two-phase transfers: a hold is pending until it is settled or released, once."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.db.connection import Connection
 from gateway.domain.accounts import Budget, Window
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import NOTHING, Amount
@@ -133,6 +135,8 @@ class Grant:
     microcredits: int
     note: str
     """Why; kept with the entry."""
+    also: "Callable[[Connection, int], Awaitable[None]] | None" = None
+    """Written with it, unless it is refused; the number is the transaction's time in ms."""
 
 
 @dataclass(frozen=True, slots=True)

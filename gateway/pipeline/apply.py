@@ -5,7 +5,7 @@ by command, on the rows in hand, so that a batch sees its own earlier commands; 
 attempts, results. To PostgreSQL a batch is three statements: lock balances, read the rest under their lock, write.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.db.connection import Connection
@@ -62,6 +62,8 @@ class _Work:
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
     prepaid: list[AccountId] = field(default_factory=list)
     """Accounts that are from now on."""
+    also: list[Callable[[Connection, int], Awaitable[None]]] = field(default_factory=list)
+    """What commands want written besides."""
 
 
 async def apply(connection: Connection, commands: Sequence[Command], now: Now) -> list[Outcome]:
@@ -171,6 +173,8 @@ def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Fi
             granted = decide.grant(work.books, command, work.now_ms)
             if granted.first:
                 work.prepaid.append(command.account)
+            if command.also is not None and not granted.refused:
+                work.also.append(command.also)
             return granted
 
 
@@ -338,6 +342,8 @@ async def _save(connection: Connection, work: _Work) -> None:
         task_store.finished_tasks(work.finished),
         task_store.added_results(work.finished),
     ]
+    for write in work.also:
+        await write(connection, work.now_ms)
     for account in work.prepaid:
         await account_store.set_prepaid(connection, account, prepaid=True)
     if not _rows_change_twice(work):

@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 
 from gateway.api import body as body_module
 from gateway.api.body import BODY_BYTES_MAX
-from gateway.api.routes import ROUTES, Route
+from gateway.api.route import Route
+from gateway.api.routes import ROUTES
 from gateway.api.server import assert_compiled_parser, make_runner
 from gateway.domain.errors import KeyExpired
 from tests.unit.api.conftest import Edge, MakeEdge

@@ -1,0 +1,117 @@
+"""Admin tokens: made by command or API, shown once, stored as digests; the config may declare one that may do everything.
+
+How it fails: AdministrationError and its kin with what is wrong; StorageUnavailable.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.administration import store as trail
+from gateway.administration.names import check_names
+from gateway.db.connection import Connection
+from gateway.db.writer import Database, Transact
+from gateway.domain.administrators import COMMAND, Administrator, AdminToken, Scope
+from gateway.domain.clock import Clock
+from gateway.domain.errors import Conflict, SubjectNotFound
+from gateway.domain.ids import new_admin_token_id
+from gateway.keys import store as key_store
+from gateway.keys.admin_tokens import AdminTokenRecord, AdminTokens
+from gateway.keys.secrets import digest, display_prefix, new_admin_token
+from gateway.ledger.model import Grant
+
+EVERYTHING = frozenset(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedAdminToken:
+    """A token just made. The secret is shown once."""
+
+    id: str
+    secret: str = field(repr=False)
+
+
+class AdminTokenAdministration:
+    """The admin tokens of one gateway. `declared` is the config's, where it has one."""
+
+    def __init__(
+        self,
+        database: Database[Transact | Grant, object],
+        known: AdminTokens,
+        pepper: bytes,
+        clock: Clock,
+        declared: str | None,
+    ) -> None:
+        self._database = database
+        self._known = known
+        self._pepper = pepper
+        self._clock = clock
+        self._declared = declared
+
+    async def create(
+        self,
+        name: str,
+        scopes: frozenset[Scope],
+        *,
+        org: str | None = None,
+        expires_at_ms: int | None = None,
+        secret: str | None = None,
+        by: Administrator = COMMAND,
+    ) -> IssuedAdminToken:
+        """Make a token. Raises AdministrationError, and Conflict where the name is taken. `secret`: for who must keep it before it is valid."""
+        check_names(("name", name), ("org", org))
+        secret = secret or new_admin_token()
+        token = AdminToken(
+            new_admin_token_id(), name, digest(self._pepper, secret), display_prefix(secret), scopes, org, self._clock.now_ms(), expires_at_ms
+        )  # fmt: skip
+
+        async def write(connection: Connection, at_ms: int) -> None:
+            for other in await key_store.read_admin_tokens(connection):
+                if other.name == name and other.disabled_at_ms is None:
+                    raise Conflict(f"the admin token {name!r} exists already ({other.id}); choose another name")
+            await key_store.add_admin_token(connection, token)
+            details: dict[str, trail.Detail] = {"name": name, "scopes": sorted(scopes)}
+            await trail.record(connection, at_ms, by, "admin_token.create", token.id, details, org=org)
+
+        await self._database.write(Transact(write))
+        await self.reload()
+        return IssuedAdminToken(token.id, secret)
+
+    async def revoke(self, token_id: str, by: Administrator = COMMAND) -> None:
+        """Refused from now on in this process. Raises SubjectNotFound."""
+        found = [token for token in await self.all() if token.id == token_id and by.sees(token.org)]
+        if not found:
+            raise SubjectNotFound(f"there is no admin token {token_id!r}; `gateway admin-tokens list` shows them")
+
+        async def write(connection: Connection, at_ms: int) -> None:
+            await key_store.disable_admin_token(connection, token_id, at_ms)
+            await trail.record(connection, at_ms, by, "admin_token.revoke", token_id, org=found[0].org)
+
+        await self._database.write(Transact(write))
+        await self.reload()
+
+    async def all(self) -> list[AdminToken]:
+        return await self._database.read(key_store.read_admin_tokens)
+
+    async def keep_used(self) -> None:
+        """Write down when tokens were last used."""
+        used = self._known.take_used()
+        if used:
+            await self._database.write(
+                Transact(lambda connection, _: key_store.mark_admin_tokens_used(connection, used))
+            )
+
+    async def reload(self) -> None:
+        """Read all tokens into the gate of the admin routes."""
+        records = [
+            AdminTokenRecord(
+                token.digest,
+                Administrator(f"token:{token.name}", token.scopes, token.org),
+                token.id,
+                token.expires_at_ms,
+                token.disabled_at_ms is not None,
+            )
+            for token in await self.all()
+        ]
+        if self._declared is not None:
+            administrator = Administrator("token:config", EVERYTHING)
+            records.append(AdminTokenRecord(digest(self._pepper, self._declared), administrator))
+        self._known.replace(records)

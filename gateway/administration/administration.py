@@ -1,0 +1,18 @@
+"""Everything that administers one gateway, as the admin routes are handed it."""
+
+from dataclasses import dataclass
+
+from gateway.administration.accounts import Accounts
+from gateway.administration.admin_tokens import AdminTokenAdministration
+from gateway.administration.audit_log import AuditLog
+from gateway.administration.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """One service a noun. Each takes the administrator who asks, and shows and changes only what that one sees."""
+
+    accounts: Accounts
+    keys: Keys
+    tokens: AdminTokenAdministration
+    audit_log: AuditLog

@@ -1,0 +1,1 @@
+"""`/admin/v1/…`: for administrators, by admin token. One module a noun."""

@@ -1,0 +1,26 @@
+"""What the table of routes is made of."""
+
+from dataclasses import dataclass
+
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel
+
+from gateway.domain.administrators import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `answers` are its successes by status; a text stands for a media type that is no JSON."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    answers: tuple[tuple[int, str | tuple[type[BaseModel], ...]], ...]
+    errors: tuple[int, ...] = ()
+    body: type[BaseModel] | None = None
+    query: tuple[tuple[str, str, str], ...] = ()
+    """Name, JSON type, meaning."""
+    public: bool = False
+    scope: Scope | None = None
+    """Of the admin token that it needs, in place of an API key."""

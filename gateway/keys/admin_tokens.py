@@ -1,0 +1,68 @@
+"""From a header to the Administrator behind it: as the authenticator does for keys, under another pepper and for other routes.
+
+It fails closed: what is not known is nobody. Messages never repeat what the caller sent.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gateway.domain.administrators import Administrator
+from gateway.domain.clock import Clock
+from gateway.domain.errors import InvalidKey, KeyDisabled, KeyExpired, MissingKey
+from gateway.keys.authenticator import bearer
+from gateway.keys.secrets import SECRET_CHARS_MAX, digest, is_mistyped
+
+
+@dataclass(frozen=True, slots=True)
+class AdminTokenRecord:
+    """One admin token. `id` is None for the config's own."""
+
+    digest: str
+    administrator: Administrator
+    id: str | None = None
+    expires_at_ms: int | None = None
+    disabled: bool = False
+
+
+class AdminTokens:
+    """All admin tokens of this gateway."""
+
+    def __init__(self, pepper: bytes, clock: Clock) -> None:
+        self._pepper = pepper
+        self._clock = clock
+        self._records: Mapping[str, AdminTokenRecord] = MappingProxyType({})
+        self._used: dict[str, int] = {}
+
+    def replace(self, records: Iterable[AdminTokenRecord]) -> None:
+        """From now on exactly these are valid."""
+        self._records = MappingProxyType({record.digest: record for record in records})
+
+    def take_used(self) -> Mapping[str, int]:
+        """When each token was last used, of those used since this was asked before: id -> ms."""
+        used, self._used = self._used, {}
+        return used
+
+    def authenticate(self, authorization: str | None) -> Administrator:
+        """By the value of the header `Authorization`. Raises MissingKey, InvalidKey, KeyDisabled, KeyExpired."""
+        token = bearer(authorization)
+        if not token:
+            raise MissingKey("No admin token. Send the header 'Authorization: Bearer <admin token>'.")
+        if len(token) > SECRET_CHARS_MAX or is_mistyped(token):
+            raise InvalidKey("This admin token is not valid: check that it was copied whole.")
+        try:
+            record = self._records.get(digest(self._pepper, token))
+        except UnicodeEncodeError:
+            record = None
+        if record is None:
+            raise InvalidKey(
+                "This admin token is not known here. API keys do not administer: make a token with `gateway admin-tokens create`."
+            )
+        if record.disabled:
+            raise KeyDisabled("This admin token is revoked.", log=f"admin token {record.id}")
+        now_ms = self._clock.now_ms()
+        if record.expires_at_ms is not None and now_ms >= record.expires_at_ms:
+            raise KeyExpired("This admin token has expired.", log=f"admin token {record.id}")
+        if record.id is not None:
+            self._used[record.id] = now_ms
+        return record.administrator
