@@ -16,14 +16,15 @@ from pydantic import BaseModel
 
 from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
 from gateway.config_catalog import (
+    ModelsFound,
     UpstreamNames,
     build_catalog,
     build_models,
-    loss_notes,
     read_models,
     shipped_catalog_path,
 )
 from gateway.config_declarations import Declarations, notes_of_accounts
+from gateway.config_findings import Finding, PriceOrigin, findings_of_models
 from gateway.config_schema import ConfigFile, check
 from gateway.config_sections import UPSTREAM_OPTIONS, UpstreamSection
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
@@ -140,6 +141,9 @@ class Config:
     alerts: AlertsConfig | None
     usage_callers: bool
     """Whether usage is kept by callers' own users, too."""
+    findings: tuple[Finding, ...]
+    """What is wrong, or may be, with the catalogue as it is served now."""
+    price_origins: tuple[PriceOrigin, ...]
     notes: tuple[str, ...]
     """What an operator should know: settings without effect in this version, models not served, charges below cost."""
     crash_at: str | None = None
@@ -218,7 +222,7 @@ class _Resolver:
     def resolve(self, now: datetime) -> Config:
         file, problems = self.file, self.problems
         upstreams, off = self._upstreams()
-        catalog, notes = self._catalog(upstreams, now)
+        catalog, found = self._catalog(upstreams, now)
         database, blobs = self._database(), self._blobs()
         if file.state != "memory":
             known_later = file.state.startswith(("redis://", "rediss://", "valkey://"))
@@ -230,6 +234,7 @@ class _Resolver:
         assert catalog is not None
         assert egress is not None
         assert database is not None
+        findings = (*found.findings, *findings_of_models(catalog.models, upstreams, file.credits_per_usd))
         return Config(
             path=self.path,
             server=server,
@@ -258,7 +263,9 @@ class _Resolver:
             limits_on_store_failure=file.limits.on_store_failure,
             alerts=alerts,
             usage_callers=file.usage.callers,
-            notes=(*notes, *loss_notes(catalog.models, file.credits_per_usd), *_notes_without_effect(file)),
+            findings=findings,
+            price_origins=tuple(found.origins),
+            notes=(*(finding.text for finding in findings), *_notes_without_effect(file)),
         )
 
     def _upstreams(self) -> tuple[tuple[UpstreamSettings, ...], tuple[UpstreamOff, ...]]:
@@ -278,7 +285,7 @@ class _Resolver:
                 on.append(_settings(name, section, options))
         return tuple(on), tuple(off)
 
-    def _catalog(self, upstreams: tuple[UpstreamSettings, ...], now: datetime) -> tuple[Catalog | None, list[str]]:
+    def _catalog(self, upstreams: tuple[UpstreamSettings, ...], now: datetime) -> tuple[Catalog | None, ModelsFound]:
         inline = self.raw.get("models")
         folder = self.path.parent if self.path is not None else Path()
         path = shipped_catalog_path() if self.file.catalog is None else folder / self.file.catalog
@@ -296,8 +303,8 @@ class _Resolver:
             key.partition(": ")[2].startswith("models") or key.startswith(("models", "catalog"))
             for key in self.problems.found
         ):
-            return None, found.notes  # what is said about aliases would be guesswork
-        return build_catalog(found, self.file.aliases, self.file.default_model, self.problems), found.notes
+            return None, found  # what is said about aliases would be guesswork
+        return build_catalog(found, self.file.aliases, self.file.default_model, self.problems), found
 
     def _server(self) -> ServerConfig:
         server = self.file.server

@@ -1,15 +1,15 @@
 """From the catalogue's text to the domain's Catalog: which models are served, by which offers, given the upstreams that are on.
 
 Owns the rules between models and upstreams: a sandbox offer stays only while none of the model's other offers is on, offers of upstreams that
-are off go, a model without offers goes, a model past its last day goes; each with a note. Problems are collected, nothing is guessed.
+are off go, a model without offers goes, a model past its last day goes; each with a finding. Problems are collected, nothing is guessed.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from pathlib import Path
 
+from gateway.config_findings import Finding, PriceOrigin
 from gateway.config_schema import check, nearest
 from gateway.config_sections import CostSection, ModelSection, OfferSection
 from gateway.config_text import Plain, Problems, join, read_file
@@ -28,8 +28,8 @@ from gateway.domain.catalog import (
     SizeRule,
     TokenPrice,
 )
-from gateway.domain.images import Background, ImageRequest, OutputFormat, Quality, parse_pixels, parse_ratio
-from gateway.routing.quote import FORMULAS, cost_usd
+from gateway.domain.images import Background, OutputFormat, Quality, parse_pixels, parse_ratio
+from gateway.routing.quote import FORMULAS
 
 DEFAULT_MODEL = "gpt-image-2"
 DEFAULT_ALIASES = {"dall-e-3": "gpt-image-2", "dall-e-2": "gpt-image-2"}
@@ -56,11 +56,14 @@ class UpstreamNames:
 
 @dataclass(slots=True)
 class ModelsFound:
-    """All models of the catalogue, served or not, and what there is to say about them."""
+    """All models of the catalogue, served or not, and what there is to say about them and about their prices."""
 
     served: dict[str, Model] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    """Models and aliases that are not served."""
+    origins: list[PriceOrigin] = field(default_factory=list)
+    """Of the price of every offer, on or not, of the models that have not ended."""
 
 
 def shipped_catalog_path() -> Path:
@@ -103,8 +106,10 @@ def build_models(
     for name, section in sections.items():
         offers = _offers(section, join("models", name), upstreams, problems)
         if section.until is not None and today >= section.until:
-            found.notes.append(f"model {name} is not served: it ended on {section.until}")
+            found.findings.append(Finding(f"model {name} is not served: it ended on {section.until}", warning=True))
             continue
+        for offer, item in zip(offers, section.offers, strict=True):
+            found.origins.append(PriceOrigin(name, offer.id, item.cost.source, item.cost.as_of))
         on = [offer for offer in offers if offer.upstream in upstreams.on]
         real = tuple(offer for offer in on if offer.upstream not in upstreams.sandboxes)
         served = real or tuple(on)
@@ -112,14 +117,14 @@ def build_models(
             found.served[name] = _model(name, section, served)
         else:
             off = ", ".join(sorted({offer.upstream for offer in offers}))
-            found.notes.append(f"model {name} is not served: none of its upstreams is on ({off})")
+            found.findings.append(Finding(f"model {name} is not served: none of its upstreams is on ({off})"))
     return found
 
 
 def build_catalog(
     found: ModelsFound, aliases: Mapping[str, str] | None, default_model: str | None, problems: Problems
 ) -> Catalog:
-    """Aliases and the default checked against all known models; those that lead to a model not served are left out with a note."""
+    """Aliases and the default checked against all known models; those that lead to a model not served are left out with a finding."""
     for alias, target in (aliases or {}).items():
         key = join("aliases", alias)
         if target not in found.known:
@@ -127,7 +132,7 @@ def build_catalog(
         elif alias in found.known:
             problems.add(key, target, "a model has this name itself", "Choose another alias, or rename the model.")
         elif target not in found.served:
-            found.notes.append(f"alias {alias} is not served: its model {target} is not")
+            found.findings.append(Finding(f"alias {alias} is not served: its model {target} is not"))
     wanted = DEFAULT_ALIASES if aliases is None else aliases
     kept = {alias: target for alias, target in wanted.items() if target in found.served and alias not in found.known}
     known = sorted({*found.known, *wanted})
@@ -136,27 +141,9 @@ def build_catalog(
     wish = default_model or DEFAULT_MODEL
     first = next(iter(found.served), wish)
     if kept.get(wish, wish) not in found.served and found.served and (default_model is not None or wish in found.known):
-        found.notes.append(f"default_model {wish} is not served: {first} takes its place")
+        found.findings.append(Finding(f"default_model {wish} is not served: {first} takes its place"))
     default = wish if kept.get(wish, wish) in found.served else first
     return Catalog(found.served, kept, default)
-
-
-def loss_notes(models: Mapping[str, Model], credits_per_usd: Decimal) -> list[str]:
-    """Names offers that cost more than a fixed charge brings in, by the expected price of a square of 1024."""
-    notes: list[str] = []
-    for model in models.values():
-        if model.charge_microcredits is None:
-            continue
-        income = int(model.charge_microcredits / credits_per_usd)
-        for offer in model.offers:
-            request = ImageRequest(model.name, "", quality=Quality(dict(offer.params).get("quality", Quality.AUTO)))
-            quote = cost_usd(offer.price, request, pixels=None, n=1, calls=1)
-            if quote is not None and quote.expected_microusd > income:
-                notes.append(
-                    f"model {model.name}: {offer.id} costs {money.format_micro(quote.expected_microusd)} USD a picture, the fixed "
-                    f"charge of {money.format_micro(model.charge_microcredits)} credits brings in {money.format_micro(income)} USD"
-                )
-    return notes
 
 
 def _check_model(section: ModelSection, key: str, problems: Problems) -> None:

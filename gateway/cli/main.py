@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, books, keys
+from gateway.cli import accounts, admin_tokens, books, catalog, keys
 from gateway.cli.operator import ConfigOption, fail, load_config
 from gateway.cli.welcome import welcome
 
@@ -21,6 +21,7 @@ GROUPS = {
     "accounts": accounts.app,
     "admin-tokens": admin_tokens.app,
     "audit-log": admin_tokens.audit_log_app,
+    "catalog": catalog.app,
     "ledger": books.ledger_app,
     "in-doubt": books.in_doubt_app,
 }
