@@ -187,7 +187,10 @@ def test_the_config_examples_are_good(tmp_path: Path) -> None:
     for example in examples:
         file = tmp_path / "gateway.yaml"
         file.write_text(example, encoding="utf-8")
-        load(file, {"CI_GATEWAY_KEY": "a key for the example", "ALERTS_SECRET": "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+        load(
+            file,
+            {"CI_GATEWAY_KEY": "a key for the example", "ALERTS_SECRET": "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
