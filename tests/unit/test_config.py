@@ -226,7 +226,6 @@ def test_settings_without_effect_are_said_aloud(full: Config) -> None:
         "cache",
         "retention.uploads",
         "s3_endpoint",
-        "accounts[0].markup",
     ):
         assert part in text
     assert "accounts[0].teams[0].keys[0]: callback_secret without effect" in text
