@@ -102,8 +102,8 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
     authenticator, admin_tokens = Authenticator(pepper, clock), AdminTokens(token_pepper, clock)
     keys = Keys(database, authenticator, pepper, clock)
     tokens = AdminTokenAdministration(database, admin_tokens, token_pepper, clock, config.admin_token)
-    accounts = Accounts(database, keys.reload)
     models = {*config.catalog.models, *config.catalog.aliases}
+    accounts = Accounts(database, keys.reload, clock, models)
     operator = Operator(
         AccountCommands(accounts).commands,
         KeyCommands(keys, tokens, models).commands,

@@ -13,7 +13,6 @@ from gateway.domain.accounts import (
 )
 from gateway.domain.errors import AdministrationError
 from gateway.domain.images import parse_pixels, parse_ratio
-from gateway.domain.windows import zone
 
 ROWS_MAX = 1_000
 """Rows of one answer."""
@@ -53,7 +52,7 @@ def read_whole(arguments: Arguments, name: str, most: int) -> int | None:
     text = arguments.get(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= most):
         raise ValueError(f"{name}: {text!r} is not a whole number from 1 to {most}")
     return int(text)
 
@@ -72,13 +71,3 @@ def read_budgets(arguments: Arguments) -> tuple[Budget, ...] | None:
         return tuple(parse_budget(text) for text in given.split(",") if text.strip() not in ("", "none"))
     except ValueError as exc:
         raise AdministrationError(str(exc)) from exc
-
-
-def read_timezone(arguments: Arguments) -> str | None:
-    name = arguments.get("timezone")
-    try:
-        if name:
-            zone(name)
-    except ValueError as exc:
-        raise AdministrationError(f"timezone {exc}") from exc
-    return name

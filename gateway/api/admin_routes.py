@@ -1,6 +1,6 @@
 """The routes of administration: each needs an admin token with its scope. What an org's token may not see does not exist for it."""
 
-from gateway.api.handlers.admin import audit_log, tokens
+from gateway.api.handlers.admin import accounts, audit_log, tokens
 from gateway.api.route import Route
 from gateway.api.schemas.admin import (
     AdminTokenAnswer,
@@ -9,10 +9,31 @@ from gateway.api.schemas.admin import (
     AdminTokenListAnswer,
     AuditLogAnswer,
 )
+from gateway.api.schemas.admin_accounts import (
+    AccountAnswer,
+    AccountBody,
+    AccountChangeBody,
+    AccountListAnswer,
+    EntryListAnswer,
+    GrantAnswer,
+    GrantBody,
+)
 from gateway.domain.administrators import Scope
 
 _LINES = (
     ("before", "integer", "Only lines with a smaller id: the last id of the page before."),
+    ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+
+_ACCOUNTS = (
+    ("org", "string", "Only this org, its teams and its keys."),
+    ("kind", "string", "Only org, team, key, upstream or ours."),
+    ("after", "string", "Only accounts behind this id: the last id of the page before."),
+    ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+_ENTRIES = (
+    ("task", "string", "Only entries of this task."),
+    ("before", "integer", "Only entries with a smaller id: `before` of the page before."),
     ("limit", "integer", "1 to 1000, 100 where absent."),
 )
 
@@ -23,6 +44,18 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((201, (AdminTokenIssued,)),), (400, 408, 409, 413, 503), AdminTokenBody, scope=Scope.KEYS),
     Route("POST", "/admin/v1/tokens/{token_id}/revoke", tokens.revoke, "Refuse an admin token from now on",
           ((200, (AdminTokenAnswer,)),), (404, 503), scope=Scope.KEYS),
+    Route("GET", "/admin/v1/accounts", accounts.index, "List accounts with what is used, held and left, by id",
+          ((200, (AccountListAnswer,)),), (400, 503), query=_ACCOUNTS, scope=Scope.READ),
+    Route("POST", "/admin/v1/accounts", accounts.create, "Make an org or a team",
+          ((201, (AccountAnswer,)),), (400, 404, 408, 409, 413, 503), AccountBody, scope=Scope.MONEY),
+    Route("GET", "/admin/v1/accounts/{account}", accounts.get, "One account: terms, budgets, prepaid credits",
+          ((200, (AccountAnswer,)),), (404, 503), scope=Scope.READ),
+    Route("PATCH", "/admin/v1/accounts/{account}", accounts.change, "Change its terms; what is not named stays",
+          ((200, (AccountAnswer,)),), (400, 404, 408, 409, 413, 503), AccountChangeBody, scope=Scope.MONEY),
+    Route("POST", "/admin/v1/accounts/{account}/grants", accounts.grant, "Grant prepaid credits, or take some back; once for an Idempotency-Key",
+          ((201, (GrantAnswer,)), (200, (GrantAnswer,))), (400, 404, 408, 409, 413, 503), GrantBody, scope=Scope.MONEY),
+    Route("GET", "/admin/v1/accounts/{account}/entries", accounts.entries, "Its ledger entries, newest first",
+          ((200, (EntryListAnswer,)),), (400, 404, 503), query=_ENTRIES, scope=Scope.READ),
     Route("GET", "/admin/v1/audit-log", audit_log.index, "Every change by an administrator, newest first",
           ((200, (AuditLogAnswer,)),), (400, 503), query=_LINES, scope=Scope.READ),
 )  # fmt: skip

@@ -94,6 +94,16 @@ entries = Table(
     # No index but the id's: eight rows a call, which are read by ranges of ids only. One that is not written is the cheapest.
 )
 
+grant_ids = Table(
+    "grant_ids",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("id"),  # the caller's own, so that a repeated grant is granted once
+    _number("microcredits"),
+    _number("at_ms"),
+    PrimaryKeyConstraint("account_id", "id"),
+)
+
 holds = Table(
     "holds",
     metadata,

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from gateway.domain import money
@@ -152,6 +153,10 @@ class Account:
     """Where its calendar windows begin."""
     prepaid: bool = False
     """Whether it may spend only what was granted to it."""
+    markup: Decimal | None = None
+    """Of an org: in place of a model's and the config's."""
+    declared: bool = False
+    """Whether it stands in the config, and follows it."""
 
 
 @dataclass(frozen=True, slots=True)

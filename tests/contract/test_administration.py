@@ -60,7 +60,7 @@ async def office(database_url: str) -> AsyncIterator[Office]:
     keys = Keys(database, authenticator, b"pepper", clock)
     tokens = AdminTokenAdministration(database, admin_tokens, b"other pepper", clock, None)
     operator = Operator(
-        AccountCommands(Accounts(database, keys.reload)).commands,
+        AccountCommands(Accounts(database, keys.reload, clock, {"gpt-image-2"})).commands,
         KeyCommands(keys, tokens, {"gpt-image-2"}).commands,
         BookCommands(database).commands,
     )

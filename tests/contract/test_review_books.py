@@ -17,7 +17,7 @@ from gateway.domain.images import ImageResult
 from gateway.domain.money import Amount
 from gateway.domain.tasks import AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
 from gateway.ledger import store as ledger_store
-from gateway.ledger.accounts import add_accounts, put_accounts, read_accounts, read_balances
+from gateway.ledger.accounts import AccountState, add_accounts, put_accounts, read_accounts, read_states
 from gateway.ledger.audit import audit
 from gateway.ledger.model import BudgetRefusal
 from gateway.pipeline.commands import (
@@ -228,7 +228,11 @@ async def test_balances_are_listed_with_their_accounts(database: Gateway) -> Non
     """Accounts that nothing was booked on have zero."""
     await set_budgets(database, KEY, "5credits/total", "2images/total")
     await database.write(accept(new_task(), 2))
-    found = {item.account.id: item for item in await database.read(read_balances)}
+
+    async def look(connection: Connection) -> list[AccountState]:
+        return await read_states(connection, await read_accounts(connection), 0)
+
+    found = {item.account.id: item for item in await database.read(look)}
     assert found[KEY].balance.pending.microcredits == 2 * CREDIT
     assert [str(budget) for budget in found[KEY].account.budgets] == ["5credits/total", "2images/total"]
     assert found[OURS_ACCOUNT_ID].balance.posted == Amount()

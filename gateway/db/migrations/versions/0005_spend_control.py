@@ -60,6 +60,12 @@ def _make_tables() -> None:
         sa.UniqueConstraint("digest", name="uq_admin_tokens_digest"),
     )  # fmt: skip
     op.create_table(
+        "grant_ids",
+        _text("account_id"), _text("id"), _number("microcredits"), _number("at_ms"),
+        sa.PrimaryKeyConstraint("account_id", "id", name="pk_grant_ids"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_grant_ids_account_id"),
+    )  # fmt: skip
+    op.create_table(
         "audit_log",
         sa.Column("id", row_id, autoincrement=True, nullable=False),
         _number("at_ms"), _text("actor"), _text("action"), _text("subject"), _text("org", nullable=True), _text("details"),
