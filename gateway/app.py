@@ -42,11 +42,12 @@ from gateway.app_office import (
     first_secrets,
     open_office,
 )
+from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.store import BlobStoreUnavailable
-from gateway.config import Config
+from gateway.config import Config, load
 from gateway.db.connection import StatementFailed
 from gateway.db.statements import Dialect
 from gateway.domain.clock import Clock, SystemClock
@@ -112,9 +113,17 @@ class House:
 
 @asynccontextmanager
 async def running(
-    config: Config, clock: Clock | None = None, lines: LineWriter | None = None, hurry: asyncio.Event | None = None
+    config: Config,
+    clock: Clock | None = None,
+    lines: LineWriter | None = None,
+    hurry: asyncio.Event | None = None,
+    reread: Reread | None = None,
+    asked: asyncio.Event | None = None,
 ) -> AsyncIterator[Gateway]:
-    """A whole gateway, serving until the block ends; then it drains, faster once `hurry` is set. Raises StartFailed."""
+    """A whole gateway, serving until the block ends; then it drains, faster once `hurry` is set. Raises StartFailed.
+
+    The config is read again, by `reread`, when its files change or `asked` is set.
+    """
     assert_compiled_parser()
     clock = clock or SystemClock()
     lines = lines or LineWriter(sys.stderr.buffer)
@@ -129,13 +138,25 @@ async def running(
         made = await first_secrets(config, office)
         port, listening = _listen(config.server.host, config.server.port)
         stack.callback(listening.close)
-        config = config.listening_on(config.server.host, port)
+        started, config = config, config.listening_on(config.server.host, port)
+        office.current.config = config
         house = await stack.enter_async_context(_built(config, office, clock))
         recovered = await house.recovery.start()
+        reloader = Reloader(
+            office.current,
+            reread or (lambda names: load(started.path, running=names)),
+            lambda taken: declare(taken, office),
+            asked or asyncio.Event(),
+            started=started,
+        )
         reloading = _reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None
         await stack.enter_async_context(
             _background(
-                house.recovery.run(), house.housekeeping.run(), watch_loop_lag(house.metrics.loop_lag), reloading
+                house.recovery.run(),
+                house.housekeeping.run(),
+                watch_loop_lag(house.metrics.loop_lag),
+                reloader.run(),
+                reloading,
             )
         )
         http = make_runner(
@@ -178,13 +199,13 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock)
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
-        terms = Terms(config.markup, config.credits_per_usd, config.deadline_s, lease_ms)
-        outage = Outage(clock, config.limits_on_store_failure, metrics.limiter_failed)
+        current = office.current
+        outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
         limiting = Limiting(SlidingWindows(clock), RunningTasks(), outage, metrics)
-        acceptance = Acceptance(tools, runner, limiting, terms=lambda: terms, owner=owner)
+        acceptance = Acceptance(tools, runner, limiting, terms=lambda: _terms(current, lease_ms), owner=owner)
         links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
-            admission=Admission(lambda: config.catalog, TokenCounter()),
+            admission=Admission(lambda: current.config.catalog, TokenCounter()),
             acceptance=acceptance,
             runner=runner,
             database=office.database,
@@ -192,8 +213,8 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             signer=LinkSigner([links], config.server.public_url),
             metrics=metrics,
             clock=clock,
-            catalog=lambda: config.catalog,
-            credits_per_usd=config.credits_per_usd,
+            catalog=lambda: current.config.catalog,
+            credits_per_usd=lambda: current.config.credits_per_usd,
         )
         housekeeping = Housekeeping(
             office.database,
@@ -201,10 +222,17 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             circuits,
             clock,
             bytes_in_flight=lambda: resources.budget.used_bytes,
-            offers=tuple(offer for model in config.catalog.models.values() for offer in model.offers),
+            offers=lambda: [offer for model in current.config.catalog.models.values() for offer in model.offers],
         )
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
         yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics)
+
+
+def _terms(current: Current, lease_ms: int) -> Terms:
+    """What the config says about the call that is accepted now."""
+    return Terms(
+        current.config.markup, current.config.credits_per_usd, current.config.deadline_s, lease_ms
+    )  # fmt: skip
 
 
 def _application(config: Config, office: Office, house: House, canonical: CanonicalLog) -> web.Application:
@@ -217,7 +245,7 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
         admin_tokens=office.admin_tokens,
         administration=Administration(office.accounts, office.keys, office.tokens, AuditLog(office.database)),
         settings=ApiSettings(
-            default_model=config.catalog.default_model,
+            default_model=lambda: office.current.config.catalog.default_model,
             version=__version__,
             metrics_public=config.metrics.public,
             public_url=config.server.public_url,
@@ -225,10 +253,10 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
     )
 
 
-async def serve(config: Config, announce: Callable[[Gateway], None]) -> None:
-    """Serve until SIGTERM or SIGINT; the second one shortens the drain. Raises StartFailed."""
+async def serve(config: Config, announce: Callable[[Gateway], None], reread: Reread | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; the second one shortens the drain. SIGHUP reads the config again. Raises StartFailed."""
     raise_open_files_limit()
-    stopping, hurry = asyncio.Event(), asyncio.Event()
+    stopping, hurry, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -236,9 +264,9 @@ async def serve(config: Config, announce: Callable[[Gateway], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, log.warning, "SIGHUP: a changed config is read at the next start")
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
     _limit_arenas()
-    async with running(config, hurry=hurry) as gateway:
+    async with running(config, hurry=hurry, reread=reread, asked=asked) as gateway:
         # What exists now stays: without this, a full collection walks all modules again and again, and stops the loop for as long.
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)

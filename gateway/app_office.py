@@ -17,6 +17,7 @@ from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
+from gateway.app_reload import Current, KnownModels
 from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
 from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
@@ -68,6 +69,8 @@ class Office:
     keys: Keys
     tokens: AdminTokenAdministration
     declaring: Declaring
+    current: Current
+    """What the config says now."""
     operator: Operator
     secret_key: str
 
@@ -102,7 +105,8 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
     authenticator, admin_tokens = Authenticator(pepper, clock), AdminTokens(token_pepper, clock)
     keys = Keys(database, authenticator, pepper, clock)
     tokens = AdminTokenAdministration(database, admin_tokens, token_pepper, clock, config.admin_token)
-    models = {*config.catalog.models, *config.catalog.aliases}
+    current = Current(config)
+    models = KnownModels(current)
     accounts = Accounts(database, keys.reload, clock, models)
     operator = Operator(
         AccountCommands(accounts).commands,
@@ -110,7 +114,9 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
         BookCommands(database).commands,
     )
     declaring = Declaring(database, pepper, clock)
-    return Office(database, authenticator, admin_tokens, accounts, keys, tokens, declaring, operator, secret_key)
+    return Office(
+        database, authenticator, admin_tokens, accounts, keys, tokens, declaring, current, operator, secret_key
+    )
 
 
 async def declare(config: Config, office: Office) -> None:
@@ -118,7 +124,18 @@ async def declare(config: Config, office: Office) -> None:
     orgs, teams, keys = [], [], []
     for org in config.accounts:
         org_id = org_account_id(org.name)
-        orgs.append(Account(org_id, AccountKind.ORG, org.name, None, org.budgets, limits=org.limits, zone=org.zone))
+        orgs.append(
+            Account(
+                org_id,
+                AccountKind.ORG,
+                org.name,
+                None,
+                org.budgets,
+                limits=org.limits,
+                zone=org.zone,
+                markup=org.markup,
+            )
+        )
         keys += [_declared(org.name, None, key, org.zone) for key in org.keys]
         for team in org.teams:
             team_id = team_account_id(org.name, team.name)
@@ -126,7 +143,9 @@ async def declare(config: Config, office: Office) -> None:
                 Account(team_id, AccountKind.TEAM, team.name, org_id, team.budgets, limits=team.limits, zone=team.zone)
             )
             keys += [_declared(org.name, team.name, key, team.zone) for key in team.keys]
-    await office.declaring.declare(orgs, teams, keys, [upstream.name for upstream in config.upstreams])
+    upstreams = [upstream.name for upstream in config.upstreams]
+    await office.declaring.declare(orgs, teams, keys, upstreams, config.upstream_budgets)
+    office.tokens.declare(config.admin_token)
     await office.keys.reload()
     await office.tokens.reload()
 

@@ -6,7 +6,7 @@ half a config. What is accepted for a later version and has no effect yet is sai
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -124,6 +124,8 @@ class Config:
     state: str
     blobs: Path
     catalog: Catalog
+    catalog_path: Path
+    """The file that it came from."""
     credits_per_usd: Decimal
     markup: Decimal
     deadline_s: float
@@ -178,8 +180,17 @@ def default_path(folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None, clock: Clock | None = None) -> Config:
-    """Reads a file, or the built-in defaults where `path` is None. Raises ConfigError with every problem found."""
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+    *,
+    running: Collection[str] | None = None,
+) -> Config:
+    """Reads a file, or the built-in defaults where `path` is None. Raises ConfigError with every problem found.
+
+    `running`: the catalogue is of these upstreams alone, since others do not run until a restart; None: of all that are on.
+    """
     variables = os.environ if environ is None else environ
     problems = Problems()
     raw: Mapping[str, Plain]
@@ -193,7 +204,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, clo
         raw = {"upstreams": built_in["upstreams"]} | {key: value for key, value in given.items() if value is not None}
     file = _check_file(raw, problems)
     now = datetime.fromtimestamp((clock or SystemClock()).now_ms() / 1000, UTC)
-    config = _Resolver(file, raw, path, variables, problems).resolve(now)
+    config = _Resolver(file, raw, path, variables, problems, running).resolve(now)
     debugging = variables.get("GATEWAY_DEBUG") == "crash-points"
     return replace(config, crash_at=variables.get("GATEWAY_CRASH_AT") if debugging else None)
 
@@ -217,7 +228,9 @@ class _Resolver:
     path: Path | None
     environ: Mapping[str, str]
     problems: Problems
+    running: Collection[str] | None = None
     known_models: tuple[str, ...] = ()
+    catalog_path: Path = Path()
 
     def resolve(self, now: datetime) -> Config:
         file, problems = self.file, self.problems
@@ -245,6 +258,7 @@ class _Resolver:
             state=file.state,
             blobs=blobs,
             catalog=catalog,
+            catalog_path=self.catalog_path,
             credits_per_usd=file.credits_per_usd,
             markup=file.markup,
             deadline_s=file.deadline,
@@ -288,12 +302,15 @@ class _Resolver:
     def _catalog(self, upstreams: tuple[UpstreamSettings, ...], now: datetime) -> tuple[Catalog | None, ModelsFound]:
         inline = self.raw.get("models")
         folder = self.path.parent if self.path is not None else Path()
-        path = shipped_catalog_path() if self.file.catalog is None else folder / self.file.catalog
-        sections = read_models(path, inline if isinstance(inline, dict) else {}, self.environ, self.problems)
+        self.catalog_path = shipped_catalog_path() if self.file.catalog is None else folder / self.file.catalog
+        sections = read_models(
+            self.catalog_path, inline if isinstance(inline, dict) else {}, self.environ, self.problems
+        )
         given = self.raw.get("upstreams")
+        usable = [upstream for upstream in upstreams if self.running is None or upstream.name in self.running]
         names = UpstreamNames(
-            on=frozenset(upstream.name for upstream in upstreams),
-            sandboxes=frozenset(upstream.name for upstream in upstreams if upstream.kind == SANDBOX),
+            on=frozenset(upstream.name for upstream in usable),
+            sandboxes=frozenset(upstream.name for upstream in usable if upstream.kind == SANDBOX),
             # The built-in names are always known: the shipped catalogue has offers for upstreams that a config leaves out.
             known=frozenset({*_BUILT_IN_UPSTREAMS, *(given if isinstance(given, dict) else ())}),
         )

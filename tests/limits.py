@@ -30,6 +30,6 @@ def limiting(
     metrics: Metrics | None = None,
 ) -> Limiting:
     clock, metrics = clock or SystemClock(), metrics or Metrics()
-    outage = Outage(clock, on_failure, metrics.limiter_failed)
+    outage = Outage(clock, lambda: on_failure, metrics.limiter_failed)
     rates = SlidingWindows(clock) if rates is None else rates  # an empty one is false
     return Limiting(rates, RunningTasks() if concurrency is None else concurrency, outage, metrics)

@@ -91,6 +91,10 @@ class AdminTokenAdministration:
     async def all(self) -> list[AdminToken]:
         return await self._database.read(key_store.read_admin_tokens)
 
+    def declare(self, secret: str | None) -> None:
+        """The config's token from the next reload of tokens on; None: it has none."""
+        self._declared = secret
+
     async def keep_used(self) -> None:
         """Write down when tokens were last used."""
         used = self._known.take_used()

@@ -19,7 +19,8 @@ from gateway.telemetry.metrics import Metrics
 class ApiSettings:
     """What the config says about the HTTP edge."""
 
-    default_model: str
+    default_model: Callable[[], str]
+    """Asked each time: the catalogue may be replaced."""
     version: str = "0"
     metrics_public: bool = False
     public_url: str = ""

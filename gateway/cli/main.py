@@ -1,6 +1,8 @@
 """The command itself: what starts, checks and migrates a gateway, and the nouns that have commands of their own."""
 
 import asyncio
+from collections.abc import Collection
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,6 +50,10 @@ def serve(
     from gateway.app import Gateway
     from gateway.app import serve as run
     from gateway.app_office import StartFailed
+    from gateway.config import Config, default_path, load
+
+    def reread(running: Collection[str]) -> Config:
+        return load(config or default_path(Path()), running=running).listening_on(host, port)
 
     loaded = load_config(config).listening_on(host, port)
 
@@ -55,7 +61,7 @@ def serve(
         print(welcome(gateway.config, gateway.first), flush=True)
 
     try:
-        uvloop.run(run(loaded, announce))
+        uvloop.run(run(loaded, announce, reread))
     except StartFailed as exc:
         fail(str(exc))
 

@@ -32,7 +32,8 @@ class OnStoreFailure(StrEnum):
 class Outage:
     """The policy, for all limiters of a process. `count` is told the kind of limit each time."""
 
-    def __init__(self, clock: Clock, on_failure: OnStoreFailure, count: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, on_failure: Callable[[], OnStoreFailure], count: Callable[[str], None]) -> None:
+        """`on_failure` is asked each time."""
         self._clock = clock
         self._on_failure = on_failure
         self._count = count
@@ -45,9 +46,9 @@ class Outage:
         if self._warned_s is None or now_s - self._warned_s >= WARN_EVERY_S:
             self._warned_s = now_s
             log.warning(
-                "the store of limits is down", extra={"kind": kind, "calls": self._on_failure.value}, exc_info=exc
+                "the store of limits is down", extra={"kind": kind, "calls": self._on_failure().value}, exc_info=exc
             )
-        if self._on_failure is OnStoreFailure.REFUSE:
+        if self._on_failure() is OnStoreFailure.REFUSE:
             raise StorageUnavailable(
                 "The gateway cannot count calls now. Try again shortly.", log=str(exc), retry_after_s=RETRY_AFTER_S
             ) from exc

@@ -38,7 +38,7 @@ class Housekeeping:
         clock: Clock,
         *,
         bytes_in_flight: Callable[[], int],
-        offers: Sequence[Offer],
+        offers: Callable[[], Sequence[Offer]],
     ) -> None:
         self._database = database
         self._metrics = metrics
@@ -84,7 +84,7 @@ class Housekeeping:
         used = self._bytes_in_flight()
         self._metrics.bytes_in_flight(used - self._bytes_shown)
         self._bytes_shown = used
-        for offer in self._offers:
+        for offer in self._offers():
             self._metrics.circuit(
                 upstream=offer.upstream, model=offer.upstream_model, is_open=self._circuits.is_open(offer.id)
             )

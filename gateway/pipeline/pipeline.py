@@ -150,7 +150,7 @@ class Pipeline:
         metrics: Metrics,
         clock: Clock,
         catalog: Callable[[], Catalog],
-        credits_per_usd: Decimal,
+        credits_per_usd: Callable[[], Decimal],
     ) -> None:
         self._admission = admission
         self._acceptance = acceptance
@@ -229,7 +229,7 @@ class Pipeline:
     async def cancel(self, principal: Principal, task_id: str) -> TaskView:
         """Cancel what is not yet at an upstream. Raises TaskNotCancellable, TaskNotFound, InvalidTaskId."""
         before = await self.task(principal, task_id)
-        command = Cancel(before.task.id, principal.account, self._credits_per_usd, before.task.path)
+        command = Cancel(before.task.id, principal.account, self._credits_per_usd(), before.task.path)
         outcome = await self._database.write(command)
         if isinstance(outcome, Finished):
             count_credits(self._metrics, outcome)
@@ -269,9 +269,9 @@ class Pipeline:
         )
         used = [books.balances[BalanceKey(account)].posted.microcredits for account in principal.path]
         return Credits(
-            decide.remaining_microcredits(books, principal.path, self._credits_per_usd, now_ms),
+            decide.remaining_microcredits(books, principal.path, self._credits_per_usd(), now_ms),
             used[0],
-            decide.remaining_microcredits(books, principal.path[1:], self._credits_per_usd, now_ms),
+            decide.remaining_microcredits(books, principal.path[1:], self._credits_per_usd(), now_ms),
             used[1],
         )
 
@@ -333,7 +333,7 @@ class Pipeline:
             attempts,
             self._signer,
             estimated_time_s=self._runner.estimated_time_s(task.model, model.estimated_time_s if model else 30),
-            credits_per_usd=self._credits_per_usd,
+            credits_per_usd=self._credits_per_usd(),
             dropped=dropped,
             remaining_microcredits=remaining_microcredits,
         )

@@ -116,7 +116,7 @@ async def pipeline_of(house: House, tmp_path: Path, clock: SystemClock | None = 
         admission=Admission(lambda: catalog, TokenCounter()), acceptance=acceptance, runner=house.runner,
         database=house.database, blobs=await LocalBlobStore.open(tmp_path / "images"),
         signer=LinkSigner([LinkKey("1", b"k" * 32)], "http://gateway.test"), metrics=Metrics(), clock=clock,
-        catalog=lambda: catalog, credits_per_usd=RATE,
+        catalog=lambda: catalog, credits_per_usd=lambda: RATE,
     )  # fmt: skip
     return pipeline, Admitted(REQUEST, model)
 

@@ -65,7 +65,7 @@ async def variations(request: web.Request) -> Never:
 async def _read(request: web.Request) -> Generation:
     """The body, checked. One that cannot be understood costs its caller nothing of its rate."""
     try:
-        return parse_generation(await read_json(request), request.app[SETTINGS].default_model)
+        return parse_generation(await read_json(request), request.app[SETTINGS].default_model())
     except GatewayError:
         await note_rate(request)
         raise

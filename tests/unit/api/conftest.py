@@ -45,7 +45,7 @@ def make_edge(aiohttp_client: AiohttpClient) -> MakeEdge:
             authenticator=authenticator,
             metrics=metrics,
             canonical=lines,
-            settings=ApiSettings(default_model="gpt-image-2", version="1.2.3", metrics_public=metrics_public),
+            settings=ApiSettings(default_model=lambda: "gpt-image-2", version="1.2.3", metrics_public=metrics_public),
         )
         return Edge(await aiohttp_client(app), pipeline, authenticator, lines, metrics)
 
