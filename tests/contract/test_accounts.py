@@ -7,15 +7,17 @@ from decimal import Decimal
 
 import pytest
 
+from gateway.administration.account_commands import AccountCommands
 from gateway.administration.account_wishes import Wish
 from gateway.administration.accounts import Accounts
 from gateway.administration.audit_log import AuditLog
 from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.keys import Keys
+from gateway.administration.operator import Operator
 from gateway.domain.accounts import ANY, Account, AccountKind, Budget, Limits, Window, parse_budget
 from gateway.domain.administrators import COMMAND
 from gateway.domain.clock import SystemClock
-from gateway.domain.errors import AdministrationError, Conflict, KeyDisabled, SubjectNotFound
+from gateway.domain.errors import AdministrationError, Conflict, GatewayError, KeyDisabled, SubjectNotFound
 from gateway.domain.ids import org_account_id, team_account_id
 from gateway.domain.windows import ends_at_ms
 from gateway.keys.authenticator import Authenticator
@@ -126,6 +128,29 @@ async def test_terms_that_cannot_be(office: Office, wish: Wish, says: str) -> No
     with pytest.raises(AdministrationError, match=says):
         await office.accounts.change("initech", wish)
     assert await office.accounts.find("initech") == made
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "says"),
+    [
+        ("accounts set", {"name": "initech/web", "markup": "2"}, "only orgs have one"),
+        ("accounts set", {"name": "initech", "rpm": "many"}, "`none` takes the limit away"),
+        ("accounts set", {"name": "initech", "models": "nosuch"}, "there are: gpt-image-2"),
+        ("accounts set", {"name": "initech", "markup": "x"}, "a factor above 0"),
+        (
+            "accounts set",
+            {"name": "nobody", "rpm": "5"},
+            "there is no account 'nobody'; `gateway accounts list` shows them",
+        ),
+        ("accounts show", {"name": "org:nobody"}, "gateway accounts list"),
+        ("ledger entries", {"name": "initech", "limit": "x"}, "limit: 'x' is not a whole number"),
+    ],
+)
+async def test_commands_that_cannot_be(office: Office, command: str, arguments: dict[str, str], says: str) -> None:
+    """The text names what is wrong and what may be written."""
+    await office.accounts.create("initech", "web", Wish())
+    with pytest.raises(GatewayError, match=says):
+        await Operator(AccountCommands(office.accounts).commands).run(command, arguments)
 
 
 async def test_only_orgs_have_a_markup(office: Office) -> None:

@@ -1,8 +1,9 @@
 """Bodies and answers of `/admin/v1/accounts…`."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, PlainValidator, StrictBool, StrictInt
 
 from gateway.api.schemas.admin import AdminBody, Name
 from gateway.api.schemas.answers import Answer
@@ -14,7 +15,18 @@ def _budget(value: object) -> Budget:
     return parse_budget(value if isinstance(value, str) else repr(value)[:60])
 
 
-DecimalText = StrictInt | StrictFloat | StrictStr
+def _decimal(value: object) -> Decimal:
+    """Raises ValueError for what is no decimal number of a reasonable length."""
+    try:
+        if isinstance(value, int | float | str) and not isinstance(value, bool) and len(str(value)) <= _DIGITS_MAX:
+            return Decimal(str(value))
+    except InvalidOperation:
+        pass
+    raise ValueError("must be a decimal number, or the same as text")
+
+
+_DIGITS_MAX = 60
+DecimalText = Annotated[Decimal, PlainValidator(_decimal, json_schema_input_type=int | float | str)]
 """A number, or the same as text where it must not pass through anybody's floats."""
 BudgetText = Annotated[Budget, PlainValidator(_budget, json_schema_input_type=str)]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=1000)]

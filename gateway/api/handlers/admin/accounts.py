@@ -1,6 +1,6 @@
 """`/admin/v1/accounts…`: accounts with their terms, grants, and the entries of the ledger."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from aiohttp import web
 
@@ -12,7 +12,6 @@ from gateway.api.rendering import JsonMap
 from gateway.api.schemas.admin_accounts import (
     AccountBody,
     AccountChangeBody,
-    DecimalText,
     GrantBody,
     LimitsBody,
     TermsBody,
@@ -126,7 +125,7 @@ def _wish(body: TermsBody, *, disabled: bool | None = None, prepaid: bool | None
     return Wish(
         budgets=None if body.budgets is None else tuple(body.budgets),
         zone=body.timezone,
-        markup=_markup(body.markup) if "markup" in body.model_fields_set else KEPT,
+        markup=body.markup if "markup" in body.model_fields_set else KEPT,
         rpm=limits.rpm if "rpm" in named else KEPT,
         concurrency=limits.concurrency if "concurrency" in named else KEPT,
         models=tuple(limits.models or ("*",)) if "models" in named else None,
@@ -137,18 +136,10 @@ def _wish(body: TermsBody, *, disabled: bool | None = None, prepaid: bool | None
     )
 
 
-def _markup(value: DecimalText | None) -> Decimal | None:
+def _microcredits(value: Decimal) -> int:
     try:
-        return None if value is None else Decimal(str(value))
-    except InvalidOperation as exc:
-        raise InvalidRequest("markup: must be a factor above 0 such as 1.2, or null.", param="markup") from exc
-
-
-def _microcredits(value: DecimalText) -> int:
-    text = str(value).strip()
-    try:
-        microcredits = money.to_micro(text.removeprefix("-")) * (-1 if text.startswith("-") else 1)
-    except ValueError as exc:
+        microcredits = money.to_micro(abs(value)) * (-1 if value < 0 else 1)
+    except (ValueError, ArithmeticError) as exc:
         raise InvalidRequest(f"credits: {exc}.", param="credits") from exc
     if not microcredits:
         raise InvalidRequest("credits: 0 changes nothing.", param="credits")
