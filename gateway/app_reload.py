@@ -28,7 +28,7 @@ TAKEN_UP = frozenset({
     "accounts", "admin_token", "catalog", "markup", "credits_per_usd", "deadline_s", "upstream_budgets", "limits_on_store_failure", "alerts",
 })  # fmt: skip
 """Fields of a config that a reload replaces."""
-TOLD = frozenset({"path", "catalog_path", "upstreams_off", "notes", "crash_at"})
+TOLD = frozenset({"path", "catalog_path", "upstreams_off", "findings", "price_origins", "notes", "crash_at"})
 """Fields that nobody works by while the gateway runs."""
 RESTART = {
     "server": "server",

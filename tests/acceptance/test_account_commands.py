@@ -50,8 +50,8 @@ def test_limits_and_disabling_hold_for_the_next_call(gateway: GatewayProcess) ->
     assert (done.returncode, "declared in the config: change it there" in done.stderr) == (1, True)
 
 
-def test_an_account_and_its_entries_are_shown(gateway: GatewayProcess) -> None:
-    """A row a budget with used, held, left and when it begins anew; entries newest first, page by page; a grant with an id counts once."""
+def test_an_account_is_shown(gateway: GatewayProcess) -> None:
+    """A row a budget with used, held, left and when it begins anew; the prepaid credits besides; a grant with an id counts once."""
     said(gateway, "accounts", "create", "--org", "globex", "--budget", "20usd/day", "--budget", "9images/total")
     [made] = gateway.rows("keys", "create", "--name", "site", "--org", "globex")
     assert draw(gateway, made["key"]) == (200, "")
@@ -66,10 +66,16 @@ def test_an_account_and_its_entries_are_shown(gateway: GatewayProcess) -> None:
     assert (prepaid["budget"], prepaid["left"]) == ("6.44credits granted", "5credits")
     _, row = gateway.rows("accounts", "list", "--org", "globex")
     assert (row["account"], row["left"], row["state"]) == ("org:globex", "19.98usd, 8images", "active")
-    entries = gateway.rows("ledger", "entries", "globex")
+
+
+def test_an_accounts_entries_are_shown(gateway: GatewayProcess) -> None:
+    """Newest first, from below an id, of one task alone; where there may be more, how to go on is said."""
+    assert draw(gateway, KEY) == (200, "")
+    said(gateway, "accounts", "grant", "acme", "5credits")
+    entries = gateway.rows("ledger", "entries", "acme")
     assert [item["kind"] for item in entries] == ["grant", "adjust", "settle", "hold"]
     assert (entries[0]["posted"], entries[0]["note"]) == ("5credits", "granted")
     settle = entries[2]
     before = ("--before", str(entries[1]["id"]), "--limit", "1", "--task", str(settle["task"]))
-    assert gateway.rows("ledger", "entries", "globex", *before) == [settle]
-    assert "older ones: --before" in said(gateway, "ledger", "entries", "globex", *before).lower()
+    assert gateway.rows("ledger", "entries", "acme", *before) == [settle]
+    assert "older ones: --before" in said(gateway, "ledger", "entries", "acme", *before).lower()
