@@ -41,7 +41,7 @@ def make_app(
     metrics: Metrics,
     canonical: WriteCanonical,
     settings: ApiSettings,
-    admin_tokens: AdminTokens | None = None,
+    admin_tokens: AdminTokens,
     administration: Administration | None = None,
     clock: Clock = SystemClock(),
 ) -> web.Application:
@@ -51,8 +51,9 @@ def make_app(
     )
     app[PIPELINE] = pipeline
     app[AUTHENTICATOR] = authenticator
-    if admin_tokens is not None and administration is not None:
-        app[ADMIN_TOKENS], app[ADMINISTRATION] = admin_tokens, administration
+    app[ADMIN_TOKENS] = admin_tokens
+    if administration is not None:
+        app[ADMINISTRATION] = administration
     app[METRICS] = metrics
     app[CANONICAL] = canonical
     app[SETTINGS] = settings

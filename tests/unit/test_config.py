@@ -18,7 +18,8 @@ from tests.unit.config_files import SetClock, problems, read, write
 
 PROMISED_KEYS = {  # docs: the operator's interface
     "server", "metrics", "secret_key", "database", "state", "blobs", "catalog", "credits_per_usd", "markup", "deadline", "admin_token",
-    "default_model", "egress", "cache", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint", "lease", "limits", "alerts", "usage",
+    "default_model", "egress", "cache", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint", "lease", "limits", "alerts",
+    "usage",
 }  # fmt: skip
 
 EVERYTHING = """

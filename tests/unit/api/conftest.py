@@ -10,6 +10,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from gateway.api.server import make_app
 from gateway.api.state import ApiSettings
+from gateway.domain.clock import SystemClock
+from gateway.keys.admin_tokens import AdminTokens
 from gateway.telemetry.metrics import Metrics
 from tests.unit.api.fake_pipeline import KEY, FakeAuthenticator, FakePipeline, Lines
 
@@ -45,6 +47,7 @@ def make_edge(aiohttp_client: AiohttpClient) -> MakeEdge:
             authenticator=authenticator,
             metrics=metrics,
             canonical=lines,
+            admin_tokens=AdminTokens(b"pepper", SystemClock()),
             settings=ApiSettings(default_model=lambda: "gpt-image-2", version="1.2.3", metrics_public=metrics_public),
         )
         return Edge(await aiohttp_client(app), pipeline, authenticator, lines, metrics)
