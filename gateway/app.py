@@ -23,7 +23,10 @@ from aiohttp import web
 from gateway import __version__, secret_files
 from gateway.administration.administration import Administration
 from gateway.administration.audit_log import AuditLog
+from gateway.administration.budget_watch import BudgetWatch
 from gateway.administration.operator import Operator
+from gateway.administration.refused_budgets import RefusedBudgets
+from gateway.alerts.deliverer import Deliverer, Receiver
 from gateway.api.connections import BoundedSite, connections_max, raise_open_files_limit
 from gateway.api.control import make_control_app
 from gateway.api.server import (
@@ -109,6 +112,8 @@ class House:
     recovery: Recovery
     housekeeping: Housekeeping
     metrics: Metrics
+    watch: BudgetWatch
+    deliverer: Deliverer
 
 
 @asynccontextmanager
@@ -156,6 +161,8 @@ async def running(
                 house.housekeeping.run(),
                 watch_loop_lag(house.metrics.loop_lag),
                 reloader.run(),
+                house.watch.run(),
+                house.deliverer.run(),
                 reloading,
             )
         )
@@ -202,7 +209,10 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         current = office.current
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
         limiting = Limiting(SlidingWindows(clock), RunningTasks(), outage, metrics)
-        acceptance = Acceptance(tools, runner, limiting, terms=lambda: _terms(current, lease_ms), owner=owner)
+        refusals = RefusedBudgets()
+        acceptance = Acceptance(
+            tools, runner, limiting, terms=lambda: _terms(current, lease_ms), owner=owner, tell_refusal=refusals.note
+        )
         links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
             admission=Admission(lambda: current.config.catalog, TokenCounter()),
@@ -225,7 +235,27 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             offers=lambda: [offer for model in current.config.catalog.models.values() for offer in model.offers],
         )
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
-        yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics)
+        watch, deliverer = _alerting(office, metrics, refusals, clock)
+        yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer)
+
+
+def _alerting(
+    office: Office, metrics: Metrics, refusals: RefusedBudgets, clock: Clock
+) -> tuple[BudgetWatch, Deliverer]:
+    """Who looks at budgets, and who tells, where the config says whom at that moment."""
+    current = office.current
+
+    def thresholds() -> tuple[int, ...]:
+        return current.config.alerts.thresholds if current.config.alerts else ()
+
+    def receiver() -> Receiver | None:
+        alerts = current.config.alerts
+        return Receiver(alerts.url, alerts.secret) if alerts else None
+
+    watch = BudgetWatch(
+        office.database, metrics, clock, refusals, thresholds=thresholds, deadline_s=lambda: current.config.deadline_s
+    )
+    return watch, Deliverer(office.database, receiver, current.config.egress, metrics, clock)
 
 
 def _terms(current: Current, lease_ms: int) -> Terms:
@@ -243,7 +273,9 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
         metrics=house.metrics,
         canonical=canonical,
         admin_tokens=office.admin_tokens,
-        administration=Administration(office.accounts, office.keys, office.tokens, AuditLog(office.database)),
+        administration=Administration(
+            office.accounts, office.keys, office.tokens, AuditLog(office.database), office.alerts
+        ),
         settings=ApiSettings(
             default_model=lambda: office.current.config.catalog.default_model,
             version=__version__,

@@ -12,6 +12,8 @@ from gateway import secret_files
 from gateway.administration.account_commands import AccountCommands
 from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import EVERYTHING, AdminTokenAdministration
+from gateway.administration.alert_commands import AlertCommands
+from gateway.administration.alerts import Alerts
 from gateway.administration.book_commands import BookCommands
 from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.key_commands import KeyCommands
@@ -68,6 +70,7 @@ class Office:
     accounts: Accounts
     keys: Keys
     tokens: AdminTokenAdministration
+    alerts: Alerts
     declaring: Declaring
     current: Current
     """What the config says now."""
@@ -108,14 +111,16 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
     current = Current(config)
     models = KnownModels(current)
     accounts = Accounts(database, keys.reload, clock, models)
+    alerts = Alerts(database, clock, sending=lambda: current.config.alerts is not None)
     operator = Operator(
         AccountCommands(accounts).commands,
         KeyCommands(keys, tokens, models).commands,
         BookCommands(database).commands,
+        AlertCommands(alerts).commands,
     )
     declaring = Declaring(database, pepper, clock)
     return Office(
-        database, authenticator, admin_tokens, accounts, keys, tokens, declaring, current, operator, secret_key
+        database, authenticator, admin_tokens, accounts, keys, tokens, alerts, declaring, current, operator, secret_key
     )
 
 

@@ -5,7 +5,6 @@ half a config. What is accepted for a later version and has no effect yet is sai
 """
 
 import os
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from gateway.alerts.signing import secret_bytes
 from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
 from gateway.config_catalog import (
     ModelsFound,
@@ -33,7 +33,8 @@ from gateway.db.statements import Dialect
 from gateway.domain.accounts import Budget
 from gateway.domain.catalog import Catalog
 from gateway.domain.clock import Clock, SystemClock
-from gateway.egress.guard import EgressPolicy
+from gateway.egress.errors import EgressRefused
+from gateway.egress.guard import EgressPolicy, check_url
 from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.registry import DEFAULT_BASE_URLS, KINDS_WITHOUT_KEY
@@ -378,11 +379,19 @@ class _Resolver:
         alerts = self.file.alerts
         if alerts.url is None:
             return None
-        if not alerts.url.startswith("https://") and not self.file.egress.allow_http:
-            self.problems.add("alerts.url", alerts.url, "is no https URL", "Write an https URL.")
-        if re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", alerts.secret) is None:
+        scheme = alerts.url.partition(":")[0].lower()
+        try:
+            check_url(alerts.url, EgressPolicy().for_upstream(alerts.url))
+        except (EgressRefused, ValueError):
+            scheme = ""
+        if scheme not in ("https", "http") or (scheme == "http" and not self.file.egress.allow_http):
+            fix = "Write an https URL; with egress.allow_http an http URL is one, too."
+            self.problems.add("alerts.url", alerts.url, "is no https URL", fix)
+        try:
+            secret_bytes(alerts.secret)
+        except ValueError:
             why = "is missing" if not alerts.secret else "is no secret of Standard Webhooks"
-            fix = "Write whsec_ and at least 24 random bytes as base64: echo whsec_$(openssl rand -base64 24)."
+            fix = "Write whsec_ and 24 to 64 random bytes as base64: echo whsec_$(openssl rand -base64 24)."
             self.problems.add("alerts.secret", alerts.secret or None, why, fix)
         return AlertsConfig(alerts.url, alerts.secret, tuple(sorted(set(alerts.thresholds))))
 

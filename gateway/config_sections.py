@@ -354,7 +354,7 @@ class LimitsSection(Section):
 
 
 class AlertsSection(Section):
-    url: Annotated[HttpUrl | None, OrNone] = Field(
+    url: Annotated[str | None, OrNone] = Field(
         None, description="Write the https URL that is told when a budget is nearly used up, or leave it out."
     )
     secret: str = Field(

@@ -25,7 +25,8 @@ _UNIT_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decim
 DURATION_S_MAX = 3660 * 86_400
 """Ten years: what is longer is a typing error."""
 
-_SECRET_KEYS = ("api_key", "secret", "secret_key", "admin_token", "callback_secret", "proxy")
+_SECRET_KEYS = ("api_key", "secret", "secret_key", "admin_token", "callback_secret", "proxy", "url")
+"""`url` is where alerts go: such URLs often hold a token."""
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 _SUBSTITUTION = re.compile(r"\$\$\{|\$\{(?P<body>[^}]*)\}")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import AdminTokenAdministration
+from gateway.administration.alerts import Alerts
 from gateway.administration.audit_log import AuditLog
 from gateway.administration.keys import Keys
 
@@ -16,3 +17,4 @@ class Administration:
     keys: Keys
     tokens: AdminTokenAdministration
     audit_log: AuditLog
+    alerts: Alerts

@@ -1,6 +1,6 @@
 """The routes of administration: each needs an admin token with its scope. What an org's token may not see does not exist for it."""
 
-from gateway.api.handlers.admin import accounts, audit_log, tokens
+from gateway.api.handlers.admin import accounts, alerts, audit_log, tokens
 from gateway.api.route import Route
 from gateway.api.schemas.admin import (
     AdminTokenAnswer,
@@ -18,10 +18,15 @@ from gateway.api.schemas.admin_accounts import (
     GrantAnswer,
     GrantBody,
 )
+from gateway.api.schemas.admin_alerts import AlertAnswer, AlertListAnswer
 from gateway.domain.administrators import Scope
 
 _LINES = (
     ("before", "integer", "Only lines with a smaller id: the last id of the page before."),
+    ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+_ALERTS = (
+    ("before", "string", "Only alerts made before this one: the last id of the page before."),
     ("limit", "integer", "1 to 1000, 100 where absent."),
 )
 
@@ -58,4 +63,8 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((200, (EntryListAnswer,)),), (400, 404, 503), query=_ENTRIES, scope=Scope.READ),
     Route("GET", "/admin/v1/audit-log", audit_log.index, "Every change by an administrator, newest first",
           ((200, (AuditLogAnswer,)),), (400, 503), query=_LINES, scope=Scope.READ),
+    Route("GET", "/admin/v1/alerts", alerts.index, "Alerts about budgets and their delivery, newest first",
+          ((200, (AlertListAnswer,)),), (400, 503), query=_ALERTS, scope=Scope.READ),
+    Route("POST", "/admin/v1/alerts/{alert_id}/resend", alerts.resend, "Have an alert sent again",
+          ((200, (AlertAnswer,)),), (404, 409, 503), scope=Scope.MONEY),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, books, catalog, keys
+from gateway.cli import accounts, admin_tokens, alerts, books, catalog, keys
 from gateway.cli.operator import ConfigOption, fail, load_config
 from gateway.cli.welcome import welcome
 
@@ -26,6 +26,7 @@ GROUPS = {
     "catalog": catalog.app,
     "ledger": books.ledger_app,
     "in-doubt": books.in_doubt_app,
+    "alerts": alerts.app,
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

@@ -35,6 +35,11 @@ def new_admin_token_id() -> str:
     return f"adm_{_random(16)}"
 
 
+def new_alert_id(now_ms: int) -> str:
+    """`alr_<ms>_<8 of a-z0-9>`: sorted as text, alerts are in the order in which they were made. Without a full stop, as signatures need it."""
+    return f"alr_{now_ms:013d}_{_random(8)}"
+
+
 def new_key_id() -> KeyId:
     return KeyId(f"key_{_random(16)}")
 
@@ -64,6 +69,13 @@ def org_of(account: AccountId) -> str | None:
     """The org whose path an account is on, by its id; None for the gateway's own books."""
     kind, _, name = account.partition(":")
     return name.partition("/")[0] if kind in ("org", "team", "key") else None
+
+
+def team_of(account: AccountId) -> str | None:
+    """The team whose path an account is on, by its id; None where there is none."""
+    kind, _, name = account.partition(":")
+    parts = name.split("/")
+    return parts[1] or None if kind in ("team", "key") else None
 
 
 def upstream_account_id(upstream: str) -> AccountId:

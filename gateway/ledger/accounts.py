@@ -30,6 +30,16 @@ _BALANCE_COLUMNS = (
 _ADD_BALANCES = insert_rows(balances, _BALANCE_COLUMNS, ignore_repeats=True)
 _CHANGE = update_rows(accounts, ("id",), ("budgets", "disabled", "limits", "zone", "markup", "declared"))
 _SET_PREPAID = update_rows(accounts, ("id",), ("prepaid",))
+_LIMITED = Statement(
+    select(accounts.c.id)
+    .where(
+        accounts.c.id > bindparam("after"),
+        accounts.c.disabled == 0,
+        or_(accounts.c.budgets != "[]", accounts.c.prepaid == 1),
+    )
+    .order_by(accounts.c.id)
+    .limit(bindparam("size"))
+)
 _SELECT = select(*(accounts.c[name] for name in _COLUMNS))
 _ALL = Statement(_SELECT.order_by(accounts.c.id).limit(bindparam("size")))
 _ONE = Statement(_SELECT.where(accounts.c.id == bindparam("account")))
@@ -185,6 +195,11 @@ def _account(row: Row) -> Account:
         None if markup is None else Decimal(str(markup)),
         bool(declared),
     )
+
+
+async def read_limited_ids(connection: Connection, *, after: str, size: int) -> list[AccountId]:
+    """Ids beyond one, of accounts with a budget or prepaid credits, our own books' included; not of disabled ones."""
+    return [AccountId(str(row[0])) for row in await connection.fetch(_LIMITED, after=after, size=size)]
 
 
 def _row(account: Account, now_ms: int) -> tuple[str | int | None, ...]:

@@ -53,13 +53,22 @@ class Acceptance:
     """Accepts calls. `draining` is set at shutdown."""
 
     def __init__(
-        self, tools: Tools, runner: Runner, limiting: Limiting, *, terms: Callable[[], Terms], owner: str
+        self,
+        tools: Tools,
+        runner: Runner,
+        limiting: Limiting,
+        *,
+        terms: Callable[[], Terms],
+        owner: str,
+        tell_refusal: Callable[[BudgetRefusal], None],
     ) -> None:
+        """`tell_refusal` hears of every call that a budget refuses; it must not raise, nor wait."""
         self._tools = tools
         self._runner = runner
         self.limiting = limiting
         self._terms = terms
         self._owner = owner
+        self._tell_refusal = tell_refusal
         self._quotations = Quotations(self._plan)
         self.draining = False
         self.closed = False
@@ -107,6 +116,7 @@ class Acceptance:
             raise
         if isinstance(outcome, BudgetRefusal):
             self._give_back(attempts, slots)
+            self._tell_refusal(outcome)
             raise _insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")

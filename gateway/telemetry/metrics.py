@@ -16,12 +16,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from gateway.domain import money
+from gateway.telemetry.labels import BoundedLabel, BudgetFigure, tightest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `render` returns: Prometheus' text format, which every scraper of the last ten years reads."""
-
-DISTINCT_VALUES_MAX = 200
-OTHER = "other"
 
 # 5 ms is a call that no upstream saw, 300 s is longer than the longest deadline (240 s).
 _DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
@@ -29,22 +27,6 @@ _DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 
 _OVERHEAD_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 # The rule is that nothing blocks the loop for 50 ms; the buckets around that decide.
 _LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
-
-
-class BoundedLabel:
-    """Lets the first DISTINCT_VALUES_MAX values of a label through and turns the rest into `other`, so that no caller can grow the series."""
-
-    def __init__(self, values_max: int = DISTINCT_VALUES_MAX) -> None:
-        self._values_max = values_max
-        self._seen: set[str] = set()
-
-    def __call__(self, value: str) -> str:
-        if value in self._seen:
-            return value
-        if len(self._seen) >= self._values_max:
-            return OTHER
-        self._seen.add(value)
-        return value
 
 
 class Metrics:
@@ -78,6 +60,8 @@ class Metrics:
         )
         self._tasks = _Gauges("gateway_tasks", "Tasks by state.", ("state",))
         self._task_ages = _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
+        self._alerts = _Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",))
+        self._budgets = _Budgets()
         for collector in (
             self._requests,
             self._credits,
@@ -88,6 +72,8 @@ class Metrics:
             self._circuits,
             self._tasks,
             self._task_ages,
+            self._alerts,
+            self._budgets,
         ):
             registry.register(collector)
 
@@ -155,6 +141,14 @@ class Metrics:
         """By state; a state that is absent stands at 0 from now on."""
         self._tasks.replace({(state,): count for state, count in counts.items()})
         self._task_ages.replace({(state,): age for state, age in oldest_age_s.items()})
+
+    def alert(self, outcome: str) -> None:
+        """`outcome` is sent, failed (it will be tried again) or dead."""
+        self._alerts.add((outcome,), 1)
+
+    def budgets(self, figures: Iterable[BudgetFigure]) -> None:
+        """All there are: the accounts with the fullest keep their names, the rest is `other`. What is not among them has no series any more."""
+        self._budgets.used, self._budgets.left = tightest(figures)
 
     def loop_lag(self, lag_s: float) -> None:
         self._loop_lag.observe((), lag_s)
@@ -248,3 +242,21 @@ class _Gauges(Collector):
         for labels, value in self._values.items():
             family.add_metric(labels, value)
         yield family
+
+
+class _Budgets(Collector):
+    """Of the latest look at all budgets, and of nothing before."""
+
+    def __init__(self) -> None:
+        self.used: Mapping[tuple[str, ...], float] = {}
+        self.left: Mapping[tuple[str, ...], float] = {}
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        for name, text, labels, values in (
+            ("gateway_budget_used_ratio", "Charged part of the fullest budget.", ("account", "window"), self.used),
+            ("gateway_budget_left", "What the tightest budget has left.", ("account", "window", "unit"), self.left),
+        ):
+            family = GaugeMetricFamily(name, text, labels=labels)
+            for of, value in values.items():
+                family.add_metric(of, value)
+            yield family

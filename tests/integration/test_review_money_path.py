@@ -111,7 +111,9 @@ async def pipeline_of(house: House, tmp_path: Path, clock: SystemClock | None = 
     )
     catalog = Catalog({"m": model})
     terms = Terms(Decimal(1), RATE, deadline_s=5.0)
-    acceptance = Acceptance(house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test")
+    acceptance = Acceptance(
+        house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test", tell_refusal=lambda _: None
+    )
     pipeline = Pipeline(
         admission=Admission(lambda: catalog, TokenCounter()), acceptance=acceptance, runner=house.runner,
         database=house.database, blobs=await LocalBlobStore.open(tmp_path / "images"),

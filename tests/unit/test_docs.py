@@ -28,6 +28,7 @@ from gateway.config_text import parse_duration_s
 from gateway.domain.errors import GatewayError
 from gateway.domain.tasks import Fault, TaskErrorCode
 from gateway.ledger.model import EntryKind
+from gateway.telemetry.labels import BudgetFigure
 from gateway.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -276,6 +277,8 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.limiter_failed("rate")
     registry_owner.circuit(upstream="u", model="m", is_open=False)
     registry_owner.tasks({"pending": 1}, {"pending": 1.0})
+    registry_owner.budgets([BudgetFigure("team:a/t", "day", "usd", 0.5, 10.0)])
+    registry_owner.alert("sent")
     found: dict[str, tuple[str, set[str]]] = {}
     text = registry_owner.render().decode()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.domain.clock import SystemClock
 from gateway.telemetry import loop_lag
-from gateway.telemetry.metrics import DISTINCT_VALUES_MAX, BoundedLabel, Metrics
+from gateway.telemetry.labels import DISTINCT_VALUES_MAX, OTHER, BoundedLabel, BudgetFigure, tightest
+from gateway.telemetry.metrics import Metrics
 
 PROMISED = {
     "gateway_task_duration_seconds": {"model", "upstream", "contract", "outcome"},
@@ -20,6 +21,9 @@ PROMISED = {
     "gateway_tasks": {"state"},
     "gateway_oldest_task_age_seconds": {"state"},
     "gateway_in_doubt_usd": set(),
+    "gateway_budget_used_ratio": {"account", "window"},
+    "gateway_budget_left": {"account", "window", "unit"},
+    "gateway_alerts": {"outcome"},
     "gateway_ledger_differences": set(),
     "gateway_oldest_hold_age_seconds": set(),
     "gateway_event_loop_lag_seconds": set(),
@@ -44,6 +48,8 @@ def _with_everything() -> Metrics:
     metrics.attempt_ended(upstream="u", model="m", fault=None)
     metrics.circuit(upstream="u", model="m", is_open=True)
     metrics.tasks({"pending": 3}, {"pending": 1.5})
+    metrics.budgets([BudgetFigure("team:a/t", "day", "usd", 0.5, 10.0)])
+    metrics.alert("sent")
     metrics.loop_lag(0.003)
     metrics.bytes_in_flight(5)
     metrics.books(in_doubt_microusd=20_800, differences=0, oldest_hold_age_s=7)
@@ -105,6 +111,39 @@ def test_labels_are_bounded() -> None:
     assert kept[:DISTINCT_VALUES_MAX] == names[:DISTINCT_VALUES_MAX]
     assert set(kept[DISTINCT_VALUES_MAX:]) == {"other"}
     assert label("team-0") == "team-0"
+
+
+def figure(account: str, ratio: float, window: str = "day", unit: str = "usd", left: float = 1.0) -> BudgetFigure:
+    return BudgetFigure(account, window, unit, ratio, left)
+
+
+def test_the_fullest_budgets_keep_their_names() -> None:
+    """Of two hundred and fifty accounts the two hundred fullest; the others are one, at the fullest and tightest of them."""
+    figures = [figure(f"team:a/{number:03d}", number / 250, left=250 - number) for number in range(250)]
+    used, left = tightest(figures)
+    assert len(used) == len(left) == DISTINCT_VALUES_MAX + 1
+    assert used["team:a/249", "day"] == 249 / 250
+    assert (used[OTHER, "day"], left[OTHER, "day", "usd"]) == (49 / 250, 201)
+    assert ("team:a/049", "day") not in used
+
+
+def test_of_several_budgets_of_a_window_the_tightest_is_shown() -> None:
+    """The fullest ratio of a window; what is left by unit."""
+    figures = [figure("org:a", 0.5, left=3), figure("org:a", 0.9, left=7), figure("org:a", 0.1, unit="images", left=2)]
+    assert tightest(figures) == (
+        {("org:a", "day"): 0.9},
+        {("org:a", "day", "usd"): 3, ("org:a", "day", "images"): 2},
+    )
+
+
+def test_budgets_that_are_gone_have_no_series() -> None:
+    """A changed window, and an account without budgets, do not stay at their last figure."""
+    metrics = Metrics()
+    metrics.budgets([figure("org:a", 0.5), figure("team:a/t", 0.25)])
+    metrics.budgets([figure("org:a", 0.75, window="month")])
+    samples = _samples(metrics)
+    assert samples["gateway_budget_used_ratio"] == [({"account": "org:a", "window": "month"}, 0.75)]
+    assert samples["gateway_budget_left"] == [({"account": "org:a", "window": "month", "unit": "usd"}, 1.0)]
 
 
 def test_a_state_without_tasks_falls_to_zero() -> None:

@@ -1,0 +1,93 @@
+"""Somebody's receiver of webhooks on loopback, which answers as a test tells it. It verifies with code of its own, not with the gateway's."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import orjson
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+_KEY = bytes(range(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def data(self) -> dict[str, object]:
+        found = orjson.loads(self.body)["data"]
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def percent(self) -> object:
+        return self.data["threshold_percent"]
+
+    def verify(self) -> None:
+        """As the specification has it: `v1` over id, timestamp and body. AssertionError where it is not so."""
+        text = b".".join((self.id.encode(), self.headers["webhook-timestamp"].encode(), self.body))
+        made = hmac.new(_KEY, text, hashlib.sha256).digest()
+        versions = dict(part.split(",", 1) for part in self.headers["webhook-signature"].split())
+        assert base64.b64decode(versions["v1"]) == made
+
+
+@dataclass
+class WebhookReceiver:
+    """`answers`: the next statuses, then 204. A negative one: silence for so many seconds."""
+
+    port: int = 0
+    answers: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    received: list[Received] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/budgets?token=not-for-logs"
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.received.append(Received(request.headers.copy(), await request.read()))
+        status = self.answers.pop(0) if self.answers else 204
+        if status < 0:
+            await asyncio.sleep(-status)
+            status = 204
+        return web.Response(status=status, headers=self.headers)
+
+    async def until(self, count: int, timeout_s: float = 15.0) -> list[Received]:
+        """So many messages; TimeoutError if they never come."""
+        async with asyncio.timeout(timeout_s):
+            while len(self.received) < count:  # noqa: ASYNC110 - polled, so that a test may also look at what came until now
+                await asyncio.sleep(0.02)
+        return self.received
+
+
+def closed_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def receiving(port: int | None = None) -> AsyncIterator[WebhookReceiver]:
+    """A receiver for as long as the block runs, on a free port or this one."""
+    receiver = WebhookReceiver()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.handle)
+    async with TestServer(app, host="127.0.0.1", port=port) as server:
+        assert server.port is not None
+        receiver.port = server.port
+        yield receiver
