@@ -50,7 +50,7 @@ class World:
 async def world(database_url: str) -> AsyncIterator[World]:
     clock, metrics = SetClock(), Metrics()
     database = await opened(database_url, clock)
-    housekeeping = Housekeeping(database, metrics, Circuits(clock), clock, bytes_in_flight=lambda: 0, offers=())
+    housekeeping = Housekeeping(database, metrics, Circuits(clock), clock, bytes_in_flight=lambda: 0, offers=tuple)
     yield World(database, clock, metrics, housekeeping)
     await database.close()
 
