@@ -19,6 +19,7 @@ from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
+from gateway.administration.token_commands import TokenCommands
 from gateway.app_reload import Current, KnownModels
 from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
@@ -106,15 +107,16 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
     pepper = secret_files.derive(secret_key, "image-gateway keys v1")
     token_pepper = secret_files.derive(secret_key, "image-gateway admin tokens v1")
     authenticator, admin_tokens = Authenticator(pepper, clock), AdminTokens(token_pepper, clock)
-    keys = Keys(database, authenticator, pepper, clock)
-    tokens = AdminTokenAdministration(database, admin_tokens, token_pepper, clock, config.admin_token)
     current = Current(config)
     models = KnownModels(current)
+    keys = Keys(database, authenticator, pepper, clock, models)
+    tokens = AdminTokenAdministration(database, admin_tokens, token_pepper, clock, config.admin_token)
     accounts = Accounts(database, keys.reload, clock, models)
     alerts = Alerts(database, clock, sending=lambda: current.config.alerts is not None)
     operator = Operator(
         AccountCommands(accounts).commands,
-        KeyCommands(keys, tokens, models).commands,
+        KeyCommands(keys, clock).commands,
+        TokenCommands(tokens, clock).commands,
         BookCommands(database).commands,
         AlertCommands(alerts).commands,
     )

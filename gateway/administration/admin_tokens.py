@@ -96,12 +96,17 @@ class AdminTokenAdministration:
         self._declared = secret
 
     async def keep_used(self) -> None:
-        """Write down when tokens were last used."""
-        used = self._known.take_used()
-        if used:
+        """Write down when tokens were last used. Raises StorageUnavailable: what was noted waits for the next time."""
+        used = self._known.used.take()
+        if not used:
+            return
+        try:
             await self._database.write(
                 Transact(lambda connection, _: key_store.mark_admin_tokens_used(connection, used))
             )
+        except BaseException:
+            self._known.used.put_back(used)
+            raise
 
     async def reload(self) -> None:
         """Read all tokens into the gate of the admin routes."""

@@ -25,9 +25,9 @@ from gateway.domain.ids import (
     upstream_account_id,
 )
 from gateway.domain.images import Contract
+from gateway.domain.keys import StoredKey
 from gateway.keys import store as key_store
 from gateway.keys.secrets import digest, display_prefix
-from gateway.keys.store import StoredKey
 from gateway.ledger import accounts as account_store
 from gateway.ledger.model import Grant
 

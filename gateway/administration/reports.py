@@ -1,7 +1,9 @@
 """What commands take and answer: texts by name, and rows that are printed as a table or as JSON."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gateway.domain.accounts import (
     ANY,
@@ -10,6 +12,7 @@ from gateway.domain.accounts import (
     Budget,
     Limits,
     parse_budget,
+    parse_expiry,
 )
 from gateway.domain.errors import AdministrationError
 from gateway.domain.images import parse_pixels, parse_ratio
@@ -71,3 +74,25 @@ def read_budgets(arguments: Arguments) -> tuple[Budget, ...] | None:
         return tuple(parse_budget(text) for text in given.split(",") if text.strip() not in ("", "none"))
     except ValueError as exc:
         raise AdministrationError(str(exc)) from exc
+
+
+_DURATION = re.compile(r"([0-9]{1,5})([smhd])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def read_duration_s(text: str) -> int:
+    """`0s`, `30m`, `24h`, `7d`. Raises ValueError with what may be written."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no duration; write 30m, 24h or 7d, or 0s for none")
+    return int(match[1]) * _UNIT_S[match[2]]
+
+
+def read_expiry(text: str, now_ms: int) -> int:
+    """`90d`, `12h` from now, or a date -> ms since 1970. Raises ValueError with what may be written."""
+    return now_ms + read_duration_s(text) * 1000 if _DURATION.fullmatch(text.strip()) else parse_expiry(text)
+
+
+def shown_time(at_ms: int | None) -> str | None:
+    """For people: UTC, to the second."""
+    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -1,6 +1,6 @@
 """The routes of administration: each needs an admin token with its scope. What an org's token may not see does not exist for it."""
 
-from gateway.api.handlers.admin import accounts, alerts, audit_log, tokens
+from gateway.api.handlers.admin import accounts, alerts, audit_log, keys, tokens
 from gateway.api.route import Route
 from gateway.api.schemas.admin import (
     AdminTokenAnswer,
@@ -19,6 +19,14 @@ from gateway.api.schemas.admin_accounts import (
     GrantBody,
 )
 from gateway.api.schemas.admin_alerts import AlertAnswer, AlertListAnswer
+from gateway.api.schemas.admin_keys import (
+    KeyAnswer,
+    KeyBody,
+    KeyChangeBody,
+    KeyIssued,
+    KeyListAnswer,
+    KeyRotateBody,
+)
 from gateway.domain.administrators import Scope
 
 _LINES = (
@@ -27,6 +35,13 @@ _LINES = (
 )
 _ALERTS = (
     ("before", "string", "Only alerts made before this one: the last id of the page before."),
+    ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+_KEYS = (
+    ("org", "string", "Only keys of this org."),
+    ("team", "string", "Only keys of the team of this name."),
+    ("state", "string", "Only active, expired, revoked or disabled ones."),
+    ("after", "string", "Only keys after the one of this id: the last of the page before."),
     ("limit", "integer", "1 to 1000, 100 where absent."),
 )
 
@@ -61,6 +76,17 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((201, (GrantAnswer,)), (200, (GrantAnswer,))), (400, 404, 408, 409, 413, 503), GrantBody, scope=Scope.MONEY),
     Route("GET", "/admin/v1/accounts/{account}/entries", accounts.entries, "Its ledger entries, newest first",
           ((200, (EntryListAnswer,)),), (400, 404, 503), query=_ENTRIES, scope=Scope.READ),
+    Route("GET", "/admin/v1/keys", keys.index, "List API keys, oldest first, without their secrets",
+          ((200, (KeyListAnswer,)),), (400, 503), query=_KEYS, scope=Scope.READ),
+    Route("POST", "/admin/v1/keys", keys.create, "Make an API key",
+          ((201, (KeyIssued,)),), (400, 404, 408, 409, 413, 503), KeyBody, scope=Scope.KEYS),
+    Route("GET", "/admin/v1/keys/{key_id}", keys.get, "Look an API key up", ((200, (KeyAnswer,)),), (404, 503), scope=Scope.READ),
+    Route("PATCH", "/admin/v1/keys/{key_id}", keys.change, "Change what an API key may do",
+          ((200, (KeyAnswer,)),), (400, 404, 408, 409, 413, 503), KeyChangeBody, scope=Scope.KEYS),
+    Route("POST", "/admin/v1/keys/{key_id}/rotate", keys.rotate, "Give an API key a new secret; the old one stays valid for a while",
+          ((200, (KeyIssued,)),), (400, 404, 408, 409, 413, 503), KeyRotateBody, scope=Scope.KEYS),
+    Route("POST", "/admin/v1/keys/{key_id}/revoke", keys.revoke, "Refuse an API key from now on",
+          ((200, (KeyAnswer,)),), (404, 409, 503), scope=Scope.KEYS),
     Route("GET", "/admin/v1/audit-log", audit_log.index, "Every change by an administrator, newest first",
           ((200, (AuditLogAnswer,)),), (400, 503), query=_LINES, scope=Scope.READ),
     Route("GET", "/admin/v1/alerts", alerts.index, "Alerts about budgets and their delivery, newest first",

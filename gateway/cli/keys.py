@@ -48,10 +48,60 @@ def keys_create(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     run("keys create", arguments, config, output)
 
 
+@app.command("set")
+def keys_set(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    key_id: str,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="All its budgets from now on; may be repeated; none takes them away.")
+    ] = None,
+    models: Annotated[str | None, typer.Option(help="Models by name, with commas; none: all of them.")] = None,
+    sizes: Annotated[str | None, typer.Option(help="Sizes, with commas; none: all of them.")] = None,
+    n_max: Annotated[str | None, typer.Option(help="Most pictures of one call, or none.")] = None,
+    rpm: Annotated[str | None, typer.Option(help="Most image requests in any 60 seconds, or none.")] = None,
+    concurrency: Annotated[str | None, typer.Option(help="Most tasks under way at once, or none.")] = None,
+    expires: Annotated[str | None, typer.Option(help="When it ends: 90d, a date, or none.")] = None,
+    response: Annotated[str | None, typer.Option(help="image, task, or none.")] = None,
+    config: ConfigOption = None,
+    output: FormatOption = OutputFormat.TABLE,
+) -> None:
+    """Change what a key may do; what is not said stays."""
+    arguments = {
+        "id": key_id,
+        "budgets": ",".join(budget or ()),
+        "models": models,
+        "sizes": sizes,
+        "n_max": n_max,
+        "rpm": rpm,
+        "concurrency": concurrency,
+        "expires": expires,
+        "response": response,
+    }
+    run("keys set", arguments, config, output)
+
+
 @app.command("list")
-def keys_list(config: ConfigOption = None, output: FormatOption = OutputFormat.TABLE) -> None:
-    """All keys, without their secrets."""
-    run("keys list", {}, config, output)
+def keys_list(
+    org: Annotated[str | None, typer.Option(help="Only of this org.")] = None,
+    team: Annotated[str | None, typer.Option(help="Only of the team of this name.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only active, expired, revoked or disabled ones.")] = None,
+    config: ConfigOption = None,
+    output: FormatOption = OutputFormat.TABLE,
+) -> None:
+    """All keys, without their secrets: state, limits, budgets, when they end and when they were last used."""
+    run("keys list", {"org": org, "team": team, "state": state}, config, output)
+
+
+@app.command("rotate")
+def keys_rotate(
+    key_id: str,
+    overlap: Annotated[
+        str, typer.Option(help="How long the old secret stays valid: 24h, 7d; 0s for not at all.")
+    ] = "24h",
+    config: ConfigOption = None,
+    output: FormatOption = OutputFormat.TABLE,
+) -> None:
+    """Give a key a new secret; it is shown once."""
+    run("keys rotate", {"id": key_id, "overlap": overlap}, config, output)
 
 
 @app.command("revoke")

@@ -173,6 +173,25 @@ def update_rows(table: Table, keys: Sequence[str], columns: Sequence[str]) -> Bu
     )
 
 
+def raise_rows(table: Table, keys: Sequence[str], column: str) -> BulkStatement:
+    """Set a number by key where that raises it: who comes late with an earlier one changes nothing. A row of values: the number, then the keys."""
+
+    def postgresql_text(first: int) -> str:
+        return (
+            f"UPDATE {table.name} AS t SET {column} = v.{column}"
+            f" FROM unnest({_arrays(table, (column, *keys), first)}) AS v({', '.join((column, *keys))})"
+            f" WHERE {' AND '.join(f't.{k} = v.{k}' for k in keys)} AND coalesce(t.{column}, 0) < v.{column}"
+        )
+
+    numbered = {name: number for number, name in enumerate((column, *keys), start=1)}
+    same = " AND ".join(f"{k} = ?{numbered[k]}" for k in keys)
+    return BulkStatement(
+        f"UPDATE {table.name} SET {column} = ?1 WHERE {same} AND coalesce({column}, 0) < ?1",
+        postgresql_text,
+        1 + len(keys),
+    )
+
+
 def add_to_rows(table: Table, keys: Sequence[str], columns: Sequence[str], *, making: bool) -> BulkStatement:
     """Add to numbers by key. A row of values holds the keys first, then what is added.
 
@@ -220,5 +239,6 @@ __all__ = [
     "any_of",
     "in_one_text",
     "insert_rows",
+    "raise_rows",
     "update_rows",
 ]

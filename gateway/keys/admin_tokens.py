@@ -11,6 +11,7 @@ from gateway.domain.administrators import Administrator
 from gateway.domain.clock import Clock
 from gateway.domain.errors import InvalidKey, KeyDisabled, KeyExpired, MissingKey
 from gateway.keys.authenticator import bearer
+from gateway.keys.last_used import LastUsed
 from gateway.keys.secrets import SECRET_CHARS_MAX, digest, is_mistyped
 
 
@@ -32,16 +33,12 @@ class AdminTokens:
         self._pepper = pepper
         self._clock = clock
         self._records: Mapping[str, AdminTokenRecord] = MappingProxyType({})
-        self._used: dict[str, int] = {}
+        self.used = LastUsed()
+        """By token id. The config's own token has none, and is not noted."""
 
     def replace(self, records: Iterable[AdminTokenRecord]) -> None:
         """From now on exactly these are valid."""
         self._records = MappingProxyType({record.digest: record for record in records})
-
-    def take_used(self) -> Mapping[str, int]:
-        """When each token was last used, of those used since this was asked before: id -> ms."""
-        used, self._used = self._used, {}
-        return used
 
     def authenticate(self, authorization: str | None) -> Administrator:
         """By the value of the header `Authorization`. Raises MissingKey, InvalidKey, KeyDisabled, KeyExpired."""
@@ -64,5 +61,5 @@ class AdminTokens:
         if record.expires_at_ms is not None and now_ms >= record.expires_at_ms:
             raise KeyExpired("This admin token has expired.", log=f"admin token {record.id}")
         if record.id is not None:
-            self._used[record.id] = now_ms
+            self.used.note(record.id, now_ms)
         return record.administrator

@@ -1,7 +1,7 @@
 """From a header to the Principal behind it: one HMAC and one dictionary look-up.
 
-Holds every key's digest in memory, handed over at start and replaced as a whole; reads no database and stores nothing. It fails closed:
-what is not in the dictionary is nobody. Messages never repeat what the caller sent.
+Holds every key's digest in memory, handed over at start and replaced as a whole, and notes when each key was last used; reads no database and
+stores nothing. It fails closed: what is not in the dictionary is nobody. Messages never repeat what the caller sent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,13 @@ from gateway.domain.accounts import Principal
 from gateway.domain.clock import Clock
 from gateway.domain.errors import InvalidKey, KeyDisabled, KeyExpired, MissingKey
 from gateway.domain.ids import KeyId
+from gateway.keys.last_used import LastUsed
 from gateway.keys.secrets import SECRET_CHARS_MAX, digest, is_mistyped
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """One secret of one key. Two records of a key (a rotation's overlap) share `key_id`."""
+    """One secret of one key. Two records of a key (a rotation's overlap) share `key_id`; the old one has an earlier end of its own."""
 
     key_id: KeyId
     digest: str
@@ -35,6 +36,8 @@ class Authenticator:
         self._pepper = pepper
         self._clock = clock
         self._records: Mapping[str, KeyRecord] = MappingProxyType({})
+        self.used = LastUsed()
+        """By key id: either secret counts. A refused key is not used."""
         self.replace(records)
 
     def replace(self, records: Iterable[KeyRecord]) -> None:
@@ -64,10 +67,12 @@ class Authenticator:
             raise KeyDisabled(
                 "This API key is disabled: ask your administrator.", log=f"key {record.key_id} is disabled"
             )
-        if record.expires_at_ms is not None and self._clock.now_ms() >= record.expires_at_ms:
+        now_ms = self._clock.now_ms()
+        if record.expires_at_ms is not None and now_ms >= record.expires_at_ms:
             raise KeyExpired(
                 "This API key has expired: ask your administrator for a new one.", log=f"key {record.key_id} expired"
             )
+        self.used.note(record.key_id, now_ms)
         return record.principal
 
 

@@ -1,48 +1,37 @@
 """The rows of keys. Only digests are stored; a secret is never in here. Runs in the caller's transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import orjson
 from sqlalchemy import bindparam, select
 
 from gateway.db.connection import Connection, Row
 from gateway.db.schema import admin_tokens, keys
-from gateway.db.statements import Statement, insert_rows, update_rows
+from gateway.db.statements import Statement, insert_rows, raise_rows, update_rows
 from gateway.domain.administrators import AdminToken, Scope
 from gateway.domain.ids import AccountId, KeyId
 from gateway.domain.images import Contract
+from gateway.domain.keys import StoredKey
 
 KEYS_MAX = 100_000
 """Keys that one process keeps in memory."""
 
-_COLUMNS = (
+_ADDED = (
     "id", "account_id", "name", "digest", "display", "response", "models", "declared", "created_at_ms", "expires_at_ms", "disabled_at_ms",
 )  # fmt: skip
-_ADD = insert_rows(keys, _COLUMNS, ignore_repeats=True)
-_CHANGE = update_rows(keys, ("id",), ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms"))
-_DISABLE = update_rows(keys, ("id",), ("disabled_at_ms",))
-_ALL = Statement(
-    select(*(keys.c[name] for name in _COLUMNS)).order_by(keys.c.created_at_ms, keys.c.id).limit(bindparam("size"))
+_COLUMNS = [keys.c[name] for name in (*_ADDED, "old_digest", "old_until_ms", "used_at_ms")]
+_ADD = insert_rows(keys, _ADDED, ignore_repeats=True)
+_CHANGE_DECLARED = update_rows(
+    keys, ("id",), ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """One key as it is stored."""
-
-    id: KeyId
-    account: AccountId
-    name: str
-    digest: str
-    display: str
-    response: Contract | None
-    models: tuple[str, ...]
-    declared: bool
-    """From the config, and following it."""
-    created_at_ms: int
-    expires_at_ms: int | None = None
-    disabled_at_ms: int | None = None
+_CHANGE = update_rows(keys, ("id",), ("response", "models", "expires_at_ms"))
+_ROTATE = update_rows(keys, ("id",), ("digest", "display", "old_digest", "old_until_ms"))
+_DISABLE = update_rows(keys, ("id",), ("disabled_at_ms",))
+_TAKE_AWAY = update_rows(keys, ("id",), ("digest",))
+_MARK_USED = raise_rows(keys, ("id",), "used_at_ms")
+_ALL = Statement(select(*_COLUMNS).order_by(keys.c.created_at_ms, keys.c.id).limit(bindparam("size")))
+# Locked: of two changes at once, by two processes, the second begins with what the first made of it.
+_ONE = Statement(select(*_COLUMNS).where(keys.c.id == bindparam("key")), postgresql_suffix="FOR UPDATE")
 
 
 async def add_key(connection: Connection, key: StoredKey) -> None:
@@ -64,7 +53,7 @@ async def put_declared(connection: Connection, declared: Sequence[StoredKey], no
     await connection.write(_DISABLE, [(now_ms, key_id) for _, key_id in gone])
     await connection.write(_ADD, [_row(key) for key in declared if key.id not in stored])
     await connection.write(
-        _CHANGE,
+        _CHANGE_DECLARED,
         [
             (key.digest, key.display, key.response.value if key.response else None, _models(key), key.expires_at_ms, None, key.id)
             for key in declared
@@ -73,16 +62,35 @@ async def put_declared(connection: Connection, declared: Sequence[StoredKey], no
     )  # fmt: skip
 
 
+async def lock_key(connection: Connection, key_id: str) -> StoredKey | None:
+    """One key, which nobody else changes until the transaction ends."""
+    rows = await connection.fetch(_ONE, key=key_id)
+    return _key(rows[0]) if rows else None
+
+
+async def change_key(connection: Connection, key: StoredKey) -> None:
+    """Its response, models and end become those given."""
+    response = key.response.value if key.response else None
+    await connection.write(_CHANGE, [(response, _models(key), key.expires_at_ms, key.id)])
+
+
+async def rotate_key(connection: Connection, key: StoredKey) -> None:
+    """Its present and its old secret become those given; an older one is forgotten."""
+    await connection.write(_ROTATE, [(key.digest, key.display, key.old_digest, key.old_until_ms, key.id)])
+
+
 async def disable_key(connection: Connection, key_id: KeyId, now_ms: int) -> None:
     await connection.write(_DISABLE, [(now_ms, key_id)])
+
+
+async def mark_keys_used(connection: Connection, used: Mapping[str, int]) -> None:
+    """Of several processes, the one that saw the later use wins."""
+    await connection.write(_MARK_USED, [(at_ms, key_id) for key_id, at_ms in sorted(used.items())])
 
 
 async def read_keys(connection: Connection) -> list[StoredKey]:
     """All keys, oldest first."""
     return [_key(row) for row in await connection.fetch(_ALL, size=KEYS_MAX)]
-
-
-_TAKE_AWAY = update_rows(keys, ("id",), ("digest",))
 
 
 def _row(key: StoredKey) -> tuple[str | int | None, ...]:
@@ -93,7 +101,9 @@ def _row(key: StoredKey) -> tuple[str | int | None, ...]:
 
 
 def _key(row: Row) -> StoredKey:
-    key_id, account, name, digest, display, response, models, declared, created, expires, disabled = row
+    (
+        key_id, account, name, digest, display, response, models, declared, created, expires, disabled, old_digest, old_until, used,
+    ) = row  # fmt: skip
     return StoredKey(
         KeyId(str(key_id)),
         AccountId(str(account)),
@@ -106,6 +116,9 @@ def _key(row: Row) -> StoredKey:
         int(created or 0),
         None if expires is None else int(expires),
         None if disabled is None else int(disabled),
+        None if old_digest is None else str(old_digest),
+        None if old_until is None else int(old_until),
+        None if used is None else int(used),
     )
 
 
@@ -118,7 +131,7 @@ _TOKEN_COLUMNS = (
 )  # fmt: skip
 _ADD_TOKEN = insert_rows(admin_tokens, _TOKEN_COLUMNS)
 _DISABLE_TOKEN = update_rows(admin_tokens, ("id",), ("disabled_at_ms",))
-_MARK_TOKEN_USED = update_rows(admin_tokens, ("id",), ("used_at_ms",))
+_MARK_TOKEN_USED = raise_rows(admin_tokens, ("id",), "used_at_ms")
 _ALL_TOKENS = Statement(
     select(*(admin_tokens.c[name] for name in _TOKEN_COLUMNS))
     .order_by(admin_tokens.c.created_at_ms, admin_tokens.c.id)
@@ -144,7 +157,7 @@ async def disable_admin_token(connection: Connection, token_id: str, now_ms: int
 
 
 async def mark_admin_tokens_used(connection: Connection, used: Mapping[str, int]) -> None:
-    await connection.write(_MARK_TOKEN_USED, [(at_ms, token_id) for token_id, at_ms in used.items()])
+    await connection.write(_MARK_TOKEN_USED, [(at_ms, token_id) for token_id, at_ms in sorted(used.items())])
 
 
 async def read_admin_tokens(connection: Connection) -> list[AdminToken]:

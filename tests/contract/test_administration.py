@@ -13,6 +13,7 @@ from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
+from gateway.administration.token_commands import TokenCommands
 from gateway.domain.accounts import Account, AccountKind, Limits, Principal, parse_budget
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import (
@@ -57,11 +58,12 @@ async def office(database_url: str) -> AsyncIterator[Office]:
     database = await opened(database_url)
     clock = SystemClock()
     authenticator, admin_tokens = Authenticator(b"pepper", clock), AdminTokens(b"other pepper", clock)
-    keys = Keys(database, authenticator, b"pepper", clock)
+    keys = Keys(database, authenticator, b"pepper", clock, {"gpt-image-2"})
     tokens = AdminTokenAdministration(database, admin_tokens, b"other pepper", clock, None)
     operator = Operator(
         AccountCommands(Accounts(database, keys.reload, clock, {"gpt-image-2"})).commands,
-        KeyCommands(keys, tokens, {"gpt-image-2"}).commands,
+        KeyCommands(keys, clock).commands,
+        TokenCommands(tokens, clock).commands,
         BookCommands(database).commands,
     )
     yield Office(database, keys, Declaring(database, b"pepper", clock), authenticator, operator)
@@ -125,7 +127,7 @@ async def test_an_issued_key_works_at_once_until_it_is_revoked(office: Office) -
     await office.keys.revoke(issued.id)
     with pytest.raises(KeyDisabled):
         office.who(issued.secret)
-    with pytest.raises(SubjectNotFound, match="there is no key"):
+    with pytest.raises(SubjectNotFound, match="no such key"):
         await office.keys.revoke("key_nobody")
     again = await office.keys.create(org="initech", team="web", name="site")
     assert office.who(again.secret).key_id != issued.id
