@@ -25,12 +25,14 @@ async def run_on(url: DatabaseUrl, work: Callable[[sa.Connection], T]) -> T:
     """In a transaction of its own, with SQLAlchemy, on either database."""
     if url.dialect is Dialect.SQLITE:
         engine = sa.create_engine(f"sqlite:///{url.path}")
-        with engine.begin() as connection:
-            answer = work(connection)
-        engine.dispose()
-        return answer
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        finally:
+            engine.dispose()
     other = create_async_engine(migrations._async_url(url.text))
-    async with other.begin() as asynchronous:
-        answer = await asynchronous.run_sync(work)
-    await other.dispose()
-    return answer
+    try:
+        async with other.begin() as asynchronous:
+            return await asynchronous.run_sync(work)
+    finally:
+        await other.dispose()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.administration.operator import Operator
 from gateway.domain.errors import GatewayError
+from gateway.telemetry.redaction import without_keys
 
 _logger = logging.getLogger(__name__)
 BODY_BYTES_MAX = 64 * 1024
@@ -38,8 +39,10 @@ async def _command(request: web.Request) -> web.Response:
     try:
         body = CommandBody.model_validate_json(await request.read())
         report = await request.app[OPERATOR].run(body.command, body.arguments)
-    except (GatewayError, ValidationError) as exc:
-        return _json({"error": str(exc)}, status=400)
+    except ValidationError:  # its text would quote what was sent
+        return _json({"error": 'this is no command: send {"command": …, "arguments": {…}} with texts'}, status=400)
+    except GatewayError as exc:
+        return _json({"error": without_keys(str(exc))}, status=400)
     _logger.info("an operator's command was run", extra={"command": body.command})
     return _json({"rows": list(report.rows), "message": report.message, "failed": report.failed})
 

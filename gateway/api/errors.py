@@ -28,6 +28,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Task, TaskErrorCode, TaskState
+from gateway.telemetry.redaction import without_keys
 
 _REASON_CHARS_MAX = 180
 _ALL_BUSY_RETRY_AFTER_S = 10
@@ -111,11 +112,12 @@ def render_error(error: GatewayError, request_id: str, contract: Contract | None
     status, kind = error.status, error.type
     if isinstance(error, InsufficientQuota) and contract is Contract.IMAGE:
         status, kind = 429, "insufficient_quota"
+    message = without_keys(_encodable(error.message))
     body = {
         "code": error.code,
-        "message": _encodable(error.message),
+        "message": message,
         "type": kind,
-        "param": None if error.param is None else _encodable(error.param),
+        "param": None if error.param is None else without_keys(_encodable(error.param)),
         "request_id": request_id,
     }
     headers = {"X-Request-Id": request_id}
@@ -127,7 +129,7 @@ def render_error(error: GatewayError, request_id: str, contract: Contract | None
         headers["WWW-Authenticate"] = "Bearer"
     response = web.Response(
         status=status,
-        reason=reason_phrase(status, error.message),
+        reason=reason_phrase(status, message),
         body=orjson.dumps({"error": {**error.details, **body}}),
         content_type="application/json",
         headers=headers,

@@ -11,6 +11,7 @@ from gateway.api.ports import TaskView
 from gateway.domain import money
 from gateway.domain.images import Background, ImageRequest, Quality, ResponseFormat
 from gateway.domain.tasks import Attempt, Task, TaskState
+from gateway.telemetry.redaction import without_keys
 
 JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["JsonValue"]
 JsonMap = dict[str, JsonValue]
@@ -124,7 +125,7 @@ def task_headers(view: TaskView, also_dropped: Iterable[str] = ()) -> dict[str, 
         headers["X-Credits-Remaining"] = money.format_micro(view.remaining_microcredits)
     dropped = sorted({*view.dropped, *also_dropped})
     if dropped:
-        headers["X-Dropped-Params"] = ", ".join(dropped)
+        headers["X-Dropped-Params"] = without_keys(", ".join(dropped))  # names as the caller sent them
     return headers
 
 

@@ -76,12 +76,13 @@ async def _run_alone(config: Config, command: str, arguments: Mapping[str, str |
     from gateway.db.statements import Dialect
     from gateway.domain.clock import SystemClock
     from gateway.domain.errors import GatewayError
+    from gateway.telemetry.redaction import without_keys
 
     try:
         async with open_office(config, SystemClock(), migrating=config.database.dialect is Dialect.SQLITE) as office:
             report = await office.operator.run(command, arguments)
     except (GatewayError, StartFailed) as exc:
-        return {"error": str(exc)}
+        return {"error": without_keys(str(exc))}
     return {"rows": list(report.rows), "message": report.message, "failed": report.failed}
 
 

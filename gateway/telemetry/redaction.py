@@ -12,6 +12,7 @@ _VALUE = rb"""[^\s"'\\,;&}<>]+"""
 _KEYS = tuple(word + between + b"key" for word in (b"api", b"secret") for between in (b"", b"-", b"_"))
 _RULES: tuple[tuple[tuple[bytes, ...], Pattern[bytes], bytes], ...] = (
     ((b"igw_",), re.compile(rb"igw_[A-Za-z0-9]{4,}", re.I), b"igw_" + _GONE),
+    ((b"iga_",), re.compile(rb"iga_[A-Za-z0-9]{4,}", re.I), b"iga_" + _GONE),
     # "task-unified-…" must survive, hence the look-behind.
     ((b"sk-",), re.compile(rb"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{6,}", re.I), b"sk-" + _GONE),
     ((b"whsec_",), re.compile(rb"whsec_[A-Za-z0-9+/=_-]{4,}", re.I), b"whsec_" + _GONE),
@@ -23,6 +24,14 @@ _RULES: tuple[tuple[tuple[bytes, ...], Pattern[bytes], bytes], ...] = (
     ((b"sig",), re.compile(rb"([?&](?:x-(?:amz|goog)-)?sig(?:nature)?=)" + _VALUE, re.I), rb"\1" + _GONE),
     ((b"token=",), re.compile(rb"([?&](?:[a-z_-]*token)=)" + _VALUE, re.I), rb"\1" + _GONE),
 )
+
+
+_ISSUED = re.compile(r"(?<![A-Za-z0-9])(igw_|iga_|sk-|whsec_)[A-Za-z0-9+/=_-]{16,}", re.I)
+
+
+def without_keys(text: str) -> str:
+    """A text for a caller, who may have sent a key where a name belongs: without whatever is one by its form."""
+    return _ISSUED.sub(r"\1[redacted]", text)
 
 
 _MARKERS = tuple(marker for markers, _, _ in _RULES for marker in markers)

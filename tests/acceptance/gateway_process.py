@@ -26,6 +26,8 @@ from gateway.app_office import open_office
 from gateway.config import load
 from gateway.db.migrate import migrate
 from gateway.domain.clock import SystemClock
+from gateway.domain.errors import GatewayError
+from gateway.telemetry.redaction import without_keys
 
 T = TypeVar("T")
 
@@ -200,18 +202,18 @@ class GatewayProcess:
         assert isinstance(rows, list)
         return rows
 
-    def ask(self, command: str) -> dict[str, Any]:
-        """The answer of a command without options, without a process for it: through the socket, or from the database itself (PostgreSQL).
+    def ask(self, command: str, **arguments: str) -> dict[str, Any]:
+        """The answer of a command, without a process for it: through the socket, or from the database itself (PostgreSQL).
 
         A process for every question takes a second of one core; that commands answer the same is shown by test_commands.py.
         """
         path = self.folder / "var/gateway.sock"
         if not path.exists():
-            return asyncio.run(_ask_database(self.config_path, command))
+            return asyncio.run(_ask_database(self.config_path, command, arguments))
         connection = http.client.HTTPConnection("localhost", timeout=ANSWER_S_MAX)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(str(path))
-        body = json.dumps({"command": command, "arguments": {}})  # noqa: TID251 - a small command
+        body = json.dumps({"command": command, "arguments": arguments})  # noqa: TID251 - a small command
         connection.request("POST", "/command", body, {"Content-Type": "application/json"})
         answer = json.loads(connection.getresponse().read())
         connection.close()
@@ -338,9 +340,12 @@ def until(look: Callable[[], T | None], timeout_s: float, what: str, *, pause_s:
         time.sleep(pause_s)
 
 
-async def _ask_database(config: Path | None, command: str) -> dict[str, Any]:
+async def _ask_database(config: Path | None, command: str, arguments: Mapping[str, str]) -> dict[str, Any]:
     async with open_office(load(config), SystemClock(), migrating=False) as office:
-        report = await office.operator.run(command, {})
+        try:
+            report = await office.operator.run(command, arguments)
+        except GatewayError as exc:
+            return {"error": without_keys(str(exc))}
     return {"rows": list(report.rows), "message": report.message, "failed": report.failed}
 
 

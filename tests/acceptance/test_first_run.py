@@ -31,6 +31,20 @@ def key_of(gateway: GatewayProcess) -> str:
     return found[2]
 
 
+def admin_token_of(gateway: GatewayProcess) -> str:
+    found = re.search(r"Admin token for /admin/v1 \(shown once, kept in (.+)\):\n  (iga_\w+)\n", gateway.output)
+    assert found, gateway.output
+    path = Path(found[1])
+    assert path.read_text().strip() == found[2]
+    assert path.stat().st_mode & 0o777 == 0o600
+    return found[2]
+
+
+def tokens(gateway: GatewayProcess, token: str) -> int:
+    """How the route of admin tokens answers this one."""
+    return gateway.request("GET", "/admin/v1/tokens", key=token).status
+
+
 def paste(command: list[str | Path], text: str, folder: Path) -> None:
     """Type a text into a program's prompt, in a terminal that has nothing to do with the gateway's folder."""
     folder.mkdir(exist_ok=True)
@@ -125,3 +139,79 @@ def test_the_module_is_the_command(new_gateway: NewGateway) -> None:
     gateway.start("--port", "0", command=(GATEWAY.with_name("python"), "-m", "gateway"))
     assert gateway.request("GET", "/v1/models", key=key_of(gateway)).status == 200
     assert gateway.terminate() == 0
+
+
+def test_a_first_start_makes_an_admin_token(new_gateway: NewGateway) -> None:
+    """Printed once, kept 0600, good for everything; the next start says where it is, and it works on. Revoked, it is not made anew."""
+    gateway = new_gateway(None).start("--port", "0")
+    token, key = admin_token_of(gateway), key_of(gateway)
+    assert gateway.output.count(token) == 1
+    assert token not in gateway.log
+    assert (tokens(gateway, token), tokens(gateway, key), tokens(gateway, "")) == (200, 401, 401)
+    made = gateway.request("POST", "/admin/v1/keys", {"org": "acme", "name": "new"}, key=token)
+    assert (made.status, gateway.request("GET", "/v1/models", key=made.json["secret"]).status) == (201, 200)
+    assert gateway.terminate() == 0
+
+    gateway.start("--port", "0")
+    assert "iga_" not in gateway.output + gateway.log
+    assert f"The admin token is in {gateway.folder / 'var/admin_token'}.\n" in gateway.output
+    assert tokens(gateway, token) == 200
+    [row] = gateway.rows("admin-tokens", "list")
+    assert gateway.command("admin-tokens", "revoke", row["id"]).returncode == 0
+    assert tokens(gateway, token) == 401
+    assert gateway.terminate() == 0
+
+    gateway.start("--port", "0")
+    assert "iga_" not in gateway.output + gateway.log
+    assert tokens(gateway, token) == 401
+
+
+def test_what_was_kept_before_a_crash_is_made_by_the_next_start(new_gateway: NewGateway) -> None:
+    """Key and token are kept before they are made: a first start that dies in between has lost nothing, and the same secrets become valid."""
+    first = new_gateway(None).start("--port", "0")
+    secrets = {name: (first.folder / "var" / name).read_text() for name in ("api_key", "admin_token")}
+    first.kill()
+    second = new_gateway(None)
+    (second.folder / "var").mkdir()
+    for name, secret in secrets.items():
+        (second.folder / "var" / name).write_text(secret)
+    second.start("--port", "0")
+    assert (key_of(second), admin_token_of(second)) == (secrets["api_key"].strip(), secrets["admin_token"].strip())
+    assert second.request("GET", "/v1/models", key=key_of(second)).status == 200
+    assert tokens(second, admin_token_of(second)) == 200
+
+
+def test_an_admin_token_of_the_config(new_gateway: NewGateway) -> None:
+    """It may do everything, is printed nowhere, keeps the gateway from making one, and is rotated by another value and a restart."""
+    declared, later = "an-admin-token-of-the-config", "another-admin-token-of-the-config"
+    settings = {"server": {"port": 0}, "upstreams": {"sandbox": {"kind": "sandbox"}}, "admin_token": "${ADMIN}"}
+    gateway = new_gateway(settings, environ={"ADMIN": declared}).start()
+    assert (tokens(gateway, declared), tokens(gateway, later)) == (200, 401)
+    made = gateway.request("POST", "/admin/v1/tokens", {"name": "ci", "scopes": ["read"]}, key=declared)
+    assert (made.status, tokens(gateway, made.json["secret"])) == (201, 200)
+    assert "dmin token" not in gateway.output
+    assert not (gateway.folder / "var/admin_token").exists()
+    assert gateway.terminate() == 0
+    assert declared not in gateway.output + gateway.log
+
+    rotated = new_gateway(settings, folder=gateway.folder, environ={"ADMIN": later}).start()
+    assert (tokens(rotated, declared), tokens(rotated, later)) == (401, 200)
+    assert tokens(rotated, made.json["secret"]) == 200
+
+
+@pytest.mark.xdist_group("acceptance-postgresql")
+def test_on_postgresql_no_admin_token_is_made(new_gateway: NewGateway, postgresql_database: str) -> None:
+    """Nothing secret is printed or written beside the gateway; the operator makes one by command, shown once."""
+    settings = {
+        "server": {"port": 0}, "upstreams": {"sandbox": {"kind": "sandbox"}}, "database": postgresql_database, "secret_key": "0123456789abcdef" * 4,
+    }  # fmt: skip
+    gateway = new_gateway(settings).migrate().start()
+    assert "iga_" not in gateway.output + gateway.log
+    assert "dmin token" not in gateway.output
+    assert gateway.rows("admin-tokens", "list") == []
+    [made] = gateway.rows("admin-tokens", "create", "--name", "ops")
+    # The running gateway learns of it with its next look at the database; a start knows it at once.
+    assert gateway.terminate() == 0
+    gateway.start()
+    assert tokens(gateway, made["token"]) == 200
+    assert not [path for path in (gateway.folder / "var").iterdir() if path.name != "images"]

@@ -1,8 +1,9 @@
-"""A whole gateway in the test's event loop, with emulated upstreams behind it, and the check of its books at the end.
+"""A whole gateway in the test's event loop, with emulated upstreams behind it, and the check of its books and its secrets at the end.
 
 Owns the config (a dict, written as YAML and loaded like an operator's), the start and stop, a plain HTTP client, and `settle_up`: when a test's
 block ends, the audit must be clean, nothing may be held, and what the emulators billed must be what the ledger says, to half a micro-dollar an
-attempt. A test that leaves an attempt in doubt has to say in `doubt_billed` what the upstream billed for it, else it fails.
+attempt. A test that leaves an attempt in doubt has to say in `doubt_billed` what the upstream billed for it, else it fails. And no secret or prompt
+may stand in any log line, metric, answer, table or file that it does not belong to (tests/leaks.py).
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from gateway import app
-from gateway.app_office import open_office
+from gateway.app_office import FirstSecrets, open_office
 from gateway.config import Config, load
 from gateway.db.migrate import migrate
 from gateway.db.statements import Dialect
@@ -33,6 +34,7 @@ from gateway.ledger.audit import audit
 from gateway.ledger.model import Balance, BalanceKey
 from gateway.telemetry.logs import LineWriter
 from tests.emulators.base import Emulator
+from tests.leaks import Leaks, secrets_of
 
 KEY = "integration key of the ci"
 OTHER_KEY = "integration key of somebody else"
@@ -127,6 +129,8 @@ class House:
     doubt_billed: dict[str, Decimal] = field(default_factory=dict)
     """Micro-USD by upstream that were billed for attempts in doubt: only the test can know, since the gateway cannot."""
     books: "Settled | None" = None
+    leaks: Leaks = field(default_factory=Leaks)
+    metrics_shown: bytes = b""
 
     @property
     def settled(self) -> "Settled":
@@ -157,8 +161,12 @@ class House:
         data = None if body is None else orjson.dumps(body)
         sent |= {} if data is None else {"Content-Type": "application/json"}
         url = path if path.startswith("http") else self.origin + path
+        if isinstance(body, dict) and isinstance(body.get("prompt"), str):
+            self.leaks.prompt(body["prompt"])
         async with self.http.request(method, url, headers=sent | dict(headers or {}), data=data) as response:
-            return Answer(response.status, response.headers.copy(), await response.read())
+            answer = Answer(response.status, response.headers.copy(), await response.read())
+        self.leaks.answer(method, path, answer.status, answer.headers, answer.body)
+        return answer
 
     async def get(self, path: str, *, key: str | None = KEY, headers: Mapping[str, str] | None = None) -> Answer:
         return await self.call("GET", path, key=key, headers=headers)
@@ -227,7 +235,7 @@ class Settled:
 async def serving(
     config: Config, emulators: Mapping[str, Emulator], *, clock: Clock | None = None
 ) -> AsyncIterator[House]:
-    """A gateway for as long as the block runs; afterwards its books are checked."""
+    """A gateway for as long as the block runs; afterwards its books are checked, and that nothing leaked."""
     if config.database.dialect is Dialect.POSTGRESQL:
         await migrate(config.database)
     log = io.BytesIO()
@@ -240,8 +248,11 @@ async def serving(
                 connector = aiohttp.TCPConnector(limit=0)
                 async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as http:
                     house = House(gateway.config, http, emulators, lines, log)
+                    _mark_secrets(house, gateway.first)
                     yield house
+                    await _scrape(house)
             house.books = await settle_up(house)
+        _search(house)
     finally:
         lines.close()
 
@@ -255,12 +266,40 @@ async def settle_up(house: House) -> Settled:
         report = await audit(office.database)
         wanted = [*upstreams.values(), OURS_ACCOUNT_ID, CI_ACCOUNT, OTHER_ACCOUNT]
         books = await office.database.read(lambda connection: ledger_store.read_books(connection, wanted))
+        await office.database.read(house.leaks.database)
     assert report.differences == ()
     assert report.holds_pending == 0, "a task ended and its hold did not"
     settled = Settled({account: books.balances[BalanceKey(account)] for account in wanted})
     for name, emulator in house.emulators.items():
         _agree(name, emulator, settled, house.doubt_billed.get(name))
     return settled
+
+
+def _mark_secrets(house: House, first: FirstSecrets) -> None:
+    """What may stand nowhere: the config's secrets, and those that the gateway made for itself."""
+    for name, secret in secrets_of(house.config).items():
+        house.leaks.secret(name, secret)
+    for made in (first.key, first.admin_token):
+        if made is not None and made.secret is not None:
+            house.leaks.secret(made.path.name, made.secret)
+    house.leaks.prompt(PROMPT)
+
+
+async def _scrape(house: House) -> None:
+    """The last thing before the gateway stops: all that was counted."""
+    async with house.http.get(f"{house.origin}/metrics") as response:
+        assert response.status == 200
+        house.metrics_shown = await response.read()
+
+
+def _search(house: House) -> None:
+    """Log, metrics, and files; the tables were searched by `settle_up`, answers as they came. AssertionError where anything leaked."""
+    house.leaks.look("the log", house.log_lines())
+    house.leaks.look("the metrics", house.metrics_shown)
+    house.leaks.files(house.config.blobs)
+    if house.config.database.dialect is Dialect.SQLITE:
+        house.leaks.database_file(house.config.database.path)
+    house.leaks.assert_none()
 
 
 def _agree(name: str, emulator: Emulator, settled: Settled, doubt_billed: Decimal | None) -> None:

@@ -136,3 +136,13 @@ def test_reason_phrases_are_one_line_of_ascii() -> None:
 def test_lone_surrogates_are_answered() -> None:
     """A message may quote what JSON can spell and UTF-8 cannot."""
     assert _body(render_error(errors.InvalidRequest("\ud800 twice", param="\ud800"), "r"))["message"] == "? twice"
+
+
+@pytest.mark.parametrize(
+    "secret", ["igw_" + "a1B2c3" * 6, "iga_" + "a1B2c3" * 6, "sk-proj-abcdefghijklmnop", "whsec_" + "A1b2" * 8]
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(secret: str) -> None:
+    """Who sends one as a model, or as the name of a field, reads what is wrong without it, in body and reason phrase."""
+    answer = render_error(errors.InvalidRequest(f"{secret}: there is no model '{secret}'.", param=secret), "r")
+    assert secret not in f"{answer.body!r} {answer.reason}"
+    assert "[redacted]" in str(_body(answer)["message"])

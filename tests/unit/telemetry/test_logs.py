@@ -47,6 +47,7 @@ def configured(output: Output) -> Iterator[Output]:
 
 SECRETS = [
     ("key igw_Abc123Def456Ghi789 used", "Abc123Def456"),
+    ("token iga_Abc123Def456Ghi789 used", "Abc123Def456"),
     ("Authorization: Bearer abcdef.ghij", "abcdef"),
     ('{"authorization": "Bearer tok-en_1234"}', "tok-en_1234"),
     ("authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),

@@ -16,6 +16,11 @@ depends_on = None
 _APPEND_ONLY_SQLITE = """
 CREATE TRIGGER audit_log_{name} BEFORE {verb} ON audit_log BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
 """
+# INSERT OR REPLACE deletes without a DELETE that a trigger would see.
+_NO_REPLACING_SQLITE = """
+CREATE TRIGGER audit_log_no_replace BEFORE INSERT ON audit_log WHEN EXISTS (SELECT 1 FROM audit_log WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
+"""
 _REFUSE_POSTGRESQL = """
 CREATE FUNCTION audit_log_refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$
@@ -33,6 +38,7 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         for name, verb in (("no_update", "UPDATE"), ("no_delete", "DELETE")):
             op.execute(_APPEND_ONLY_SQLITE.format(name=name, verb=verb))
+        op.execute(_NO_REPLACING_SQLITE)
     else:
         op.execute(_REFUSE_POSTGRESQL)
         op.execute(_APPEND_ONLY_POSTGRESQL)
