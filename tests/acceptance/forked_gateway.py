@@ -81,8 +81,9 @@ class ForkedGateway(GatewayProcess):
         super().__init__(folder, config, key=key)
         self._told: dict[str, dict[str, Any]] = {}
 
-    def ask(self, command: str) -> dict[str, Any]:
+    def ask(self, command: str, **arguments: str) -> dict[str, Any]:
         """Of a gateway that has nothing more to do: what it says once it says until its next start, and PostgreSQL all at once."""
+        assert not arguments, "only the books are asked for"
         if not self._told:
             if (self.folder / "var/gateway.sock").exists():
                 self._told = {each: super(ForkedGateway, self).ask(each) for each in BOOKS}

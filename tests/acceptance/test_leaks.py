@@ -115,7 +115,7 @@ def be_refused(watched: Watched, revoked: str, valid: str) -> None:
     for key in ("", KEY, valid, "iga_" + "0" * 38):
         assert watched.call("GET", "/admin/v1/keys", key=key).status == 401
     generations = "/v1/images/generations"
-    for body in (
+    bodies: tuple[object, ...] = (
         {"model": valid, "prompt": PROMPT},
         {"model": BY_SANDBOX, "prompt": PROMPT, "size": valid},
         {"model": BY_SANDBOX, "prompt": PROMPT, "quality": PROMPT},
@@ -124,7 +124,8 @@ def be_refused(watched: Watched, revoked: str, valid: str) -> None:
         {"model": BY_SANDBOX, "prompt": PROMPT * 2_000},
         [PROMPT, valid],
         valid,
-    ):
+    )
+    for body in bodies:
         watched.call("POST", generations, body)
     for path in (
         f"/v1/models/{valid}",
@@ -137,15 +138,19 @@ def be_refused(watched: Watched, revoked: str, valid: str) -> None:
     watched.call("GET", "/v1/models", **{"X-Request-Id": valid, "User-Agent": valid})
     watched.call("GET", f"/admin/v1/keys/{valid}", key=ADMIN)
     watched.call("GET", f"/admin/v1/keys?after={valid}&state={valid}", key=ADMIN)
-    for body in (
+    names: tuple[object, ...] = (
         {"org": "acme", "name": valid},
         {"org": valid, "name": "x"},
         {"org": "acme", "name": "x", valid: "y"},
         {"name": [valid]},
-    ):
+    )
+    for body in names:
         assert watched.call("POST", "/admin/v1/keys", body, key=ADMIN).status == 400
+        assert watched.call("POST", "/admin/v1/accounts", body, key=ADMIN).status == 400
+    unknown = watched.call("GET", f"/admin/v1/accounts/{valid}", key=ADMIN)
+    assert unknown.status == 404
     watched.command("keys", "revoke", valid, code=1)
-    for command, arguments in (
+    asked: tuple[tuple[str, dict[str, str]], ...] = (
         ("keys create", {"name": valid}),
         ("keys create", {"name": "x", "org": valid, "models": valid, "sizes": valid}),
         ("keys rotate", {"id": valid, "overlap": valid}),
@@ -154,7 +159,8 @@ def be_refused(watched: Watched, revoked: str, valid: str) -> None:
         ("admin-tokens revoke", {"id": valid}),
         ("accounts set", {"name": valid}),
         (valid, {}),
-    ):
+    )
+    for command, arguments in asked:
         assert "error" in watched.ask(command, **arguments)
     for raw in (b"{", f'{{"command": "{valid}"}}'.encode(), f'{{"command": 5, "arguments": ["{valid}"]}}'.encode()):
         watched.ask_socket(raw)

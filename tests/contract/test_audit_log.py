@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 import sqlalchemy as sa
 
+from gateway.administration.account_wishes import Wish
 from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.audit_log import AuditLog
@@ -52,7 +53,7 @@ class Office:
     async def state(self) -> object:
         """Everything that an administrator can change."""
         log = await AuditLog(self.database).lines(COMMAND, size=100)
-        return log, await self.keys.all(), await self.tokens.all(), await self.accounts.balances()
+        return log, await self.keys.all(), await self.tokens.all(), await self.accounts.page(size=100)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ async def office(database_url: str) -> AsyncIterator[Office]:
     database, clock = await opened(database_url), SystemClock()
     keys = Keys(database, Authenticator(b"pepper", clock), b"pepper", clock)
     tokens = AdminTokenAdministration(database, AdminTokens(b"other pepper", clock), b"other pepper", clock, None)
-    yield Office(database_url, database, Accounts(database, keys.reload), keys, tokens)
+    yield Office(database_url, database, Accounts(database, keys.reload, clock), keys, tokens)
     await database.close()
 
 
@@ -108,10 +109,8 @@ CHANGES: dict[str, Change] = {
     "key.revoke": lambda office, key, _: office.keys.revoke(key),
     "admin_token.create": lambda office, _, __: office.tokens.create("late", frozenset({Scope.READ})),
     "admin_token.revoke": lambda office, _, token: office.tokens.revoke(token),
-    "account.create": lambda office, _, __: office.accounts.create(org="new", team=None, budgets=(), zone=None),
-    "account.change": lambda office, _, __: office.accounts.change(
-        "acme", budgets=(parse_budget("1usd/day"),), zone=None, prepaid=None
-    ),
+    "account.create": lambda office, _, __: office.accounts.create("new", None, Wish()),
+    "account.change": lambda office, _, __: office.accounts.change("acme", Wish(budgets=(parse_budget("1usd/day"),))),
     "account.grant": lambda office, _, __: office.accounts.grant("acme", 5_000_000, "why"),
 }
 
