@@ -24,7 +24,7 @@ from gateway.config_catalog import (
     shipped_catalog_path,
 )
 from gateway.config_declarations import Declarations, notes_of_accounts
-from gateway.config_findings import Finding, PriceOrigin, findings_of_models
+from gateway.config_findings import Finding, PriceOrigin, findings_of_markups, findings_of_models
 from gateway.config_schema import ConfigFile, check
 from gateway.config_sections import UPSTREAM_OPTIONS, UpstreamSection
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
@@ -248,7 +248,12 @@ class _Resolver:
         assert catalog is not None
         assert egress is not None
         assert database is not None
-        findings = (*found.findings, *findings_of_models(catalog.models, upstreams, file.credits_per_usd))
+        markups = {org.name: org.markup for org in accounts if org.markup is not None}
+        findings = (
+            *found.findings,
+            *findings_of_models(catalog.models, upstreams, file.credits_per_usd),
+            *findings_of_markups(catalog.models, file.markup, markups),
+        )
         return Config(
             path=self.path,
             server=server,

@@ -58,6 +58,22 @@ def findings_of_models(
     return found
 
 
+def findings_of_markups(models: Mapping[str, Model], general: Decimal, orgs: Mapping[str, Decimal]) -> list[Finding]:
+    """Markups below 1, and the models without a fixed charge that they sell below what upstreams take; `orgs` by name. In order of precedence."""
+    by_cost = [model for model in models.values() if model.charge_microcredits is None]
+    places = [(f"org {org}", markup, by_cost) for org, markup in orgs.items()]
+    places += [(f"model {model.name}", model.markup, [model]) for model in by_cost if model.markup is not None]
+    places.append(("the config", general, [model for model in by_cost if model.markup is None]))
+    return [
+        Finding(
+            f"{place}: a markup of {markup} charges less than upstreams take, for every offer of {', '.join(model.name for model in sold)}",
+            warning=True,
+        )
+        for place, markup, sold in places
+        if markup < 1 and sold
+    ]
+
+
 def findings_of_origins(origins: Sequence[PriceOrigin], today: date, age_days_max: float) -> list[Finding]:
     """Prices of which nobody knows where or when they were read, and, as warnings, those that were read too long ago."""
     found: list[Finding] = []

@@ -174,6 +174,8 @@ class Principal:
     """The contract that this key's calls get when the request does not say."""
     limits: tuple[tuple[AccountId, Limits], ...] = ()
     """Those accounts of the path that limit anything, nearest first."""
+    markup: Decimal | None = None
+    """The org's own, in place of a model's and the config's."""
 
     @property
     def account(self) -> AccountId:

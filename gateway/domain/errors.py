@@ -5,6 +5,7 @@
     │   ├── UnsupportedParameter    unsupported_parameter
     │   ├── UnsupportedSize         unsupported_size
     │   ├── PromptTooLong           prompt_too_long
+    │   ├── MaxCreditsExceeded      max_credits_exceeded
     │   ├── InvalidTaskId           invalid_task_id
     │   ├── ContentRefused          content_policy_violation
     │   └── AdministrationError     invalid_parameter
@@ -90,6 +91,13 @@ class UnsupportedSize(InvalidRequest):
 
 class PromptTooLong(InvalidRequest):
     code = "prompt_too_long"
+
+
+class MaxCreditsExceeded(InvalidRequest):
+    """The call would hold more than its own header X-Max-Credits allows, even with the cheapest offer alone."""
+
+    code = "max_credits_exceeded"
+    should_retry = False
 
 
 class InvalidTaskId(InvalidRequest):

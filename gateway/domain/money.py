@@ -4,7 +4,7 @@ Two books that are never mixed: microcredits (what callers are charged) and micr
 or a cost is rounded half-up once, a hold is rounded up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import NewType, Self
@@ -91,6 +91,27 @@ def charge_amount(microcredits: int, images: int, *, credits_per_usd: Decimal) -
     """A charge with its USD side, half-up. The USD side of a settlement never exceeds that of its hold, since both round the same way."""
     usd = (Decimal(microcredits) / credits_per_usd).to_integral_value(rounding=ROUND_HALF_UP)
     return Amount(microcredits, int(usd), images)
+
+
+def split(total: int, weights: Sequence[int]) -> tuple[int, ...]:
+    """`total` (not negative) in parts like the weights, exact to the last unit: what is left of rounding down goes to the largest remainders, of
+    equal ones to the first. Where every weight is 0, all goes to the first part; without parts there is nothing.
+    """
+    if not weights:
+        return ()
+    whole = sum(weights)
+    if whole == 0:
+        return (total, *(0 for _ in weights[1:]))
+    parts = [total * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda index: -(total * weights[index] % whole))
+    for index in by_remainder[: total - sum(parts)]:
+        parts[index] += 1
+    return tuple(parts)
+
+
+def proportion(amount: int, part: int, whole: int) -> int:
+    """What `part` of `whole` comes to, half-up: of a price for four pictures, that of three."""
+    return (2 * amount * part + whole) // (2 * whole)
 
 
 def format_micro(micro: int) -> str:

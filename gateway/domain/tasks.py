@@ -174,3 +174,5 @@ class Task:
     results: tuple[ImageResult, ...] = ()
     result_count: int = 0
     results_expire_at_ms: int | None = None
+    caller: str = ""
+    """A keyed hash of whom the key's owner makes it for; empty where that is not kept."""

@@ -54,6 +54,11 @@ def starts_at(moment_ms: int, zone_name: str) -> WindowStarts:
     return _starts(moment_ms // _STEP_MS, zone_name)
 
 
+def day_of(moment_ms: int, zone_name: str) -> str:
+    """The date of a moment there: `2026-11-26`."""
+    return _date(moment_ms // _STEP_MS, zone_name)
+
+
 def ends_at_ms(window: Window, moment_ms: int, zone_name: str) -> int | None:
     """When the window that a moment lies in ends; None for the total, which never does."""
     day = datetime.fromtimestamp(moment_ms / 1000, zone(zone_name)).date()
@@ -77,6 +82,11 @@ def _starts(step: int, zone_name: str) -> WindowStarts:
         _first_ms(day - timedelta(days=day.weekday()), where),
         _first_ms(day.replace(day=1), where),
     )
+
+
+@lru_cache(maxsize=4096)
+def _date(step: int, zone_name: str) -> str:
+    return datetime.fromtimestamp(step * _STEP_MS / 1000, zone(zone_name)).date().isoformat()
 
 
 def _first_ms(day: date, where: tzinfo) -> int:

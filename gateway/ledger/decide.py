@@ -28,6 +28,7 @@ from gateway.ledger.model import (
     Hold,
     HoldState,
     NoHold,
+    Tightest,
     remaining_of,
 )
 
@@ -170,14 +171,21 @@ def remaining_microcredits(
     books: Books, path: Sequence[AccountId], credits_per_usd: Decimal, now_ms: int
 ) -> int | None:
     """What the tightest credit or USD budget on the path has left, in microcredits; None where none is limited."""
-    left: list[int] = []
+    found = tightest(books, path, credits_per_usd, now_ms)
+    return None if found is None else found.left_microcredits
+
+
+def tightest(books: Books, path: Sequence[AccountId], credits_per_usd: Decimal, now_ms: int) -> Tightest | None:
+    """The credit or USD budget on the path that has the least left, of equals the nearest; None where none is limited."""
+    found: Tightest | None = None
     for account in path:
         for budget, remaining in limits_of(books, account, now_ms):
-            if budget.unit is Unit.CREDITS:
-                left.append(remaining)
-            elif budget.unit is Unit.USD:
-                left.append(int(remaining * credits_per_usd))
-    return min(left) if left else None
+            if budget.unit is Unit.IMAGES:
+                continue
+            left = remaining if budget.unit is Unit.CREDITS else int(remaining * credits_per_usd)
+            if found is None or left < found.left_microcredits:
+                found = Tightest(account, budget, left)
+    return found
 
 
 def limits_of(books: Books, account: AccountId, now_ms: int) -> list[tuple[Budget, int]]:

@@ -113,6 +113,15 @@ class BudgetRefusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Tightest:
+    """The budget, or the prepaid credits, of a path that have the least left."""
+
+    account: AccountId
+    budget: Budget
+    left_microcredits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The hold after settle or release. `first` is False when it had ended before: then nothing changed."""
 

@@ -35,10 +35,14 @@ class Full:
 
 
 class ConcurrencyLimiter(Protocol):
-    """Counts tasks. Both methods raise LimitStoreDown, at the latest after rates.STORE_S_MAX."""
+    """Counts tasks. Every method raises LimitStoreDown, at the latest after rates.STORE_S_MAX."""
 
     async def take(self, path: Sequence[AccountId], limits: PathPlaces) -> Places | Full:
         """A place on every account of the path, or none."""
+        ...
+
+    async def look(self, limits: PathPlaces) -> Full | None:
+        """Whom `take` would refuse now; takes nothing."""
         ...
 
     async def count(self, path: Sequence[AccountId]) -> Places:
@@ -60,10 +64,13 @@ class RunningTasks:
         return len(self._running)
 
     async def take(self, path: Sequence[AccountId], limits: PathPlaces) -> Places | Full:
-        for account, limit in limits:
-            if self.running(account) >= limit:
-                return Full(account, limit, self.running(account))
-        return await self.count(path)
+        return await self.look(limits) or await self.count(path)
+
+    async def look(self, limits: PathPlaces) -> Full | None:
+        full = (
+            Full(account, limit, self.running(account)) for account, limit in limits if self.running(account) >= limit
+        )
+        return next(full, None)
 
     async def count(self, path: Sequence[AccountId]) -> Places:
         for account in path:
@@ -112,6 +119,15 @@ class GuardedConcurrency:
             if limits:  # a call without a limit has nothing to be refused for
                 self._outage.met("concurrency", exc)
             return NoPlaces()
+
+    async def look(self, limits: PathPlaces) -> Full | None:
+        """Raises StorageUnavailable as `take` does."""
+        try:
+            return await self._limiter.look(limits)
+        except LimitStoreDown as exc:
+            if limits:
+                self._outage.met("concurrency", exc)
+            return None
 
     async def count(self, path: Sequence[AccountId]) -> Places:
         """Work that was accepted before goes on, whatever the store does."""

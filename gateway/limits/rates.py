@@ -43,7 +43,7 @@ class RateLimiter(Protocol):
         ...
 
     async def look(self, limits: PathRates) -> RateVerdict:
-        """Where the tightest account stands; counts nothing."""
+        """What `take` would answer now, but for the request itself; counts nothing."""
         ...
 
 
@@ -64,10 +64,9 @@ class SlidingWindows:
     async def take(self, limits: PathRates) -> RateVerdict:
         now_s = self._clock.monotonic_s()
         self._forget_idle(now_s)
-        waits = [(self._wait_s(account, limit, now_s), account, limit) for account, limit in limits]
-        longest_s, refused, limit = max(waits, key=lambda wait: wait[0])  # of equals the first: the nearest
-        if longest_s > 0:
-            return RateVerdict(self._state(refused, limit, now_s), longest_s)
+        refusal = self._refusal(limits, now_s)
+        if refusal is not None:
+            return refusal
         if len(self._times) + sum(account not in self._times for account, _ in limits) > self._accounts_max:
             raise LimitStoreDown(f"more than {self._accounts_max} accounts had a request in the last minute")
         for account, _ in limits:
@@ -81,9 +80,12 @@ class SlidingWindows:
 
     async def look(self, limits: PathRates) -> RateVerdict:
         now_s = self._clock.monotonic_s()
-        for account, _ in limits:
-            self._prune(account, now_s)
-        return RateVerdict(self._tightest(limits, now_s))
+        return self._refusal(limits, now_s) or RateVerdict(self._tightest(limits, now_s))
+
+    def _refusal(self, limits: PathRates, now_s: float) -> RateVerdict | None:
+        waits = [(self._wait_s(account, limit, now_s), account, limit) for account, limit in limits]
+        longest_s, refused, limit = max(waits, key=lambda wait: wait[0])  # of equals the first: the nearest
+        return RateVerdict(self._state(refused, limit, now_s), longest_s) if longest_s > 0 else None
 
     def _wait_s(self, account: AccountId, limit: int, now_s: float) -> float:
         """Until this account may have another request; 0: now. After a lowered limit more than one has to grow old."""

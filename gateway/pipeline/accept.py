@@ -6,7 +6,6 @@ the task contract is answered first: its attempts get their rows right after, so
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -15,38 +14,27 @@ from gateway.domain import money
 from gateway.domain.accounts import AccountKind, Principal, Unit, Window
 from gateway.domain.catalog import Model
 from gateway.domain.errors import (
-    AllUpstreamsUnavailable,
     InsufficientQuota,
-    InvalidRequest,
+    MaxCreditsExceeded,
     ShuttingDown,
     StorageUnavailable,
-    UnsupportedSize,
 )
 from gateway.domain.ids import AttemptId, TaskId, new_task_id
-from gateway.domain.images import Contract, ImageRequest
+from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Fault, Task, TaskState
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempts import Tools, new_attempt
-from gateway.pipeline.commands import LEASE_MS, Accept, Accepted
+from gateway.pipeline.callers import Callers
+from gateway.pipeline.commands import Accept, Accepted, HoldOption
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan
 from gateway.pipeline.limiting import Limiting
-from gateway.pipeline.quotation import Quotation, Quotations
+from gateway.pipeline.offering import Offering, Terms
+from gateway.pipeline.quotation import Quotation
 from gateway.pipeline.runner import Runner, Work
-from gateway.routing.plan import NotAble, Plan, plan
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the config says about every call."""
-
-    markup: Decimal
-    credits_per_usd: Decimal
-    deadline_s: float
-    lease_ms: int = LEASE_MS
 
 
 class Acceptance:
@@ -61,23 +49,35 @@ class Acceptance:
         terms: Callable[[], Terms],
         owner: str,
         tell_refusal: Callable[[BudgetRefusal], None],
+        callers: Callers | None = None,
     ) -> None:
         """`tell_refusal` hears of every call that a budget refuses; it must not raise, nor wait."""
         self._tools = tools
         self._runner = runner
         self.limiting = limiting
-        self._terms = terms
+        self.terms = terms
         self._owner = owner
         self._tell_refusal = tell_refusal
-        self._quotations = Quotations(self._plan)
+        self._callers = callers
+        self.offering = Offering(tools.adapters, tools.circuits)
         self.draining = False
         self.closed = False
         """Set when nothing more may begin; `draining` only takes this process out of the traffic."""
 
     async def accept(
-        self, principal: Principal, admitted: Admitted, contract: Contract
+        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
     ) -> tuple[Work, int | None, tuple[str, ...]]:
-        """The running work, the credits left, and the parameters that nobody understands."""
+        """The running work, the credits left, and the parameters that nobody understands. `max_microcredits`: the most that may be held."""
+        await self.check_ready()
+        places = await self.limiting.take_places(principal, usual_s=self.usual_s(admitted.model))
+        try:
+            return await self._accept(principal, admitted, contract, max_microcredits, places)
+        except BaseException:
+            places.release()  # no budget, no upstream, no database: nothing of it is under way
+            raise
+
+    async def check_ready(self) -> None:
+        """Raises ShuttingDown, StorageUnavailable where no call at all can be accepted."""
         if self.closed:
             raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
         if not await self._tools.results.storable():
@@ -86,24 +86,26 @@ class Acceptance:
                 log=self._tools.results.trouble,
                 retry_after_s=5,
             )
-        model = admitted.model
-        usual_s = self._runner.estimated_time_s(model.name, model.estimated_time_s)
-        places = await self.limiting.take_places(principal, usual_s=usual_s)
-        try:
-            return await self._accept(principal, admitted, contract, places)
-        except BaseException:
-            places.release()  # no budget, no upstream, no database: nothing of it is under way
-            raise
+
+    def usual_s(self, model: Model) -> int:
+        """How long a task of it takes."""
+        return self._runner.estimated_time_s(model.name, model.estimated_time_s)
 
     async def _accept(
-        self, principal: Principal, admitted: Admitted, contract: Contract, places: Places
+        self,
+        principal: Principal,
+        admitted: Admitted,
+        contract: Contract,
+        max_microcredits: int | None,
+        places: Places,
     ) -> tuple[Work, int | None, tuple[str, ...]]:
-        accepted_s, terms = self._tools.clock.monotonic_s(), self._terms()
-        quoted = self._quoted(admitted, terms)
-        options = quoted.options
+        accepted_s, terms = self._tools.clock.monotonic_s(), self.terms()
+        quoted = self.offering.quoted(principal, admitted, terms)
+        options = options_within(quoted.options, max_microcredits)
         now_ms = self._tools.clock.now_ms()
         task = self._task(principal, admitted, contract, now_ms, terms, quoted.request_json)
-        attempts, slots = self._first_attempts(task.id, quoted, now_ms) if contract is Contract.IMAGE else ((), {})
+        at_once = contract is Contract.IMAGE and any(option.has_first_offer for option in options)
+        attempts, slots = self._first_attempts(task.id, quoted, now_ms) if at_once else ((), {})
         reached(CrashPoint.BEFORE_ACCEPT)
         try:
             outcome = await self._tools.database.write(
@@ -117,7 +119,7 @@ class Acceptance:
         if isinstance(outcome, BudgetRefusal):
             self._give_back(attempts, slots)
             self._tell_refusal(outcome)
-            raise _insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
+            raise insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")
         reached(CrashPoint.ACCEPTED)
@@ -130,7 +132,7 @@ class Acceptance:
         )
         work = Work(
             task=task,
-            plan=quoted.frozen if len(options) == 1 else read_plan(task.plan_json),
+            plan=quoted.frozen if len(quoted.options) == 1 else read_plan(task.plan_json),
             request=admitted.request,
             ended=self._runner.new_future(),
             accepted_s=accepted_s,
@@ -142,43 +144,6 @@ class Acceptance:
         )
         await self._runner.start(work)
         return work, outcome.remaining_microcredits, quoted.plan.dropped
-
-    def _quoted(self, admitted: Admitted, terms: Terms) -> Quotation:
-        """Over the offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""
-        request, model = admitted.request, admitted.model
-        found = self._quotations.of(
-            request,
-            model,
-            open_now=lambda planned: self._open_now(planned, model),
-            markup=terms.markup,
-            credits_per_usd=terms.credits_per_usd,
-        )
-        if isinstance(found, NotAble):
-            raise _not_able(found, request, model)
-        return found
-
-    def _plan(self, request: ImageRequest, model: Model) -> Plan | NotAble:
-        candidates = [
-            (offer, self._tools.adapters[offer.upstream].capabilities(offer.upstream_model))
-            for offer in model.offers
-            if offer.upstream in self._tools.adapters
-        ]
-        return plan(request, model, candidates)
-
-    def _open_now(self, planned: Plan, model: Model) -> Plan:
-        """Without the offers whose circuits are open; the very same plan where none is."""
-        circuits = self._tools.circuits
-        usable = tuple(item for item in planned.offers if not circuits.is_open(item.offer.id))
-        if len(usable) == len(planned.offers):
-            return planned
-        if not usable:
-            waits = [circuit.reopens_in_s for circuit in circuits.open_offers().values()]
-            raise AllUpstreamsUnavailable(
-                f"Every upstream of {model.name} is failing now. Try again shortly.",
-                retry_after_s=int(min(waits, default=30)) + 1,
-                param="model",
-            )
-        return Plan(usable, planned.dropped, planned.left_out)
 
     def _task(
         self, principal: Principal, admitted: Admitted, contract: Contract, now_ms: int, terms: Terms, request_json: str
@@ -200,6 +165,7 @@ class Acceptance:
             plan_json="",
             owner=self._owner,
             epoch=1,
+            caller="" if self._callers is None else self._callers.of(admitted.request),
         )
 
     def _give_back(self, attempts: Sequence[Attempt], slots: Mapping[AttemptId, Slot]) -> None:
@@ -224,17 +190,26 @@ class Acceptance:
         return attempts, {attempt.id: slot for attempt, slot in zip(attempts, slots, strict=True)}
 
 
-def _not_able(verdict: NotAble, request: ImageRequest, model: Model) -> InvalidRequest:
-    reasons = "; ".join(verdict.reasons)
-    if verdict.param == "size":
-        return UnsupportedSize(
-            f"No upstream of {model.name} makes the size {request.size} now.", param="size", log=reasons
+def options_within(options: tuple[HoldOption, ...], max_microcredits: int | None) -> tuple[HoldOption, ...]:
+    """Those that a caller's own limit allows. Raises MaxCreditsExceeded where that is none."""
+    if max_microcredits is None:
+        return options
+    kept = tuple(option for option in options if option.amount.microcredits <= max_microcredits)
+    if not kept:
+        needed = options[-1].amount.microcredits
+        raise MaxCreditsExceeded(
+            f"This call would hold {money.format_micro(needed)} credits, and X-Max-Credits allows "
+            f"{money.format_micro(max_microcredits)}. Ask for fewer or cheaper images, or send a higher X-Max-Credits.",
+            param="X-Max-Credits",
+            details={
+                "estimated_credits": money.json_number(needed),
+                "max_credits": money.json_number(max_microcredits),
+            },
         )
-    wish = f"this {verdict.param}" if verdict.param else "this request"
-    return InvalidRequest(f"No upstream of {model.name} can make {wish}.", param=verdict.param, log=reasons)
+    return kept
 
 
-def _insufficient(refusal: BudgetRefusal, needed_microcredits: int, credits_per_usd: Decimal) -> InsufficientQuota:
+def insufficient(refusal: BudgetRefusal, needed_microcredits: int, credits_per_usd: Decimal) -> InsufficientQuota:
     """Says which budget refused, what is left and what the call would hold; `details` as the task contract names them."""
     kind, _, name = refusal.account.partition(":")
     unit, scope = refusal.budget.unit, AccountKind(kind)

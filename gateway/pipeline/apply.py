@@ -2,7 +2,7 @@
 
 Order of locks, the same in every process: balance rows (sorted), then task rows (sorted by id). Then everything is decided in Python, command
 by command, on the rows in hand, so that a batch sees its own earlier commands; then it is written in bulk: balances, entries, holds, tasks,
-attempts, results. To PostgreSQL a batch is three statements: lock balances, read the rest under their lock, write.
+attempts, results, sums of usage. To PostgreSQL a batch is three statements: lock balances, read the rest under their lock, write.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,9 +16,10 @@ from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
 from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.ledger import accounts as account_store
-from gateway.ledger import decide
+from gateway.ledger import decide, usage
 from gateway.ledger import store as ledger_store
-from gateway.ledger.model import Books, BudgetRefusal, Ended, EntryKind, Grant
+from gateway.ledger.model import NO_TERMS, Books, BudgetRefusal, Ended, EntryKind, Grant
+from gateway.ledger.usage import Daily, Share
 from gateway.pipeline.commands import (
     Accept,
     Accepted,
@@ -60,6 +61,7 @@ class _Work:
     started: list[Attempt] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
+    usage: Daily = field(default_factory=Daily)
     prepaid: list[AccountId] = field(default_factory=list)
     """Accounts that are from now on."""
     also: list[Callable[[Connection, int], Awaitable[None]]] = field(default_factory=list)
@@ -231,7 +233,7 @@ def _finish(work: _Work, command: Finish) -> Finished | Lost:
     return _ended(work, _final(
         work, task, command.state, charged, command.error, usage=command.usage, results=command.results,
         results_expire_at_ms=command.results_expire_at_ms,
-    ), task.state, ended, charged, command)  # fmt: skip
+    ), task.state, ended, charged, command, command.shares)  # fmt: skip
 
 
 def _cancel(work: _Work, command: Cancel) -> Finished | NotCancellable | NoTask:
@@ -242,7 +244,8 @@ def _cancel(work: _Work, command: Cancel) -> Finished | NotCancellable | NoTask:
         return NotCancellable(task)
     ended = decide.release(work.books, task.id, work.now_ms)
     final = _final(work, task, TaskState.CANCELLED, NOTHING, _CANCELLED)
-    return _ended(work, final, task.state, ended, NOTHING, command)
+    shares = usage.losses(work.attempts[task.id].values())
+    return _ended(work, final, task.state, ended, NOTHING, command, shares)
 
 
 def _final(
@@ -263,7 +266,13 @@ def _final(
 
 
 def _ended(
-    work: _Work, task: Task, before: TaskState, ended: object, charged: Amount, command: Finish | Cancel
+    work: _Work,
+    task: Task,
+    before: TaskState,
+    ended: object,
+    charged: Amount,
+    command: Finish | Cancel,
+    shares: Sequence[Share],
 ) -> Finished:
     """The common end of finish and cancel. A task whose hold is gone or was ended before is a broken invariant."""
     if task.state not in TRANSITIONS[before]:
@@ -272,6 +281,10 @@ def _ended(
         raise AssertionError(f"{task.id} is unfinished, but its hold says {ended}")
     work.tasks[task.id] = task
     work.finished.append(task)
+    zone = work.books.terms.get(task.account, NO_TERMS).zone
+    delivered = task.state is TaskState.COMPLETED
+    spent = usage.EndedTask(task.account, zone, ended.hold.created_at_ms, task.model, task.caller, charged, delivered)
+    work.usage.add(usage.rows_of(spent, shares))
     remaining = decide.remaining_microcredits(work.books, task.path, command.credits_per_usd, ended.hold.created_at_ms)
     return Finished(task, ended.hold.amount, charged, remaining)
 
@@ -341,6 +354,7 @@ async def _save(connection: Connection, work: _Work) -> None:
         task_store.ended_attempts(work.ended),
         task_store.finished_tasks(work.finished),
         task_store.added_results(work.finished),
+        work.usage.write(),
     ]
     for write in work.also:
         await write(connection, work.now_ms)

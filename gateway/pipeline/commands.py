@@ -13,6 +13,7 @@ from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
 from gateway.ledger.model import BudgetRefusal, Grant, Granted
+from gateway.ledger.usage import Share
 
 LEASE_MS = 45_000
 """How long a task belongs to a process that gives no sign of life, where the config does not say otherwise."""
@@ -102,6 +103,8 @@ class Finish:
     """The task's, where the giver knows it: otherwise it is looked up, which is one more question to the database."""
     accepted_at_ms: int = 0
     """The same holds of the task's `created_at_ms`."""
+    shares: tuple[Share, ...] = ()
+    """What each upstream had to do with it, for the sums of usage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class FrozenPlan:
     credits_per_usd: Decimal
     dropped: tuple[str, ...] = ()
     """Parameters that no offer understands."""
+    dearest_microusd: int = 0
+    """What the dearest able offer was expected to cost for the whole request: what routing saves is told against it."""
 
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from gateway.domain.accounts import Principal, RateState, kind_and_name
 from gateway.domain.errors import RateLimited, TooManyTasks
 from gateway.domain.ids import AccountId
-from gateway.limits.concurrency import ConcurrencyLimiter, Full, GuardedConcurrency, Places
+from gateway.limits.concurrency import ConcurrencyLimiter, Full, GuardedConcurrency, PathPlaces, Places
 from gateway.limits.outage import Outage
 from gateway.limits.rates import GuardedRates, PathRates, RateLimiter
 from gateway.telemetry.metrics import Metrics
@@ -29,20 +29,10 @@ class Limiting:
         """Count one request; says where the tightest account stands, None where no limit applies. Raises RateLimited, StorageUnavailable."""
         limits = _rates(principal)
         verdict = await self._rates.take(limits) if limits else None
-        if verdict is None:
-            return None
-        if verdict.wait_s is not None:
-            kind, name = kind_and_name(verdict.state.account)
-            wait_s = math.ceil(verdict.wait_s)
-            self._metrics.limited("rate", kind.value)
-            raise RateLimited(
-                f"The {kind} {name!r} may make {verdict.state.limit} requests a minute, and has made them. "
-                f"Try again in {wait_s} s, or ask your administrator for more.",
-                retry_after_s=wait_s,
-                details={"limit_scope": kind.value, "requests_per_minute": verdict.state.limit},
-                rate=verdict.state,
-            )
-        return verdict.state
+        if verdict is not None and verdict.wait_s is not None:
+            self._metrics.limited("rate", kind_and_name(verdict.state.account)[0].value)
+            raise _rate_limited(verdict.state, verdict.wait_s)
+        return None if verdict is None else verdict.state
 
     async def rate(self, principal: Principal) -> RateState | None:
         """Where the tightest account stands, without counting."""
@@ -52,22 +42,24 @@ class Limiting:
 
     async def take_places(self, principal: Principal, *, usual_s: int) -> Places:
         """A place for one task; `usual_s` is how long one takes. Raises TooManyTasks, StorageUnavailable."""
-        limits = [
-            (account, limits.concurrent_tasks)
-            for account, limits in principal.limits
-            if limits.concurrent_tasks is not None
-        ]
-        taken = await self._concurrency.take(principal.path, limits)
+        taken = await self._concurrency.take(principal.path, _places(principal))
         if not isinstance(taken, Full):
             return taken
-        kind, name = kind_and_name(taken.account)
-        self._metrics.limited("concurrency", kind.value)
-        raise TooManyTasks(
-            f"The {kind} {name!r} may have {taken.limit} tasks under way at once, and has {taken.running}. "
-            "Try again when one has ended, or ask your administrator for more.",
-            retry_after_s=usual_s // taken.limit,  # one of so many ends in about that time
-            details={"limit_scope": kind.value, "concurrent_tasks": taken.limit, "running_tasks": taken.running},
-        )
+        self._metrics.limited("concurrency", kind_and_name(taken.account)[0].value)
+        raise _too_many(taken, usual_s)
+
+    async def check_rate(self, principal: Principal) -> None:
+        """Raises RateLimited where `take_rate` would now. Counts nothing."""
+        limits = _rates(principal)
+        verdict = await self._rates.look(limits) if limits else None
+        if verdict is not None and verdict.wait_s is not None:
+            raise _rate_limited(verdict.state, verdict.wait_s)
+
+    async def check_places(self, principal: Principal, *, usual_s: int) -> None:
+        """Raises what `take_places` would now. Takes nothing."""
+        full = await self._concurrency.look(_places(principal))
+        if full is not None:
+            raise _too_many(full, usual_s)
 
     async def count(self, path: Sequence[AccountId]) -> Places:
         """The places of a task that was accepted before."""
@@ -80,3 +72,33 @@ def _rates(principal: Principal) -> PathRates:
         for account, limits in principal.limits
         if limits.requests_per_minute is not None
     ]
+
+
+def _places(principal: Principal) -> PathPlaces:
+    return [
+        (account, limits.concurrent_tasks)
+        for account, limits in principal.limits
+        if limits.concurrent_tasks is not None
+    ]
+
+
+def _rate_limited(state: RateState, wait_s: float) -> RateLimited:
+    kind, name = kind_and_name(state.account)
+    whole_s = math.ceil(wait_s)
+    return RateLimited(
+        f"The {kind} {name!r} may make {state.limit} requests a minute, and has made them. "
+        f"Try again in {whole_s} s, or ask your administrator for more.",
+        retry_after_s=whole_s,
+        details={"limit_scope": kind.value, "requests_per_minute": state.limit},
+        rate=state,
+    )
+
+
+def _too_many(full: Full, usual_s: int) -> TooManyTasks:
+    kind, name = kind_and_name(full.account)
+    return TooManyTasks(
+        f"The {kind} {name!r} may have {full.limit} tasks under way at once, and has {full.running}. "
+        "Try again when one has ended, or ask your administrator for more.",
+        retry_after_s=usual_s // full.limit,  # one of so many ends in about that time
+        details={"limit_scope": kind.value, "concurrent_tasks": full.limit, "running_tasks": full.running},
+    )

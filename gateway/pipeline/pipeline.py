@@ -33,6 +33,7 @@ from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted, RequestDraft
 from gateway.pipeline.commands import Cancel, Command, Finished, NotCancellable, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
+from gateway.pipeline.quoting import Quote, Quoting
 from gateway.pipeline.results import base64_text
 from gateway.pipeline.runner import Ending, Runner, Work, count_credits
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
@@ -162,6 +163,7 @@ class Pipeline:
         self._clock = clock
         self._catalog = catalog
         self._credits_per_usd = credits_per_usd
+        self._quoting = Quoting(acceptance.offering, acceptance.terms, database, clock)
         self._looked_s: float | None = None
         self._slow_looks = 0
         self._troubles: list[str] = []
@@ -187,15 +189,27 @@ class Pipeline:
         """Check a call; nothing is held yet."""
         return await self._admission.admit(principal, draft)
 
-    async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> RunningTask:
-        """Hold, store and start a call.
+    async def accept(
+        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
+    ) -> RunningTask:
+        """Hold, store and start a call. `max_microcredits`: the most that may be held for it.
 
-        Raises TooManyTasks, InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown.
+        Raises MaxCreditsExceeded, TooManyTasks, InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown.
         """
         reached(CrashPoint.ADMITTED)
-        work, remaining, dropped = await self._acceptance.accept(principal, admitted, contract)
+        work, remaining, dropped = await self._acceptance.accept(principal, admitted, contract, max_microcredits)
         reached(CrashPoint.ACCEPT_ANSWER)
         return RunningTask(self, work, dropped, remaining)
+
+    async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:
+        """What a call would cost, hold and be answered now; nothing is stored, held or counted. Raises StorageUnavailable."""
+        acceptance, limiting = self._acceptance, self._acceptance.limiting
+        checks = (
+            lambda: limiting.check_rate(principal),
+            acceptance.check_ready,
+            lambda: limiting.check_places(principal, usual_s=acceptance.usual_s(admitted.model)),
+        )
+        return await self._quoting.of(principal, admitted, max_microcredits, checks)
 
     async def task(self, principal: Principal, task_id: str) -> TaskView:
         """One of the key's own tasks. Raises InvalidTaskId, TaskNotFound."""

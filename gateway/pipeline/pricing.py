@@ -1,6 +1,6 @@
 """Holds and charges of a task, and costs of its attempts: pure, by the prices that were frozen when it was accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -8,7 +8,9 @@ from gateway.domain import money
 from gateway.domain.catalog import Capabilities, Model, Offer
 from gateway.domain.images import ImageRequest, Pixels
 from gateway.domain.money import Amount
-from gateway.domain.tasks import Receipt
+from gateway.domain.tasks import Attempt, Receipt
+from gateway.ledger import usage
+from gateway.ledger.usage import Share
 from gateway.pipeline.commands import HoldOption
 from gateway.pipeline.frozen import FrozenPlan, plan_text
 from gateway.pipeline.results import Delivery
@@ -16,14 +18,22 @@ from gateway.routing.plan import Plan, request_for
 from gateway.routing.quote import cost_of_usage, cost_usd
 
 
+def markup_of(org: Decimal | None, model: Model, general: Decimal) -> Decimal:
+    """An org's own goes before a model's, that before the config's."""
+    if org is not None:
+        return org
+    return general if model.markup is None else model.markup
+
+
 def freeze(plan: Plan, model: Model, *, markup: Decimal, credits_per_usd: Decimal) -> FrozenPlan:
-    """The plan as the task keeps it. A model's own markup goes before the general one."""
+    """The plan as the task keeps it. `markup` is what `markup_of` says."""
     return FrozenPlan(
         offers=tuple(planned.offer for planned in plan.offers),
         charge_microcredits=model.charge_microcredits,
-        markup=markup if model.markup is None else model.markup,
+        markup=markup,
         credits_per_usd=credits_per_usd,
         dropped=plan.dropped,
+        dearest_microusd=max(planned.expected_microusd for planned in plan.offers),
     )
 
 
@@ -75,3 +85,28 @@ def charge(plan: FrozenPlan, images: int, costs_microusd: Sequence[int]) -> Amou
     else:
         microcredits = money.charge_of_cost(costs_microusd, markup=plan.markup, credits_per_usd=plan.credits_per_usd)
     return money.charge_amount(microcredits, images, credits_per_usd=plan.credits_per_usd)
+
+
+def shares(
+    plan: FrozenPlan, n: int, delivered: Sequence[tuple[Attempt, int]], attempts: Iterable[Attempt]
+) -> tuple[Share, ...]:
+    """What each upstream had to do with a task for `n` pictures. `delivered`: attempts whose pictures the caller got, with how many of them;
+    `attempts`: all, for what they cost.
+
+    The charge is divided as it came about: by pictures where it is fixed for each, else by cost. Routing saved what the dearest offer of the plan
+    would have cost more for the pictures that were delivered.
+    """
+    paid = {share.upstream: share.paid_microusd for share in usage.losses(attempts)}
+    images: dict[str, int] = {}
+    costs: dict[str, int] = {}
+    for attempt, count in delivered:
+        images[attempt.upstream] = images.get(attempt.upstream, 0) + count
+        costs[attempt.upstream] = costs.get(attempt.upstream, 0) + attempt.cost_microusd
+    by_cost = plan.charge_microcredits is None
+    dearest = money.proportion(plan.dearest_microusd, sum(images.values()), n)
+    saved = money.split(max(0, dearest - sum(costs.values())), list(images.values()))
+    made = [
+        Share(upstream, count, costs[upstream] if by_cost else count, paid.pop(upstream, 0), part)
+        for (upstream, count), part in zip(images.items(), saved, strict=True)
+    ]
+    return (*made, *(Share(upstream, paid_microusd=cost) for upstream, cost in paid.items()))

@@ -20,6 +20,7 @@ from gateway.domain.ids import AttemptId, TaskId
 from gateway.domain.images import ImageRequest, Usage, add_usages
 from gateway.domain.money import NOTHING
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+from gateway.ledger import usage
 from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
@@ -200,6 +201,7 @@ class Runner:
         """Commit the end. A task that delivered at least one picture is completed; the caller pays for what was delivered."""
         made = sorted(making.made, key=lambda part: (part.attempt.sent_at_ms, part.attempt.id))
         results = tuple(image for part in made for image in part.delivery.images)[: work.task.n]
+        attempts = _merged(work.attempts, making)
         command = Finish(
             work.task.id,
             work.task.epoch,
@@ -218,12 +220,13 @@ class Runner:
             else None,
             path=work.task.path,
             accepted_at_ms=work.task.created_at_ms,
+            shares=pricing.shares(work.plan, work.task.n, _delivered(made, work.task.n), attempts),
         )
         reached(CrashPoint.BEFORE_FINISH)
         finished = await _commit(self._tools.database, command)
         reached(CrashPoint.FINISHED)
-        attempts = _merged(work.attempts, making)
         self._count(work, finished, attempts, making.upstreamed.total_s)
+        self._tools.metrics.saved("routing", sum(share.routing_saved_microusd for share in command.shares))
         pictures = tuple(text for part in made for text in part.pictures)[: work.task.n]
         if len(pictures) != len(results):
             pictures = ()  # some come from before a restart: the caller reads them all from the store
@@ -242,13 +245,14 @@ class Runner:
                     log.exception("a task's pictures cannot be booked", extra={"task": work.task.id})
             ended = [_as_loss(attempt) for attempt in making.unrecorded]
             error = TaskError(TaskErrorCode.UNKNOWN_ERROR, "The gateway failed on this task. Nothing is charged.")
-            finished = await _commit(self._tools.database, _failure_of(work.task, ended, error))
+            attempts = _merged(work.attempts, making)
+            finished = await _commit(self._tools.database, _failure_of(work.task, ended, error, attempts))
         except TaskLost:
             return None
         except Exception:
             self._left_alone.add(work.task.id)
             raise
-        return Ending(finished.task, _merged(work.attempts, making), (), finished.remaining_microcredits)
+        return Ending(finished.task, attempts, (), finished.remaining_microcredits)
 
     async def abandon(self, task: Task, attempts: Sequence[Attempt]) -> None:
         """End a task of which nobody knows whether it was recorded: its caller was told that it was not, and nothing was sent."""
@@ -258,13 +262,13 @@ class Runner:
             for attempt in attempts
         ]
         error = TaskError(TaskErrorCode.SERVICE_UNAVAILABLE, "The call could not be recorded. Nothing is charged.")
-        await self._end_unworked(_failure_of(task, unsent, error))
+        await self._end_unworked(_failure_of(task, unsent, error, unsent))
 
     async def give_up(self, task: Task, attempts: Sequence[Attempt]) -> None:
         """End a task that cannot be taken up, since its row cannot be understood. What was sent is in doubt."""
         doubtful = in_doubt(attempts, self._tools.clock.now_ms(), "its task could not be read after a restart")
         error = TaskError(TaskErrorCode.UNKNOWN_ERROR, "The gateway failed on this task. Nothing is charged.")
-        await self._end_unworked(_failure_of(task, doubtful, error))
+        await self._end_unworked(_failure_of(task, doubtful, error, attempts))
 
     async def _end_unworked(self, command: Finish) -> None:
         """Owned by the process: it goes on until the database answers."""
@@ -295,12 +299,12 @@ class Runner:
             self._durations.setdefault(task.model, _Durations()).add(round(duration_s * 1000))
 
 
-def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError) -> Finish:
-    """An end without a picture, which may be given again."""
+def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError, attempts: Sequence[Attempt]) -> Finish:
+    """An end without a picture, which may be given again. `attempts` are all of the task's."""
     rate = Decimal(1)  # nothing is charged, so nothing is converted
     return Finish(
         task.id, task.epoch, TaskState.FAILED, rate, NOTHING, ended=tuple(ended), error=error, repeated=True, path=task.path,
-        accepted_at_ms=task.created_at_ms,
+        accepted_at_ms=task.created_at_ms, shares=usage.losses(attempts),
     )  # fmt: skip
 
 
@@ -343,6 +347,16 @@ async def _commit_if_there(database: Database[Command, Outcome], command: Finish
         await _commit(database, command)
     except TaskLost as exc:
         log.info("an abandoned task was not there", extra={"task": command.task_id, "state": exc.state.value})
+
+
+def _delivered(made: Sequence[Made], n: int) -> list[tuple[Attempt, int]]:
+    """How many of each part's pictures are among the `n` that the caller gets."""
+    delivered, left = [], n
+    for part in made:
+        count = min(left, len(part.delivery.images))
+        delivered.append((part.attempt, count))
+        left -= count
+    return delivered
 
 
 def _usage(made: Sequence[Made]) -> Usage | None:

@@ -33,12 +33,24 @@ class PlannedOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An offer that cannot make this request, and why; `param` is what it cannot do, where that is one thing."""
+
+    offer: Offer
+    param: str | None
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.offer.id}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The able offers, cheapest first; parameters that none of them understands; why the other offers are not here."""
 
     offers: tuple[PlannedOffer, ...]
     dropped: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def most_microusd(self) -> int:
@@ -50,23 +62,13 @@ class Plan:
 class NotAble:
     """No offer can make this: one reason an offer, and the parameter at fault where it is the same for all."""
 
-    reasons: tuple[str, ...]
+    reasons: tuple[LeftOut, ...]
     param: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Unable:
-    offer: Offer
-    param: str | None
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.offer.id}: {self.why}"
 
 
 def plan(request: ImageRequest, model: Model, candidates: Sequence[Candidate]) -> Plan | NotAble:
     """Orders the candidates for this very request by expected price, then worst case, then id."""
-    unable: list[_Unable] = []
+    unable: list[LeftOut] = []
     quoted: list[tuple[Candidate, Quote]] = []
     for offer, capabilities in candidates:
         verdict = _quote_or_unable(request, model, offer, capabilities)
@@ -81,20 +83,19 @@ def plan(request: ImageRequest, model: Model, candidates: Sequence[Candidate]) -
     for (offer, capabilities), quote in quoted:
         missing = sorted(wish for wish in kept if not understands(request, wish, offer, capabilities))
         if missing:
-            unable.append(_Unable(offer, missing[0], f"does not understand {missing[0]} {_value(request, missing[0])}"))
+            unable.append(LeftOut(offer, missing[0], f"does not understand {missing[0]} {_value(request, missing[0])}"))
         else:
             planned.append(PlannedOffer(offer, capabilities, quote.expected_microusd, quote.most_microusd))
-    reasons = tuple(map(str, unable))
     if not planned:
         params = {item.param for item in unable}
-        return NotAble(reasons, params.pop() if len(params) == 1 else None)
+        return NotAble(tuple(unable), params.pop() if len(params) == 1 else None)
     planned.sort(key=lambda item: (item.expected_microusd, item.most_microusd, item.offer.id))
     dropped = {
         name
         for name in _wishes(request)
         if not any(understands(request, name, item.offer, item.capabilities) for item in planned)
     }
-    return Plan(tuple(planned), tuple(sorted(dropped)), reasons)
+    return Plan(tuple(planned), tuple(sorted(dropped)), tuple(unable))
 
 
 def understands(request: ImageRequest, name: str, offer: Offer, capabilities: Capabilities) -> bool:
@@ -157,16 +158,16 @@ def split(n: int, allowed: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabilities: Capabilities) -> Quote | _Unable:
+def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabilities: Capabilities) -> Quote | LeftOut:
     if request.operation not in capabilities.operations:
-        return _Unable(offer, None, f"cannot {request.operation}")
+        return LeftOut(offer, None, f"cannot {request.operation}")
     sizes = capabilities.sizes
     if request.pixels is not None and sizes is not None and not {request.size, str(request.pixels)} & set(sizes):
-        return _Unable(offer, "size", f"does not make {request.size}; it makes {', '.join(sizes)}")
+        return LeftOut(offer, "size", f"does not make {request.size}; it makes {', '.join(sizes)}")
     try:
         calls = len(split(request.n, allowed_counts(offer, capabilities)))
     except ValueError as exc:
-        return _Unable(offer, "n", str(exc))
+        return LeftOut(offer, "n", str(exc))
     shaped = request_for(request, offer, capabilities)
     quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=request.n, calls=calls)
     if quote is not None:
@@ -174,7 +175,7 @@ def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabili
     any_quality = replace(shaped, quality=Quality.AUTO)
     has_size = cost_usd(offer.price, any_quality, pixels=request.pixels, n=request.n, calls=calls) is not None
     why = f"has no price for size {request.size} at quality {shaped.quality} of {model.name}"
-    return _Unable(offer, "quality" if has_size else "size", why)
+    return LeftOut(offer, "quality" if has_size else "size", why)
 
 
 def _shaping_wishes(request: ImageRequest) -> list[str]:

@@ -23,7 +23,7 @@ Write = tuple[BulkStatement, BulkRows]
 _TASK_COLUMNS = (
     "id", "account_id", "path", "state", "contract", "model", "n", "user_group", "created_at_ms", "deadline_at_ms", "finished_at_ms",
     "reserved_microcredits", "used_microcredits", "used_microusd", "prompt", "request", "plan", "owner", "epoch", "cancel_requested",
-    "error_code", "error_message", "usage", "result_count", "results_expire_at_ms",
+    "error_code", "error_message", "usage", "result_count", "results_expire_at_ms", "caller",
 )  # fmt: skip
 _TASK_FINISH = (
     "state", "finished_at_ms", "used_microcredits", "used_microusd", "error_code", "error_message", "usage", "result_count",
@@ -263,7 +263,7 @@ def _task_row(task: Task) -> tuple[str | int | None, ...]:
         task.created_at_ms, task.deadline_at_ms, task.finished_at_ms, task.reserved_microcredits, task.used_microcredits, task.used_microusd,
         task.prompt, task.request_json, task.plan_json, task.owner, task.epoch, int(task.cancel_requested),
         task.error.code.value if task.error else None, task.error.message if task.error else None, _usage_text(task.usage),
-        task.result_count, task.results_expire_at_ms,
+        task.result_count, task.results_expire_at_ms, task.caller or None,
     )  # fmt: skip
 
 
@@ -295,6 +295,7 @@ def _task(row: Row) -> Task:
         usage=None if values["usage"] is None else Usage(*orjson.loads(_str(values["usage"]))),
         result_count=_int(values["result_count"]),
         results_expire_at_ms=_optional_int(values["results_expire_at_ms"]),
+        caller=_optional_str(values["caller"]) or "",
     )
 
 

@@ -46,6 +46,9 @@ class Metrics:
         self._cost = _Counter(
             "gateway_upstream_cost_usd", "What upstreams were paid, in USD.", ("upstream", "model"), money.MICRO
         )
+        self._savings = _Counter(
+            "gateway_savings_usd", "What pictures would have cost more, in USD, by what saved it.", ("by",), money.MICRO
+        )
         self._attempts = _Counter(
             "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
         )
@@ -66,6 +69,7 @@ class Metrics:
             self._requests,
             self._credits,
             self._cost,
+            self._savings,
             self._attempts,
             self._limited,
             self._limiter_failures,
@@ -122,6 +126,10 @@ class Metrics:
 
     def upstream_paid(self, *, upstream: str, model: str, microusd: int) -> None:
         self._cost.add((self._upstream(upstream), self._model(model)), microusd)
+
+    def saved(self, by: str, microusd: int) -> None:
+        """`by` is routing, or the cache."""
+        self._savings.add((by,), microusd)
 
     def attempt_ended(self, *, upstream: str, model: str, fault: str | None) -> None:
         """`fault` None: it succeeded."""

@@ -35,6 +35,7 @@ from gateway.ledger.model import Balance, BalanceKey
 from gateway.telemetry.logs import LineWriter
 from tests.emulators.base import Emulator
 from tests.leaks import Leaks, secrets_of
+from tests.usage_sums import usage_differences
 
 KEY = "integration key of the ci"
 OTHER_KEY = "integration key of somebody else"
@@ -267,7 +268,9 @@ async def settle_up(house: House) -> Settled:
         wanted = [*upstreams.values(), OURS_ACCOUNT_ID, CI_ACCOUNT, OTHER_ACCOUNT]
         books = await office.database.read(lambda connection: ledger_store.read_books(connection, wanted))
         await office.database.read(house.leaks.database)
+        usage = await office.database.read(lambda connection: usage_differences(connection, by_day=True))
     assert report.differences == ()
+    assert usage == []
     assert report.holds_pending == 0, "a task ended and its hold did not"
     settled = Settled({account: books.balances[BalanceKey(account)] for account in wanted})
     for name, emulator in house.emulators.items():

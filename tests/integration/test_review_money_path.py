@@ -26,7 +26,7 @@ from gateway.ledger.audit import audit
 from gateway.pipeline import attempts as attempts_module
 from gateway.pipeline import pricing
 from gateway.pipeline import runner as runner_module
-from gateway.pipeline.accept import Acceptance, Terms
+from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted
 from gateway.pipeline.commands import (
     Accept,
@@ -39,6 +39,7 @@ from gateway.pipeline.commands import (
     RecordSubmitted,
 )
 from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.offering import Terms
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.runner import Work

@@ -28,6 +28,7 @@ from tests.property.ledger_model import Row, Triple
 from tests.property.ledger_world import ROWS
 from tests.property.task_machine import TaskLedger
 from tests.property.task_model import AttemptSeen, TaskSeen
+from tests.usage_sums import usage_differences
 
 T = TypeVar("T")
 _ADD = insert_rows(accounts, ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms"))
@@ -99,6 +100,10 @@ def _int(value: str | int | None) -> int:
     return value
 
 
+async def _usage_differences(connection: Connection) -> list[str]:
+    return await usage_differences(connection, by_day=False)
+
+
 class SqliteLedger:
     """One file for all runs, emptied before each, on a disk that nobody waits for; no thread, no event loop."""
 
@@ -140,7 +145,8 @@ class SqliteLedger:
         return run_to_end(_seen(self._connection))
 
     def differences(self) -> list[str]:
-        return [str(difference) for difference in run_to_end(audit(self)).differences]
+        found = [str(difference) for difference in run_to_end(audit(self)).differences]
+        return found + run_to_end(usage_differences(self._connection, by_day=False))
 
 
 class PostgresqlLedger:
@@ -186,7 +192,8 @@ class PostgresqlLedger:
         return self._runner.run(self._database.read(_seen))
 
     def differences(self) -> list[str]:
-        return [str(difference) for difference in self._runner.run(audit(self._database)).differences]
+        found = [str(difference) for difference in self._runner.run(audit(self._database)).differences]
+        return found + self._runner.run(self._database.read(_usage_differences))
 
 
 class BothLedgers:

@@ -88,6 +88,24 @@ def test_an_offer_dearer_than_the_charge_is_named(
         assert text.startswith(f"model m: {OFFER} costs {loss}, the fixed charge of ")
 
 
+def test_a_markup_below_1_is_named_with_what_it_sells(tmp_path: Path) -> None:
+    """Of an org, a model and the config, for models without a fixed charge; 1 and more are fine."""
+    models = {
+        "fixed": model({"per_image_usd": 0.01}, charge=CHARGE),
+        "own": model({"per_image_usd": 0.01}, markup="0.5"),
+        "plain": model({"per_image_usd": 0.01}),
+    }
+    orgs = [{"org": "cheap", "markup": "0.9"}, {"org": "fair", "markup": "1"}]
+    config = config_of(tmp_path, models, markup="0.8", accounts=orgs)
+    found = [finding for finding in config.findings if "a markup of" in finding.text]
+    assert [finding.text.partition(" charges")[0] for finding in found] == [
+        "org cheap: a markup of 0.9", "model own: a markup of 0.5", "the config: a markup of 0.8",
+    ]  # fmt: skip
+    assert [finding.text.rpartition("every offer of ")[2] for finding in found] == ["own, plain", "own", "plain"]
+    assert all(finding.warning for finding in found)
+    assert all(finding.text in config.notes for finding in found)
+
+
 def test_a_fixed_quality_is_what_an_offer_costs(tmp_path: Path) -> None:
     """Of two offers only the one with the dear quality loses, and its own quality is named, not the caller's."""
     cheap, dear = (

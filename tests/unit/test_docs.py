@@ -272,6 +272,7 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.overhead("image", 0.1)
     registry_owner.credits("held", model="m", team="t", microcredits=1)
     registry_owner.upstream_paid(upstream="u", model="m", microusd=1)
+    registry_owner.saved("routing", 1)
     registry_owner.attempt_ended(upstream="u", model="m", fault=None)
     registry_owner.limited("rate", "key")
     registry_owner.limiter_failed("rate")

@@ -8,7 +8,7 @@ import pytest
 from gateway.domain.accounts import Limits, Principal
 from gateway.domain.errors import RateLimited, StorageUnavailable, TooManyTasks
 from gateway.domain.ids import AccountId, KeyId
-from gateway.limits.concurrency import Full, Places
+from gateway.limits.concurrency import Full, PathPlaces, Places
 from gateway.limits.outage import LimitStoreDown, OnStoreFailure
 from gateway.limits.rates import PathRates, RateVerdict
 from gateway.telemetry.metrics import Metrics
@@ -28,6 +28,9 @@ class DownStore:
     """A store that answers nobody."""
 
     async def take(self, *_: object) -> Places | Full:
+        raise LimitStoreDown("no answer")
+
+    async def look(self, limits: PathPlaces) -> Full | None:
         raise LimitStoreDown("no answer")
 
     async def count(self, path: Sequence[AccountId]) -> Places:

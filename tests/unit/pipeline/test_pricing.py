@@ -82,9 +82,11 @@ def test_an_option_without_the_first_offer_says_so() -> None:
 
 
 def test_a_models_own_markup_goes_before_the_general_one() -> None:
-    """Frozen with the plan."""
-    found = planned(REQUEST, CHEAP)
-    assert pricing.freeze(found, model(CHEAP, markup=Decimal(3)), markup=Decimal(2), credits_per_usd=RATE).markup == 3
+    """And an org's own before both; without either the config's counts."""
+    with_own = model(CHEAP, markup=Decimal(3))
+    assert pricing.markup_of(None, with_own, Decimal(2)) == 3
+    assert pricing.markup_of(Decimal(5), with_own, Decimal(2)) == 5
+    assert pricing.markup_of(None, model(CHEAP), Decimal(2)) == 2
 
 
 def test_a_charge_by_cost_is_rounded_once_per_task() -> None:

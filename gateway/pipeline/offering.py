@@ -1,0 +1,92 @@
+"""Which offers may make a request now, and on which terms: plan, open circuits, and what follows from them in money.
+
+Holds nothing and stores nothing; acceptances and quotes ask the same questions here. How it fails: UnsupportedSize, InvalidRequest,
+AllUpstreamsUnavailable.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.domain.accounts import Principal
+from gateway.domain.catalog import Model
+from gateway.domain.errors import AllUpstreamsUnavailable, InvalidRequest, UnsupportedSize
+from gateway.domain.images import ImageRequest
+from gateway.pipeline import pricing
+from gateway.pipeline.admission import Admitted
+from gateway.pipeline.commands import LEASE_MS
+from gateway.pipeline.quotation import Quotation, Quotations
+from gateway.routing.health import Circuits
+from gateway.routing.plan import NotAble, Plan, PlannedOffer, plan
+from gateway.upstreams.base import Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the config says about every call."""
+
+    markup: Decimal
+    credits_per_usd: Decimal
+    deadline_s: float
+    lease_ms: int = LEASE_MS
+
+
+class Offering:
+    """The offers of one process."""
+
+    def __init__(self, adapters: Mapping[str, Adapter], circuits: Circuits) -> None:
+        self._adapters = adapters
+        self._circuits = circuits
+        self._quotations = Quotations(self.whole_plan)
+
+    def quoted(self, principal: Principal, admitted: Admitted, terms: Terms) -> Quotation:
+        """Over the offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""
+        request, model = admitted.request, admitted.model
+        found = self._quotations.of(
+            request,
+            model,
+            open_now=lambda planned: self._open_now(planned, model),
+            markup=pricing.markup_of(principal.markup, model, terms.markup),
+            credits_per_usd=terms.credits_per_usd,
+        )
+        if isinstance(found, NotAble):
+            raise _not_able(found, request, model)
+        return found
+
+    def whole_plan(self, request: ImageRequest, model: Model) -> Plan | NotAble:
+        """With every offer that is able, whether it may be tried now or not."""
+        candidates = [
+            (offer, self._adapters[offer.upstream].capabilities(offer.upstream_model))
+            for offer in model.offers
+            if offer.upstream in self._adapters
+        ]
+        return plan(request, model, candidates)
+
+    def _open_now(self, planned: Plan, model: Model) -> Plan:
+        """Without the offers that may not be tried; the very same plan where all may."""
+        circuits = self._circuits
+        usable = tuple(item for item in planned.offers if self.why_closed(item) is None)
+        if len(usable) == len(planned.offers):
+            return planned
+        if not usable:
+            waits = [circuit.reopens_in_s for circuit in circuits.open_offers().values()]
+            raise AllUpstreamsUnavailable(
+                f"Every upstream of {model.name} is failing now. Try again shortly.",
+                retry_after_s=int(min(waits, default=30)) + 1,
+                param="model",
+            )
+        return Plan(usable, planned.dropped, planned.left_out)
+
+    def why_closed(self, planned: PlannedOffer) -> str | None:
+        """Why an offer may not be tried now, as a quote names it; None: it may."""
+        return "circuit_open" if self._circuits.is_open(planned.offer.id) else None
+
+
+def _not_able(verdict: NotAble, request: ImageRequest, model: Model) -> InvalidRequest:
+    reasons = "; ".join(map(str, verdict.reasons))
+    if verdict.param == "size":
+        return UnsupportedSize(
+            f"No upstream of {model.name} makes the size {request.size} now.", param="size", log=reasons
+        )
+    wish = f"this {verdict.param}" if verdict.param else "this request"
+    return InvalidRequest(f"No upstream of {model.name} can make {wish}.", param=verdict.param, log=reasons)
