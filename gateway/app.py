@@ -26,6 +26,7 @@ from gateway.administration.audit_log import AuditLog
 from gateway.administration.budget_watch import BudgetWatch
 from gateway.administration.operator import Operator
 from gateway.administration.refused_budgets import RefusedBudgets
+from gateway.administration.usage import Usage
 from gateway.alerts.deliverer import Deliverer, Receiver
 from gateway.api.connections import BoundedSite, connections_max, raise_open_files_limit
 from gateway.api.control import make_control_app
@@ -45,6 +46,7 @@ from gateway.app_office import (
     first_secrets,
     open_office,
 )
+from gateway.app_quote import QuoteCommands
 from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
@@ -61,11 +63,13 @@ from gateway.limits.outage import Outage
 from gateway.limits.rates import SlidingWindows
 from gateway.limits.slots import Slots
 from gateway.pipeline import crash_points
-from gateway.pipeline.accept import Acceptance, Terms
+from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission
 from gateway.pipeline.attempts import Tools
+from gateway.pipeline.callers import Callers
 from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.limiting import Limiting
+from gateway.pipeline.offering import Terms
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.results import Results
@@ -149,6 +153,9 @@ async def running(
         started, config = config, config.listening_on(config.server.host, port)
         office.current.config = config
         house = await stack.enter_async_context(_built(config, office, clock))
+        office.operator.add(
+            QuoteCommands(office.database, office.current, house.pipeline.admit, house.pipeline.quote).commands
+        )
         recovered = await house.recovery.start()
         reloader = Reloader(
             office.current,
@@ -214,8 +221,15 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
         limiting = Limiting(SlidingWindows(clock), RunningTasks(), outage, metrics)
         refusals = RefusedBudgets()
+        callers_key = secret_files.derive(office.secret_key, "image-gateway callers v1")
         acceptance = Acceptance(
-            tools, runner, limiting, terms=lambda: _terms(current, lease_ms), owner=owner, tell_refusal=refusals.note
+            tools,
+            runner,
+            limiting,
+            terms=lambda: _terms(current, lease_ms),
+            owner=owner,
+            tell_refusal=refusals.note,
+            callers=Callers(callers_key, clock) if config.usage_callers else None,
         )
         links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
@@ -278,7 +292,12 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
         canonical=canonical,
         admin_tokens=office.admin_tokens,
         administration=Administration(
-            office.accounts, office.keys, office.tokens, AuditLog(office.database), office.alerts
+            office.accounts,
+            office.keys,
+            office.tokens,
+            AuditLog(office.database),
+            office.alerts,
+            Usage(office.database),
         ),
         settings=ApiSettings(
             default_model=lambda: office.current.config.catalog.default_model,

@@ -20,6 +20,9 @@ from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
 from gateway.administration.token_commands import TokenCommands
+from gateway.administration.usage import Usage
+from gateway.administration.usage_commands import UsageCommands
+from gateway.app_quote import quote_alone
 from gateway.app_reload import Current, KnownModels
 from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
@@ -119,6 +122,8 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
         TokenCommands(tokens, clock).commands,
         BookCommands(database).commands,
         AlertCommands(alerts).commands,
+        UsageCommands(Usage(database)).commands,
+        quote_alone(config, database, clock),
     )
     declaring = Declaring(database, pepper, clock)
     return Office(

@@ -7,6 +7,7 @@ from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.alerts import Alerts
 from gateway.administration.audit_log import AuditLog
 from gateway.administration.keys import Keys
+from gateway.administration.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,4 @@ class Administration:
     tokens: AdminTokenAdministration
     audit_log: AuditLog
     alerts: Alerts
+    usage: Usage

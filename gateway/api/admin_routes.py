@@ -1,6 +1,6 @@
 """The routes of administration: each needs an admin token with its scope. What an org's token may not see does not exist for it."""
 
-from gateway.api.handlers.admin import accounts, alerts, audit_log, keys, tokens
+from gateway.api.handlers.admin import accounts, alerts, audit_log, keys, tokens, usage
 from gateway.api.route import Route
 from gateway.api.schemas.admin import (
     AdminTokenAnswer,
@@ -27,6 +27,7 @@ from gateway.api.schemas.admin_keys import (
     KeyListAnswer,
     KeyRotateBody,
 )
+from gateway.api.schemas.admin_usage import UsageAnswer
 from gateway.domain.administrators import Scope
 
 _LINES = (
@@ -55,6 +56,20 @@ _ENTRIES = (
     ("task", "string", "Only entries of this task."),
     ("before", "integer", "Only entries with a smaller id: `before` of the page before."),
     ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+_USAGE = (
+    (
+        "by",
+        "string",
+        "Of org, team, key, model, upstream, caller, day: with commas, or repeated. None: one line of sums.",
+    ),
+    ("since", "string", "The first day, such as 2026-11-01."),
+    ("until", "string", "The last day."),
+    ("org", "string", "Only this org's."),
+    ("team", "string", "Only this team's, by its name."),
+    ("key", "string", "Only this key's, by its name."),
+    ("model", "string", "Only of this model."),
+    ("format", "string", "json, or csv for a file."),
 )
 
 ADMIN_ROUTES: tuple[Route, ...] = (
@@ -87,6 +102,8 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((200, (KeyIssued,)),), (400, 404, 408, 409, 413, 503), KeyRotateBody, scope=Scope.KEYS),
     Route("POST", "/admin/v1/keys/{key_id}/revoke", keys.revoke, "Refuse an API key from now on",
           ((200, (KeyAnswer,)),), (404, 409, 503), scope=Scope.KEYS),
+    Route("GET", "/admin/v1/usage", usage.index, "What was made, charged and paid, in daily sums",
+          ((200, (UsageAnswer,)),), (400, 503), query=_USAGE, scope=Scope.READ),
     Route("GET", "/admin/v1/audit-log", audit_log.index, "Every change by an administrator, newest first",
           ((200, (AuditLogAnswer,)),), (400, 503), query=_LINES, scope=Scope.READ),
     Route("GET", "/admin/v1/alerts", alerts.index, "Alerts about budgets and their delivery, newest first",

@@ -12,6 +12,7 @@ from gateway.domain.catalog import Model
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
+from gateway.pipeline.quoting import Quote
 
 
 class Authenticator(Protocol):
@@ -117,7 +118,15 @@ class Pipeline(Protocol):
 
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted: ...
 
-    async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> RunningTask: ...
+    async def accept(
+        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
+    ) -> RunningTask:
+        """`max_microcredits`: the most that may be held for it."""
+        ...
+
+    async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:
+        """What `accept` would do at this moment."""
+        ...
 
     async def task(self, principal: Principal, task_id: str) -> TaskView: ...
 

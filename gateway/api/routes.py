@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.api.admin_routes import ADMIN_ROUTES
-from gateway.api.handlers import credits, health, images, metrics, models, openapi, results, tasks
+from gateway.api.handlers import credits, health, images, metrics, models, openapi, quote, results, tasks
 from gateway.api.route import Route
 from gateway.api.schemas.answers import (
     CreditsAnswer,
@@ -20,6 +20,7 @@ from gateway.api.schemas.answers import (
     TaskListAnswer,
 )
 from gateway.api.schemas.generation import GenerationBody
+from gateway.api.schemas.quote import QuoteAnswer
 from gateway.domain.administrators import Scope
 
 _GENERATION_ERRORS = (400, 402, 403, 404, 408, 409, 413, 429, 502, 503, 504)
@@ -33,6 +34,8 @@ _PAGES = (
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/images/generations", images.generations, "Make pictures from a prompt",
           ((200, (ImagesAnswer, TaskCreated)), (202, (TaskCreated,))), _GENERATION_ERRORS, GenerationBody),
+    Route("POST", "/v1/images/quote", quote.create, "What a call would cost, hold and be answered",
+          ((200, (QuoteAnswer,)),), (400, 403, 404, 408, 413, 503), GenerationBody),
     Route("POST", "/v1/images/edits", images.edits, "Not served yet", (), (400,)),
     Route("POST", "/v1/images/variations", images.variations, "Retired", (), (404,)),
     Route("GET", "/v1/tasks", tasks.index, "List this key's tasks, newest first", ((200, (TaskListAnswer,)),), (400, 503), query=_PAGES),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, alerts, books, catalog, keys
+from gateway.cli import accounts, admin_tokens, alerts, books, catalog, keys, usage
 from gateway.cli.operator import ConfigOption, fail, load_config
 from gateway.cli.welcome import welcome
 
@@ -30,6 +30,8 @@ GROUPS = {
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+app.command("usage")(usage.usage)
+app.command("quote")(usage.quote)
 
 
 def main() -> None:

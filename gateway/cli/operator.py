@@ -36,6 +36,17 @@ FormatOption = Annotated[OutputFormat, typer.Option("--format", help="For people
 
 def run(command: str, arguments: Mapping[str, str | None], path: Path | None, output: OutputFormat) -> None:
     """Run an operator's command, beside a running gateway or alone, and print its answer."""
+    answer = answer_of(command, arguments, path)
+    if output is OutputFormat.JSON:
+        print(json.dumps(answer))  # noqa: TID251 - a small answer for programs
+    else:
+        _print_table(answer)
+    if answer.get("failed"):
+        raise typer.Exit(1)
+
+
+def answer_of(command: str, arguments: Mapping[str, str | None], path: Path | None) -> dict[str, object]:
+    """The answer of a command, unprinted; ends the process with 1 where it failed."""
     from gateway.app_office import control_socket
 
     config = load_config(path)
@@ -45,12 +56,7 @@ def run(command: str, arguments: Mapping[str, str | None], path: Path | None, ou
         answer = asyncio.run(_run_alone(config, command, arguments))
     if "error" in answer:
         fail(str(answer["error"]))
-    if output is OutputFormat.JSON:
-        print(json.dumps(answer))  # noqa: TID251 - a small answer for programs
-    else:
-        _print_table(answer)
-    if answer.get("failed"):
-        raise typer.Exit(1)
+    return answer
 
 
 def _ask(control: Path, command: str, arguments: Mapping[str, str | None]) -> dict[str, object] | None:

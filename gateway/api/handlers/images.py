@@ -9,6 +9,7 @@ from gateway.api.answers import json_answer, send_parts
 from gateway.api.body import read_json
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
+from gateway.api.max_credits import max_microcredits
 from gateway.api.ports import RunningTask, TaskView
 from gateway.api.rate_headers import note_rate, take_rate
 from gateway.api.rendering import created_headers, image_answer, task_created, task_headers
@@ -24,7 +25,7 @@ from gateway.domain.tasks import TaskState
 async def generations(request: web.Request) -> web.StreamResponse:
     """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    generation = await _read(request)
+    generation, most = await _read(request)
     draft, wish = generation.draft, generation.response_format
     model = pipeline.find_model(draft.model)
     choice = choose(request.headers, generation.hints, key=principal.response, model=_response(model))
@@ -33,7 +34,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
 
     await take_rate(request)
     admitted = await pipeline.admit(principal, draft)
-    running = await pipeline.accept(principal, admitted, choice.contract)
+    running = await pipeline.accept(principal, admitted, choice.contract, most)
     asked, dropped = admitted.request, generation.dropped
     del admitted, draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
     request[LOG]["task_id"] = running.task_id
@@ -62,10 +63,11 @@ async def variations(request: web.Request) -> Never:
     )
 
 
-async def _read(request: web.Request) -> Generation:
-    """The body, checked. One that cannot be understood costs its caller nothing of its rate."""
+async def _read(request: web.Request) -> tuple[Generation, int | None]:
+    """The body, checked, and the most that may be held. What cannot be understood costs its caller nothing of its rate."""
     try:
-        return parse_generation(await read_json(request), request.app[SETTINGS].default_model())
+        most = max_microcredits(request)
+        return parse_generation(await read_json(request), request.app[SETTINGS].default_model()), most
     except GatewayError:
         await note_rate(request)
         raise

@@ -12,6 +12,7 @@ from gateway.domain.ids import AccountId, AttemptId, KeyId, TaskId
 from gateway.domain.images import Contract, ImageRequest, ImageResult, OutputFormat, Quality, Usage
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
+from gateway.pipeline.quoting import Quote
 from gateway.telemetry.logs import LogValue
 
 TASK_ID = TaskId("task-unified-1757165031-uyujaw3d")
@@ -145,6 +146,7 @@ class FakePipeline:
     rate_state: RateState | None = None
     rate_error: GatewayError | None = None
     rates_taken: int = 0
+    max_microcredits: int | None = None
 
     def __post_init__(self) -> None:
         known = (
@@ -172,10 +174,17 @@ class FakePipeline:
         )
         return Admitted(request, found)
 
-    async def accept(self, principal: Principal, admitted: Admitted, contract: Contract) -> Running:
+    async def accept(
+        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
+    ) -> Running:
         self._ask(contract)
+        self.max_microcredits = max_microcredits
         view = View(replace(pending_task(contract), model=admitted.model.name, n=admitted.request.n))
         return Running(view, self.final, self.hangs, self.pictures)
+
+    async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:
+        self._ask("quote")
+        return Quote(admitted, (), None, None, None, None)
 
     async def task(self, principal: Principal, task_id: str) -> View:
         self._ask(task_id)
