@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import bindparam, null
 
-from gateway.db.schema import tasks
-from gateway.db.statements import Statement
+from gateway.db.schema import tasks, usage_daily
+from gateway.db.statements import Statement, insert_rows
 from gateway.domain.tasks import AttemptState, TaskState
 from gateway.ledger import decide
+from gateway.ledger import usage as usage_store
 from gateway.ledger.model import HoldState
 from gateway.pipeline import apply as batch
 from gateway.pipeline.commands import Recorded
@@ -309,6 +310,32 @@ def failed_task_is_charged(patch: pytest.MonkeyPatch) -> None:
         "release",
         lambda books, task_id, now_ms: genuine(books, task_id, books.holds[task_id].amount, now_ms),
     )
+
+
+@plant_in_the_store
+def usage_keeps_the_first_task_of_a_day(patch: pytest.MonkeyPatch) -> None:
+    """A row of the daily sums that is there stays as it is."""
+    columns = (*usage_store._KEYS, *usage_store._SUMS)
+    patch.setattr(usage_store, "_ADD", insert_rows(usage_daily, columns, ignore_repeats=True))
+
+
+@plant
+def usage_counts_what_exceeds_the_hold(patch: pytest.MonkeyPatch) -> None:
+    """Usage shows a caller what was ours to pay."""
+    genuine, seen = batch._finish, {}
+
+    def finish(work, command):
+        seen[command.task_id] = command.charge
+        return genuine(work, command)
+
+    def rows_of(task, shares):
+        return genuine_rows(
+            replace(task, charged=seen.popitem()[1] if task.delivered and seen else task.charged), shares
+        )
+
+    genuine_rows = usage_store.rows_of
+    patch.setattr(batch, "_finish", finish)
+    patch.setattr(usage_store, "rows_of", rows_of)
 
 
 def _without_states(genuine: Callable[..., object]) -> Callable[..., object]:
