@@ -4,8 +4,9 @@ A blob's name is its path. There is no further sharding: each attempt has a dire
 up in an index. Writes go to a temporary file, then fsync, rename, and fsync of every directory up to the root, so that a power cut leaves
 the old blob, the new one or none. Small deliveries that come at the same time share one file instead (`packs`): written to a temporary name, fsynced,
 then linked as `.packs/<prefix>` for each of them, and one fsync of that directory. What a pack has goes before a plain file; whoever writes or
-deletes single blobs of a packed delivery dissolves its pack first. Where links are not to be had, each delivery has a directory. Work happens in
-a few threads of its own; a cancelled `put` may still complete.
+deletes single blobs of a packed delivery takes it out of its pack first. Where links are not to be had, each delivery has a directory. A temporary
+name begins with the prefix of what it is for, so that what a crash left of a delivery goes with it. Work happens in a few threads of its own; a
+cancelled `put` may still complete.
 
 Fails with BlobStoreUnavailable when the file system does. One root may be shared by several processes.
 """
@@ -16,7 +17,6 @@ import errno
 import os
 import secrets
 import shutil
-import stat
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,15 +25,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from gateway.blobs.files import ABSENT, open_file, sync_directory, write_synced
 from gateway.blobs.groups import Groups
-from gateway.blobs.packs import Place, packed, places_in
+from gateway.blobs.pack_folder import Delivery, PackFolder, piece, places_of
 from gateway.blobs.store import CHUNK_BYTES, BlobStoreUnavailable, check_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Delivery = tuple[str, Sequence[tuple[str, bytes]]]
-"""A directory, and the files in it."""
 
 THREADS = 4
 """fsync waits without the GIL; more threads only queue at the disk."""
@@ -44,10 +42,10 @@ GROUP_SIZE_MAX = 16
 FREE_BYTES_MIN = 64 * 1024 * 1024
 """Below this `check` reports the store as not ready, while a few pictures still fit."""
 _TEMPORARY, _PACKS = ".tmp", ".packs"  # never segments of a name
+_PROBE = "probe"
 _LEFTOVER_AGE_S = 3_600  # no write takes an hour
 _PUT_TRIES = 3
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 _CAUSES = {
     errno.ENOSPC: "no space left; make room for 64 MiB and more",
     errno.EDQUOT: "the disk quota is used up; raise it or make room",
@@ -69,7 +67,7 @@ class LocalBlobStore:
     def __init__(self, root: Path, *, free_bytes_min: int = FREE_BYTES_MIN) -> None:
         self._root = root
         self._temporary = root / _TEMPORARY
-        self._packs = root / _PACKS
+        self._packs = PackFolder(root / _PACKS, self._temporary)
         self._links = True
         """Until the file system says that it has none."""
         self._free_bytes_min = free_bytes_min
@@ -161,18 +159,18 @@ class LocalBlobStore:
     def _prepare(self) -> None:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._temporary.mkdir(mode=0o700, exist_ok=True)
-        self._packs.mkdir(mode=0o700, exist_ok=True)
-        _sync_directory(self._root)
+        (self._root / _PACKS).mkdir(mode=0o700, exist_ok=True)
+        sync_directory(self._root)
         self._device = os.stat(self._root).st_dev
         with contextlib.suppress(PermissionError):  # a mounted volume's parent need not be ours
-            _sync_directory(self._root.parent)
-        probe = self._write_temporary(b"")
+            sync_directory(self._root.parent)
+        probe = self._write_temporary(_PROBE, b"")
         try:
             now_s = probe.stat().st_mtime  # the file system's own clock, which is the one that stamped the leftovers
             for leftover in self._temporary.iterdir():
                 with contextlib.suppress(FileNotFoundError):
                     if now_s - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
-                        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                        self._packs.drop_leftover(leftover)
         finally:
             probe.unlink()
 
@@ -180,8 +178,8 @@ class LocalBlobStore:
         """Make it again in a root that was made anew; not where a volume is no longer mounted: pictures would lie hidden below it."""
         if not self._temporary.is_dir() and os.stat(self._root).st_dev == self._device:
             self._temporary.mkdir(mode=0o700, exist_ok=True)
-            self._packs.mkdir(mode=0o700, exist_ok=True)
-            _sync_directory(self._root)
+            (self._root / _PACKS).mkdir(mode=0o700, exist_ok=True)
+            sync_directory(self._root)
 
     def _put(self, name: str, data: bytes) -> None:
         self._dissolve(name)
@@ -189,7 +187,7 @@ class LocalBlobStore:
 
     def _place(self, name: str, data: bytes) -> None:
         target = self._root / name
-        temporary = self._write_temporary(data)
+        temporary = self._write_temporary(name, data)
         try:
             self._move(temporary, target)
         except BaseException:
@@ -198,7 +196,7 @@ class LocalBlobStore:
         # All the way up, even where the directory existed: whoever made it may not have synced it yet.
         directory = target.parent
         while directory != self._root:
-            _sync_directory(directory)
+            sync_directory(directory)
             directory = directory.parent
         self._sync_root()
 
@@ -206,12 +204,12 @@ class LocalBlobStore:
         """One rename makes all of them visible. Where the directory is there already, an earlier process stored them: one by one, last ones last."""
         self._keep_temporary()
         self._dissolve(directory)
-        temporary = self._temporary / secrets.token_hex(16)
+        temporary = self._temporary / _temporary_name(directory)
         temporary.mkdir(mode=0o700)
         try:
             for name, data in files:
-                self._write(temporary / name, data)
-            _sync_directory(temporary)
+                write_synced(temporary / name, data)
+            sync_directory(temporary)
             temporary.rename(self._root / directory)
         except OSError as exc:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -226,7 +224,7 @@ class LocalBlobStore:
         """All in one pack. Where that fails, one by one in directories: then only those fail whose fault it was."""
         if self._links:
             try:
-                self._write_pack(deliveries)
+                self._packs.write(deliveries)
             except OSError as exc:
                 self._links = exc.errno not in _NO_LINKS
             else:
@@ -240,34 +238,17 @@ class LocalBlobStore:
             return exc
         return None
 
-    def _write_pack(self, deliveries: Sequence[Delivery]) -> None:
-        """Durable before any name leads to it. With `os` and not with Path, which costs as much as a system call: this is on every answer's path."""
-        temporary = f"{self._temporary}/{secrets.token_hex(16)}"
-        descriptor = _create(temporary)
-        try:
-            try:
-                _write_whole(descriptor, packed([(f"{a}/{b}", data) for a, files in deliveries for b, data in files]))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            for prefix, _ in deliveries:
-                os.link(temporary, f"{self._packs}/{prefix}")
-        finally:
-            os.unlink(temporary)
-        _sync_directory(self._packs)
-
     def _dissolve(self, name: str) -> None:
-        """Blobs of a delivery that lies in a pack become plain files; they are durable as such before the pack goes."""
+        """Blobs of a delivery that lies in a pack become plain files; they are durable as such before they leave the pack."""
         prefix = name.partition("/")[0]
-        file = self._open_file(self._packs / prefix)
+        file = self._packs.open(prefix)
         if file is None:
             return
         with file:
-            blobs = [(each, _piece(file, place)) for each, place in _places(file, prefix).items()]
+            blobs = [(each, piece(file, place)) for each, place in places_of(file, prefix).items()]
         for each, data in blobs:
             self._place(each, data)
-        (self._packs / prefix).unlink(missing_ok=True)
-        _sync_directory(self._packs)
+        self._packs.take_out(prefix)
 
     def _sync_root(self) -> None:
         """Make the renames so far durable; those that wait for a sync that began after theirs share it."""
@@ -277,7 +258,7 @@ class LocalBlobStore:
         with self._syncing:
             if self._synced < mine:
                 covered = self._renames
-                _sync_directory(self._root)
+                sync_directory(self._root)
                 self._synced = covered
 
     def _move(self, temporary: Path, target: Path) -> None:
@@ -290,23 +271,11 @@ class LocalBlobStore:
                 if not tries_left:
                     raise
 
-    def _write_temporary(self, data: bytes) -> Path:
+    def _write_temporary(self, name: str, data: bytes) -> Path:
         self._keep_temporary()
-        path = self._temporary / secrets.token_hex(16)
-        self._write(path, data)
+        path = self._temporary / _temporary_name(name)
+        write_synced(path, data)
         return path
-
-    def _write(self, path: Path, data: bytes) -> None:
-        descriptor = _create(path)
-        try:
-            try:
-                _write_whole(descriptor, data)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
     def _make_directories(self, directory: Path) -> None:
         # Not parents=True: that would give the ones between the default mode.
@@ -319,34 +288,22 @@ class LocalBlobStore:
     def _open(self, name: str) -> tuple[BufferedReader, int] | None:
         """A file that stands at the blob's first byte, and the blob's length."""
         prefix, _, rest = name.partition("/")
-        file = self._open_file(self._packs / prefix) if rest else None
+        file = self._packs.open(prefix) if rest else None
         if file is not None:
             place = None
             try:
-                place = _places(file, prefix).get(name)
+                place = places_of(file, prefix).get(name)
             finally:
                 if place is None:
                     file.close()
             if place is not None:
                 file.seek(place[0])
                 return file, place[1]
-        file = self._open_file(self._root / name)
+        file = open_file(self._root / name)
         if file is None:
             os.stat(self._root)  # raises if the store itself is gone: then nothing is known of the blob
             return None
         return file, os.fstat(file.fileno()).st_size
-
-    def _open_file(self, path: Path) -> BufferedReader | None:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as exc:
-            if exc.errno not in _ABSENT:
-                raise
-            return None
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            return None
-        return os.fdopen(descriptor, "rb")
 
     def _read(self, name: str, start: int, length: int) -> bytes | None:
         found = self._open(name)
@@ -370,7 +327,7 @@ class LocalBlobStore:
         try:
             target.unlink()
         except OSError as exc:
-            if exc.errno not in _ABSENT:
+            if exc.errno not in ABSENT:
                 raise
             os.stat(self._root)
             return False
@@ -386,30 +343,27 @@ class LocalBlobStore:
 
     def _delete_below(self, prefix: str) -> int:
         names = self._names_below(prefix)
-        if "/" not in prefix:  # a whole delivery: its pack need not be dissolved for that
-            try:
-                (self._packs / prefix).unlink()
-            except FileNotFoundError:
-                pass
-            else:
-                _sync_directory(self._packs)
-                for name in names:
-                    self._delete(name)
-                return len(names)
+        if (
+            "/" not in prefix
+        ):  # a whole delivery, with what a crash left of it: its blobs need not become plain files for that
+            self._packs.take_out(prefix)
+            for name in _plain_names_below(self._root, prefix):
+                self._delete(name)
+            return len(names)
         return sum(self._delete(name) for name in names)
 
     def _names_below(self, prefix: str) -> Sequence[str]:
         names = set(_plain_names_below(self._root, prefix))
         first = prefix.partition("/")[0]
-        for pack in [first] if first else os.listdir(self._packs):
-            file = self._open_file(self._packs / pack)
+        for pack in [first] if first else self._packs.prefixes():
+            file = self._packs.open(pack)
             if file is not None:
                 with file:
-                    names.update(name for name in _places(file, pack) if not prefix or name.startswith(f"{prefix}/"))
+                    names.update(name for name in places_of(file, pack) if not prefix or name.startswith(f"{prefix}/"))
         return sorted(names)
 
     def _check(self) -> None:
-        probe = self._write_temporary(b"probe")
+        probe = self._write_temporary(_PROBE, b"probe")
         try:
             if probe.read_bytes() != b"probe":
                 raise OSError(errno.EIO, "what was written is not what is read")
@@ -418,16 +372,6 @@ class LocalBlobStore:
         space = os.statvfs(self._root)
         if space.f_bavail * space.f_frsize < self._free_bytes_min:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _places(file: BufferedReader, prefix: str) -> dict[str, Place]:
-    """Of one delivery in a pack; the others' are under names of their own, or deleted."""
-    return {name: place for name, place in places_in(file).items() if name.startswith(f"{prefix}/")}
-
-
-def _piece(file: BufferedReader, place: Place) -> bytes:
-    file.seek(place[0])
-    return file.read(place[1])
 
 
 def _plain_names_below(root: Path, prefix: str) -> list[str]:
@@ -441,26 +385,10 @@ def _plain_names_below(root: Path, prefix: str) -> list[str]:
 
 
 def _raise_unless_absent(error: OSError) -> None:
-    if error.errno not in _ABSENT:
+    if error.errno not in ABSENT:
         raise error
 
 
-def _create(path: Path | str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _write_whole(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _sync_directory(directory: Path | str) -> None:
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:  # a delete was faster; there is nothing left to keep
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _temporary_name(name: str) -> str:
+    """Of what is written for a blob or a delivery. No prefix has a dot."""
+    return f"{name.partition('/')[0]}.{secrets.token_hex(16)}"

@@ -1,7 +1,7 @@
 """The form of a pack: the blobs of several deliveries in one file, so that one fsync makes all of them durable. Pure.
 
 A line with the length of the index, the index (JSON: name -> place and length), the bytes. A pack is written once and never changed. It stands under
-one name a delivery, and ends with the last of them: what is deleted of it sooner is out of reach, but keeps its place on the disk till then.
+one name a delivery, until one of them is taken out of it (pack_folder.py).
 Fails with OSError (EIO) where a file has another form.
 """
 

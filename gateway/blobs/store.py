@@ -60,7 +60,10 @@ class BlobStore(Protocol):
         ...
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Removes all blobs below `prefix/`, whole segments only; says how many."""
+        """Removes all blobs below `prefix/`, whole segments only; says how many.
+
+        Without a `/` in the prefix no byte of them is left in the store, whatever a crash had left there. May be repeated.
+        """
         ...
 
     async def list(self, prefix: str = "") -> tuple[str, ...]:
