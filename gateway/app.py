@@ -50,7 +50,6 @@ from gateway.app_quote import QuoteCommands
 from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
-from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.store import BlobStoreUnavailable
 from gateway.config import Config, load
 from gateway.db.connection import StatementFailed
@@ -156,6 +155,7 @@ async def running(
         office.operator.add(
             QuoteCommands(office.database, office.current, house.pipeline.admit, house.pipeline.quote).commands
         )
+        await office.erasing.finish_left()
         recovered = await house.recovery.start()
         reloader = Reloader(
             office.current,
@@ -169,6 +169,7 @@ async def running(
             _background(
                 house.recovery.run(),
                 house.housekeeping.run(),
+                office.erasing.run(),
                 watch_loop_lag(house.metrics.loop_lag),
                 reloader.run(),
                 house.watch.run(),
@@ -209,10 +210,9 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         adapters = _adapters(config, resources)
         stack.push_async_callback(_close_all, adapters)
         try:
-            blobs = await LocalBlobStore.open(config.blobs)
+            blobs = await office.blobs()
         except BlobStoreUnavailable as exc:
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
-        stack.push_async_callback(blobs.close)
         slots = Slots({upstream.name: upstream.concurrency for upstream in config.upstreams}, clock)
         tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock)
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
@@ -236,6 +236,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             admission=Admission(lambda: current.config.catalog, TokenCounter()),
             acceptance=acceptance,
             runner=runner,
+            erasing=office.erasing,
             database=office.database,
             blobs=blobs,
             signer=LinkSigner([links], config.server.public_url),
@@ -298,6 +299,7 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
             AuditLog(office.database),
             office.alerts,
             Usage(office.database),
+            office.tasks,
         ),
         settings=ApiSettings(
             default_model=lambda: office.current.config.catalog.default_model,

@@ -19,11 +19,14 @@ from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
+from gateway.administration.task_commands import TaskCommands
+from gateway.administration.tasks import Tasks
 from gateway.administration.token_commands import TokenCommands
 from gateway.administration.usage import Usage
 from gateway.administration.usage_commands import UsageCommands
 from gateway.app_quote import quote_alone
 from gateway.app_reload import Current, KnownModels
+from gateway.blobs.opening import BlobsOnDemand
 from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
 from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
@@ -40,6 +43,7 @@ from gateway.keys.secrets import new_admin_token, new_key
 from gateway.pipeline import crash_points
 from gateway.pipeline.apply import apply
 from gateway.pipeline.commands import Command, Outcome
+from gateway.tasks.erasing import Erasing
 
 FIRST_ORG, FIRST_KEY = "default", "first"
 
@@ -75,6 +79,10 @@ class Office:
     keys: Keys
     tokens: AdminTokenAdministration
     alerts: Alerts
+    tasks: Tasks
+    erasing: Erasing
+    blobs: BlobsOnDemand
+    """The pictures; opened by whoever first needs them."""
     declaring: Declaring
     current: Current
     """What the config says now."""
@@ -103,10 +111,14 @@ async def open_office(config: Config, clock: Clock, *, migrating: bool) -> Async
             cause = exc.log if isinstance(exc, StorageUnavailable) else None
             raise StartFailed(f"the database cannot be opened: {exc}" + (f" ({cause})" if cause else "")) from exc
         stack.push_async_callback(database.close)
-        yield _furnished(config, database, secret_key, clock)
+        blobs = BlobsOnDemand(config.blobs)
+        stack.push_async_callback(blobs.close)
+        yield _furnished(config, database, blobs, secret_key, clock)
 
 
-def _furnished(config: Config, database: Database[Command, Outcome], secret_key: str, clock: Clock) -> Office:
+def _furnished(
+    config: Config, database: Database[Command, Outcome], blobs: BlobsOnDemand, secret_key: str, clock: Clock
+) -> Office:
     pepper = secret_files.derive(secret_key, "image-gateway keys v1")
     token_pepper = secret_files.derive(secret_key, "image-gateway admin tokens v1")
     authenticator, admin_tokens = Authenticator(pepper, clock), AdminTokens(token_pepper, clock)
@@ -116,6 +128,8 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
     tokens = AdminTokenAdministration(database, admin_tokens, token_pepper, clock, config.admin_token)
     accounts = Accounts(database, keys.reload, clock, models)
     alerts = Alerts(database, clock, sending=lambda: current.config.alerts is not None)
+    erasing = Erasing(database, blobs, clock)
+    tasks = Tasks(database, erasing, clock)
     operator = Operator(
         AccountCommands(accounts).commands,
         KeyCommands(keys, clock).commands,
@@ -124,11 +138,12 @@ def _furnished(config: Config, database: Database[Command, Outcome], secret_key:
         AlertCommands(alerts).commands,
         UsageCommands(Usage(database)).commands,
         quote_alone(config, database, clock),
+        TaskCommands(tasks).commands,
     )
     declaring = Declaring(database, pepper, clock)
     return Office(
-        database, authenticator, admin_tokens, accounts, keys, tokens, alerts, declaring, current, operator, secret_key
-    )
+        database, authenticator, admin_tokens, accounts, keys, tokens, alerts, tasks, erasing, blobs, declaring, current, operator, secret_key
+    )  # fmt: skip
 
 
 async def declare(config: Config, office: Office) -> None:

@@ -7,6 +7,7 @@ from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.alerts import Alerts
 from gateway.administration.audit_log import AuditLog
 from gateway.administration.keys import Keys
+from gateway.administration.tasks import Tasks
 from gateway.administration.usage import Usage
 
 
@@ -20,3 +21,4 @@ class Administration:
     audit_log: AuditLog
     alerts: Alerts
     usage: Usage
+    tasks: Tasks

@@ -1,6 +1,6 @@
 """The routes of administration: each needs an admin token with its scope. What an org's token may not see does not exist for it."""
 
-from gateway.api.handlers.admin import accounts, alerts, audit_log, keys, tokens, usage
+from gateway.api.handlers.admin import accounts, alerts, audit_log, keys, tasks, tokens, usage
 from gateway.api.route import Route
 from gateway.api.schemas.admin import (
     AdminTokenAnswer,
@@ -27,6 +27,7 @@ from gateway.api.schemas.admin_keys import (
     KeyListAnswer,
     KeyRotateBody,
 )
+from gateway.api.schemas.admin_tasks import AdminTaskAnswer, AdminTaskListAnswer
 from gateway.api.schemas.admin_usage import UsageAnswer
 from gateway.domain.administrators import Scope
 
@@ -45,6 +46,16 @@ _KEYS = (
     ("after", "string", "Only keys after the one of this id: the last of the page before."),
     ("limit", "integer", "1 to 1000, 100 where absent."),
 )
+_TASKS = (
+    ("org", "string", "Only tasks of this org."),
+    ("team", "string", "Only of this team of the org."),
+    ("key", "string", "Only of this key, by its name within its team or org."),
+    ("state", "string", "Only tasks in this state."),
+    ("model", "string", "Only tasks of this model."),
+    ("before", "string", "Only older tasks: `next_before` of the page before."),
+    ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+_PROMPT = (("prompt", "string", "`true`: with the prompt, while that is kept."),)
 
 _ACCOUNTS = (
     ("org", "string", "Only this org, its teams and its keys."),
@@ -110,4 +121,10 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((200, (AlertListAnswer,)),), (400, 503), query=_ALERTS, scope=Scope.READ),
     Route("POST", "/admin/v1/alerts/{alert_id}/resend", alerts.resend, "Have an alert sent again",
           ((200, (AlertAnswer,)),), (404, 409, 503), scope=Scope.MONEY),
+    Route("GET", "/admin/v1/tasks", tasks.index, "List tasks of all callers, newest first",
+          ((200, (AdminTaskListAnswer,)),), (400, 503), query=_TASKS, scope=Scope.READ),
+    Route("GET", "/admin/v1/tasks/{task_id}", tasks.get, "A task with its plan, its attempts and how it was booked",
+          ((200, (AdminTaskAnswer,)),), (400, 404, 503), query=_PROMPT, scope=Scope.READ),
+    Route("POST", "/admin/v1/tasks/{task_id}/erase", tasks.erase, "Erase an ended task's prompt and pictures; what it cost stays",
+          ((200, (AdminTaskAnswer,)),), (404, 409, 503), scope=Scope.MONEY),
 )  # fmt: skip

@@ -61,6 +61,8 @@ def task_answer(view: TaskView) -> JsonMap:
         answer["error"] = {"code": "request_cancelled", "message": _CANCELLED_TEXT}
     elif task.state is TaskState.FAILED:
         answer["error"] = {"code": "unknown_error", "message": "The picture could not be made."}
+    if task.erased_at_ms is not None:
+        answer["erased_at"] = task.erased_at_ms // 1000
     answer["attempts"] = [_attempt(attempt) for attempt in view.attempts]
     return answer
 
@@ -69,7 +71,8 @@ def task_item(view: TaskView) -> JsonMap:
     """One row of the list of tasks."""
     task = view.task
     finished = task.finished_at_ms
-    count = max(task.result_count, len(task.results))  # a list need not have loaded the results
+    # A list need not have loaded the results.
+    count = max(task.result_count, len(task.results)) if task.erased_at_ms is None else 0
     return {
         "id": task.id,
         "model": task.model,
@@ -84,6 +87,7 @@ def task_item(view: TaskView) -> JsonMap:
         "duration": None
         if finished is None
         else max(0, finished - task.created_at_ms) / 1000,  # the clock may have been set back
+        **({} if task.erased_at_ms is None else {"erased_at": task.erased_at_ms // 1000}),
     }
 
 

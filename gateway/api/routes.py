@@ -42,6 +42,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/tasks/batch", tasks.batch, "Query up to 50 tasks",
           ((200, (TaskBatchAnswer,)),), (400, 408, 413, 503), TaskBatchBody),
     Route("GET", "/v1/tasks/{task_id}", tasks.get, "Query a task", ((200, (TaskAnswer,)),), (400, 404, 503)),
+    Route("DELETE", "/v1/tasks/{task_id}", tasks.erase, "Erase an ended task's prompt and pictures; what it cost stays",
+          ((200, (TaskAnswer,)),), (400, 404, 409, 413, 503)),
     Route("POST", "/v1/tasks/{task_id}/cancel", tasks.cancel, "Cancel a task", ((200, (TaskAnswer,)),), (400, 404, 409, 413, 503)),
     Route("GET", "/v1/models", models.index, "List the models that this key may use", ((200, (ModelListAnswer,)),)),
     Route("GET", "/v1/models/{model}", models.get, "Look a model up", ((200, (ModelAnswer,)),), (403, 404)),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, alerts, books, catalog, keys, usage
+from gateway.cli import accounts, admin_tokens, alerts, books, catalog, keys, tasks, usage
 from gateway.cli.operator import ConfigOption, fail, load_config
 from gateway.cli.welcome import welcome
 
@@ -27,6 +27,7 @@ GROUPS = {
     "ledger": books.ledger_app,
     "in-doubt": books.in_doubt_app,
     "alerts": alerts.app,
+    "tasks": tasks.app,
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

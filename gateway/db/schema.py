@@ -210,7 +210,8 @@ tasks = Table(
     _number("result_count"),
     _number("results_expire_at_ms", nullable=True),
     _text("caller", nullable=True),  # a keyed hash of whom the key's own user is, where that is kept
-    _number("erased_at_ms", nullable=True),  # prompt and pictures were deleted
+    _number("erased_at_ms", nullable=True),  # the caller's words were deleted, and then
+    _number("pictures_erased_at_ms", nullable=True),  # pictures and manifests
     CheckConstraint("state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')", name="state"),
     CheckConstraint("(state IN ('completed', 'failed', 'cancelled')) = (finished_at_ms IS NOT NULL)", name="finished"),
     Index("ix_tasks_account", "account_id", "created_at_ms", "id"),
@@ -221,6 +222,12 @@ tasks = Table(
         postgresql_where=Column("finished_at_ms").is_(None),
     ),
     Index("ix_tasks_expiry", "results_expire_at_ms"),
+    Index(
+        "ix_tasks_erasing",
+        "erased_at_ms",
+        sqlite_where=(Column("erased_at_ms").is_not(None)) & (Column("pictures_erased_at_ms").is_(None)),
+        postgresql_where=(Column("erased_at_ms").is_not(None)) & (Column("pictures_erased_at_ms").is_(None)),
+    ),
 )
 
 attempts = Table(

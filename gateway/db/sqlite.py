@@ -97,6 +97,7 @@ class SqliteConnection:
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
             "trusted_schema=OFF",
+            "secure_delete=ON",  # what is erased must not stay in the file's unused parts
             f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         ):
             self._raw.execute(f"PRAGMA {pragma}")

@@ -156,7 +156,7 @@ class Task:
     deadline_at_ms: int
     reserved_microcredits: int
     prompt: str | None
-    """None once its retention has ended."""
+    """None once its retention has ended, or it was erased."""
     request_json: str
     """The normalised request without its prompt, as pipeline/frozen.py writes it."""
     plan_json: str
@@ -176,3 +176,5 @@ class Task:
     results_expire_at_ms: int | None = None
     caller: str = ""
     """A keyed hash of whom the key's owner makes it for; empty where that is not kept."""
+    erased_at_ms: int | None = None
+    """When prompt, pictures and whatever else its caller said were deleted; what it cost stays."""

@@ -39,7 +39,9 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
 )
+from gateway.pipeline.erasure import erased
 from gateway.tasks import store as task_store
+from gateway.tasks.erasing import Erase, Erased, NotErased
 
 _UNDER_LOCK = Together(ledger_store.TERMS, ledger_store.WINDOWS, ledger_store.HOLDS, task_store.LOCK)
 _CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
@@ -62,6 +64,7 @@ class _Work:
     ended: list[Attempt] = field(default_factory=list)
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
     usage: Daily = field(default_factory=Daily)
+    erased: list[Task] = field(default_factory=list)
     prepaid: list[AccountId] = field(default_factory=list)
     """Accounts that are from now on."""
     also: list[Callable[[Connection, int], Awaitable[None]]] = field(default_factory=list)
@@ -103,7 +106,7 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
             case Cancel(task_id=task_id):
                 task_ids.append(task_id)
                 looked_into.append(task_id)
-            case RecordSubmitted(task_id=task_id):
+            case RecordSubmitted(task_id=task_id) | Erase(task_id=task_id):
                 task_ids.append(task_id)
             case Grant(account=account):
                 account_ids.add(account)
@@ -156,7 +159,9 @@ def _moments_ms(commands: Sequence[Command]) -> set[int]:
     } - {0}
 
 
-def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant) -> Outcome:
+def _decide(
+    work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant | Erase
+) -> Outcome:
     match command:
         case Accept():
             return _accept(work, command)
@@ -171,6 +176,8 @@ def _decide(work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Fi
             return _finish(work, command)
         case Cancel():
             return _cancel(work, command)
+        case Erase():
+            return _erase(work, command)
         case Grant():
             granted = decide.grant(work.books, command, work.now_ms)
             if granted.first:
@@ -246,6 +253,20 @@ def _cancel(work: _Work, command: Cancel) -> Finished | NotCancellable | NoTask:
     final = _final(work, task, TaskState.CANCELLED, NOTHING, _CANCELLED)
     shares = usage.losses(work.attempts[task.id].values())
     return _ended(work, final, task.state, ended, NOTHING, command, shares)
+
+
+def _erase(work: _Work, command: Erase) -> Erased | NotErased:
+    task = work.tasks.get(command.task_id)
+    if task is None or command.account not in (None, task.account):
+        return NotErased(None)
+    if not task.state.is_final:
+        return NotErased(task.state)
+    if task.erased_at_ms is None:
+        work.tasks[task.id] = task = erased(task, work.now_ms)
+        work.erased.append(task)
+        if command.also is not None:
+            work.also.append(command.also)
+    return Erased(task)
 
 
 def _final(
@@ -362,9 +383,11 @@ async def _save(connection: Connection, work: _Work) -> None:
         await account_store.set_prepaid(connection, account, prepaid=True)
     if not _rows_change_twice(work):
         await connection.write_together(writes)
-        return
-    for statement, rows in writes:
-        await connection.write(statement, rows)
+    else:
+        for statement, rows in writes:
+            await connection.write(statement, rows)
+    if work.erased:  # last: it may have ended in this batch
+        await task_store.erase_tasks(connection, work.erased)
 
 
 def _rows_change_twice(work: _Work) -> bool:

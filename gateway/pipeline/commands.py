@@ -14,6 +14,7 @@ from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
 from gateway.ledger.model import BudgetRefusal, Grant, Granted
 from gateway.ledger.usage import Share
+from gateway.tasks.erasing import Erase, Erased, NotErased
 
 LEASE_MS = 45_000
 """How long a task belongs to a process that gives no sign of life, where the config does not say otherwise."""
@@ -175,6 +176,28 @@ class HandBack:
 
 
 Command = (
-    Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Claim | ExtendLeases | HandBack | Grant | Transact
+    Accept
+    | RecordAttempts
+    | RecordSubmitted
+    | Finish
+    | Cancel
+    | Claim
+    | ExtendLeases
+    | HandBack
+    | Grant
+    | Erase
+    | Transact
 )
-Outcome = Accepted | BudgetRefusal | Recorded | Lost | Finished | NotCancellable | NoTask | Claimed | Granted
+Outcome = (
+    Accepted
+    | BudgetRefusal
+    | Recorded
+    | Lost
+    | Finished
+    | NotCancellable
+    | NoTask
+    | Claimed
+    | Granted
+    | Erased
+    | NotErased
+)

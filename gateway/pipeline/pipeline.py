@@ -38,6 +38,7 @@ from gateway.pipeline.results import base64_text
 from gateway.pipeline.runner import Ending, Runner, Work, count_credits
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
 from gateway.tasks import store as task_store
+from gateway.tasks.erasing import Erase, Erasing
 from gateway.telemetry.metrics import Metrics
 
 ELSEWHERE_POLL_S = 0.5
@@ -139,12 +140,13 @@ class RunningTask:
 class Pipeline:
     """What the edge is handed. Built once by the root."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword, and called by the root alone
         self,
         *,
         admission: Admission,
         acceptance: Acceptance,
         runner: Runner,
+        erasing: Erasing,
         database: Database[Command, Outcome],
         blobs: BlobStore,
         signer: LinkSigner,
@@ -156,6 +158,7 @@ class Pipeline:
         self._admission = admission
         self._acceptance = acceptance
         self._runner = runner
+        self._erasing = erasing
         self._database = database
         self._blobs = blobs
         self._signer = signer
@@ -255,6 +258,12 @@ class Pipeline:
             why = "has ended" if outcome.task.state.is_final else "was sent to an upstream that cannot cancel it"
             raise TaskNotCancellable(f"This task {why}; its state is {outcome.task.state}.", param="task_id")
         raise TaskNotFound("This key has no such task. Tasks are kept for a limited time.", param="task_id")
+
+    async def erase(self, principal: Principal, task_id: str) -> TaskView:
+        """Delete the prompt and the pictures of one of the key's own tasks. Raises Conflict while it is under way, TaskNotFound, InvalidTaskId."""
+        before = await self.task(principal, task_id)
+        await self._erasing.erase(Erase(before.task.id, principal.account))
+        return await self.task(principal, task_id)
 
     def models(self, principal: Principal) -> list[Model]:
         """What this key may use; an alias comes as its model under the alias's name."""

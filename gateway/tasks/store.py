@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import orjson
-from sqlalchemy import BigInteger, bindparam, cast, func, select
+from sqlalchemy import BigInteger, bindparam, cast, func, null, select
 
 from gateway.db.connection import BulkRows, Connection, Row
 from gateway.db.schema import attempts, results, tasks
@@ -25,6 +25,7 @@ _TASK_COLUMNS = (
     "reserved_microcredits", "used_microcredits", "used_microusd", "prompt", "request", "plan", "owner", "epoch", "cancel_requested",
     "error_code", "error_message", "usage", "result_count", "results_expire_at_ms", "caller",
 )  # fmt: skip
+_TASK_READ = (*_TASK_COLUMNS, "erased_at_ms")
 _TASK_FINISH = (
     "state", "finished_at_ms", "used_microcredits", "used_microusd", "error_code", "error_message", "usage", "result_count",
     "results_expire_at_ms",
@@ -38,7 +39,7 @@ _RESULT_COLUMNS = (
     "task_id", "position", "blob", "content_type", "extension", "size_bytes", "width", "height", "sha256", "revised_prompt",
 )  # fmt: skip
 
-_all_task_columns = [tasks.c[name] for name in _TASK_COLUMNS]
+_all_task_columns = [tasks.c[name] for name in _TASK_READ]
 LOCK = select(*_all_task_columns).where(any_of(tasks.c.id, "tasks")).order_by(tasks.c.id).with_for_update()
 """`tasks` without their results, for `tasks_of`; locked until the transaction ends. Give sorted ids."""
 _READ = Statement(select(*_all_task_columns).where(any_of(tasks.c.id, "ids")))
@@ -58,6 +59,24 @@ _PAGE = Statement(
     .offset(bindparam("skip"))
 )
 _COUNT = Statement(select(func.count()).select_from(tasks).where(*_PAGE_FILTERS))
+_NEWEST_IDS = (
+    select(tasks.c.id).where(tasks.c.id < bindparam("before")).order_by(tasks.c.id.desc()).limit(bindparam("scanned"))
+).subquery()
+_SPAN = Statement(select(func.min(_NEWEST_IDS.c.id), func.count()).select_from(_NEWEST_IDS))
+_IN_SPAN = Statement(
+    # Ids begin with the second in which they were made, so their index is in the order of time.
+    select(*_all_task_columns)
+    .where(
+        tasks.c.id >= bindparam("oldest"),
+        tasks.c.id < bindparam("before"),
+        (bindparam("account") == "") | (tasks.c.account_id == bindparam("account")),
+        func.substr(tasks.c.account_id, 1, bindparam("below_length")) == bindparam("below"),
+        (bindparam("state") == "") | (tasks.c.state == bindparam("state")),
+        (bindparam("model") == "") | (tasks.c.model == bindparam("model")),
+    )
+    .order_by(tasks.c.id.desc())
+    .limit(bindparam("size"))
+)
 _UNFINISHED = select(*_all_task_columns).where(tasks.c.finished_at_ms.is_(None))
 _CLAIMABLE = Statement(
     _UNFINISHED.where(tasks.c.lease_until_ms < bindparam("before"), tasks.c.owner != bindparam("me"))
@@ -129,6 +148,31 @@ _ADD_ATTEMPTS = insert_rows(attempts, _ATTEMPT_COLUMNS)
 _END_ATTEMPTS = update_rows(attempts, ("id",), _ATTEMPT_END)
 _SUBMITTED = update_rows(attempts, ("id",), ("state", "upstream_ref"))
 _ADD_RESULTS = insert_rows(results, _RESULT_COLUMNS)
+_ERASE = update_rows(tasks, ("id",), ("prompt", "request", "error_message", "erased_at_ms"))
+_ERASE_MESSAGES = Statement(attempts.update().where(any_of(attempts.c.task_id, "ids")).values(message=null()))
+_ERASE_RESULTS = Statement(results.delete().where(any_of(results.c.task_id, "ids")))
+_ERASING = Statement(
+    select(tasks.c.id)
+    .where(tasks.c.erased_at_ms.is_not(None), tasks.c.pictures_erased_at_ms.is_(None))
+    .order_by(tasks.c.erased_at_ms)
+    .limit(bindparam("size"))
+)
+_PICTURES_ERASED = Statement(
+    # Rows that others hold locked are left for the next round; waiting for them, out of their order, could end in a deadlock.
+    tasks.update()
+    .where(tasks.c.id.in_(select(_LIVING.c.id).where(any_of(_LIVING.c.id, "ids")).with_for_update(skip_locked=True)))
+    .values(pictures_erased_at_ms=bindparam("at"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which tasks of all accounts. Empty texts match all; `below` is what the account's id begins with."""
+
+    account: str = ""
+    below: str = ""
+    state: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +214,27 @@ def added_results(finished: Sequence[Task]) -> Write:
 
 def changed_states(changed: Sequence[tuple[TaskId, TaskState]]) -> Write:
     return _SET_STATE, [(state.value, task_id) for task_id, state in changed]
+
+
+async def erase_tasks(connection: Connection, erased: Sequence[Task]) -> None:
+    """What their callers, and upstreams about it, said. Each with its `erased_at_ms`; its row must be locked. Results go with their rows."""
+    rows = [
+        (task.prompt, task.request_json, task.error.message if task.error else None, task.erased_at_ms, task.id)
+        for task in erased
+    ]
+    ids = [task.id for task in erased]
+    await connection.write(_ERASE, rows)
+    await connection.execute(_ERASE_MESSAGES, ids=ids)
+    await connection.execute(_ERASE_RESULTS, ids=ids)
+
+
+async def read_erasing(connection: Connection, size: int) -> list[TaskId]:
+    """Erased tasks whose pictures may still be there, oldest first."""
+    return [TaskId(_str(row[0])) for row in await connection.fetch(_ERASING, size=size)]
+
+
+async def mark_pictures_erased(connection: Connection, ids: Sequence[TaskId], at_ms: int) -> None:
+    await connection.execute(_PICTURES_ERASED, ids=ids, at=at_ms)
 
 
 async def claim_tasks(connection: Connection, owner: str, *, before_ms: int, until_ms: int, size: int) -> list[Task]:
@@ -253,6 +318,23 @@ async def read_page(
     return _int(total[0][0]), [_task(row) for row in rows]
 
 
+async def read_newest(
+    connection: Connection, wanted: Wanted, *, before: str, scanned: int, size: int
+) -> tuple[list[Task], str | None]:
+    """Of the `scanned` tasks below an id, those wanted, newest first and at most `size`, without results; and the oldest id that was looked at.
+
+    None for that: there are no older ones.
+    """
+    oldest, count = (await connection.fetch(_SPAN, before=before, scanned=scanned))[0]
+    if oldest is None:
+        return [], None
+    rows = await connection.fetch(
+        _IN_SPAN, oldest=oldest, before=before, account=wanted.account, below=wanted.below, below_length=len(wanted.below),
+        state=wanted.state, model=wanted.model, size=size,
+    )  # fmt: skip
+    return [_task(row) for row in rows], _str(oldest) if _int(count) == scanned else None
+
+
 async def count_unfinished(connection: Connection) -> list[StateCount]:
     return [StateCount(TaskState(str(s)), _int(n), _int(o)) for s, n, o in await connection.fetch(_STATES)]
 
@@ -268,7 +350,7 @@ def _task_row(task: Task) -> tuple[str | int | None, ...]:
 
 
 def _task(row: Row) -> Task:
-    values = dict(zip(_TASK_COLUMNS, row, strict=True))
+    values = dict(zip(_TASK_READ, row, strict=True))
     error = values["error_code"]
     return Task(
         id=TaskId(_str(values["id"])),
@@ -296,6 +378,7 @@ def _task(row: Row) -> Task:
         result_count=_int(values["result_count"]),
         results_expire_at_ms=_optional_int(values["results_expire_at_ms"]),
         caller=_optional_str(values["caller"]) or "",
+        erased_at_ms=_optional_int(values["erased_at_ms"]),
     )
 
 

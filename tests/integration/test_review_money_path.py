@@ -11,7 +11,7 @@ import pybase64
 import pytest
 
 from gateway.blobs.links import LinkKey, LinkSigner
-from gateway.blobs.local import LocalBlobStore
+from gateway.blobs.opening import BlobsOnDemand
 from gateway.db.connection import Connection, StatementFailed
 from gateway.db.writer import CommitUnknown
 from gateway.domain.accounts import Principal
@@ -44,6 +44,7 @@ from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.runner import Work
 from gateway.tasks import store as task_store
+from gateway.tasks.erasing import Erasing
 from gateway.telemetry.metrics import Metrics
 from gateway.tokens.counter import TokenCounter
 from gateway.upstreams.base import UpstreamFailure
@@ -115,9 +116,11 @@ async def pipeline_of(house: House, tmp_path: Path, clock: SystemClock | None = 
     acceptance = Acceptance(
         house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test", tell_refusal=lambda _: None
     )
+    blobs = BlobsOnDemand(tmp_path / "images")
     pipeline = Pipeline(
+        erasing=Erasing(house.database, blobs, clock),
         admission=Admission(lambda: catalog, TokenCounter()), acceptance=acceptance, runner=house.runner,
-        database=house.database, blobs=await LocalBlobStore.open(tmp_path / "images"),
+        database=house.database, blobs=await blobs(),
         signer=LinkSigner([LinkKey("1", b"k" * 32)], "http://gateway.test"), metrics=Metrics(), clock=clock,
         catalog=lambda: catalog, credits_per_usd=lambda: RATE,
     )  # fmt: skip

@@ -39,13 +39,18 @@ _BALANCES = Statement(
         *(balances.c[f"{part}_{unit}"] for part in ("posted", "pending") for unit in ("microcredits", "microusd", "images")),
     )
 )  # fmt: skip
-_EMPTY = [Statement(table.delete()) for table in reversed(metadata.sorted_tables)]
+_EMPTY = [
+    Statement(table.delete())
+    for table in reversed(metadata.sorted_tables)
+    if table.name != "audit_log"  # append-only, and nothing here writes to it
+]
 _SEEN_TASKS = Statement(
     select(
         *(
             tasks.c[name]
             for name in (
                 "id", "state", "epoch", "owner", "lease_until_ms", "reserved_microcredits", "used_microcredits", "result_count", "error_code",
+                "prompt", "erased_at_ms",
             )
         )
     )
@@ -83,11 +88,12 @@ async def _states(connection: Connection, ids: Sequence[TaskId]) -> dict[TaskId,
 async def _seen(connection: Connection) -> Seen:
     now_ms = SystemClock().now_ms()
     seen_tasks: dict[TaskId, TaskSeen] = {}
-    for i, state, epoch, owner, lease, reserved, used, results, error in await connection.fetch(_SEEN_TASKS):
+    for i, state, epoch, owner, lease, reserved, used, results, error, *words in await connection.fetch(_SEEN_TASKS):
         living = _int(lease) > now_ms
         code = None if error is None else str(error)
         seen_tasks[TaskId(str(i))] = (
-            str(state), _int(epoch), str(owner), living, _int(reserved), _int(used), _int(results), code
+            str(state), _int(epoch), str(owner), living, _int(reserved), _int(used), _int(results), code,
+            (words[0] is not None, words[1] is not None),
         )  # fmt: skip
     return seen_tasks, {
         AttemptId(str(i)): (str(state), _int(cost), None if ref is None else str(ref))
@@ -235,7 +241,7 @@ class BothLedgers:
 
 def _comparable(outcome: Outcome | Exception) -> str:
     """Without the times that each database reads from its own clock."""
-    return re.sub(r"(finished|ended)_at_ms=\d+", r"\1_at_ms=…", repr(outcome))
+    return re.sub(r"(finished|ended|erased)_at_ms=\d+", r"\1_at_ms=…", repr(outcome))
 
 
 def _fine(outcome: object) -> Outcome:

@@ -29,6 +29,7 @@ from gateway.pipeline.commands import (
     RecordAttempts,
     RecordSubmitted,
 )
+from gateway.tasks.erasing import Erase
 from tests.property.ledger_world import KEYS, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, set_budget
 from tests.property.task_model import ZERO, AttemptSeen, ModelTask, TaskModel, TaskSeen, told
 
@@ -47,11 +48,13 @@ _WAYS = (("", ""), ("old ", ""), ("future ", ""), ("", " again"))
 """By the owner, under an epoch of before or that never was, and once more after a lost answer."""
 _ALWAYS = (
     *(f"{before}{work}{after}" for work in ("start", "complete", "fail") for before, after in _WAYS),
-    "cancel", "cancel again", "foreign cancel", "cancel beside work", "claim passes", "extend", "extend others'", "hand back", "hand back others'",
+    "cancel", "cancel again", "foreign cancel", "cancel beside work", "erase", "erase again", "foreign erase", "erase beside work", "claim passes",
+    "extend", "extend others'", "hand back", "hand back others'",
 )  # fmt: skip
 _WITH_ATTEMPTS = tuple(f"{before}{work}{after}" for work in ("fail over", "end", "submit") for before, after in _WAYS)
 PAIRS = {
-    *(("none", operation) for operation in ("accept", "accept cheaper", "accept refused", "accept and cancel", "start", "complete", "cancel")),
+    *(("none", operation) for operation in ("accept", "accept cheaper", "accept refused", "accept and cancel")),
+    *(("none", operation) for operation in ("start", "complete", "cancel", "erase")),
     *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in _ALWAYS),
     *((state, operation) for state in ("processing", *FINISHED) for operation in _WITH_ATTEMPTS),
     *((state, operation) for state in UNFINISHED for operation in ("claim", "claim ended", "claim of own passes")),
@@ -248,6 +251,31 @@ class TaskMachine(RuleBasedStateMachine):
             self._do(*((cancel, command) if cancel_first else (command, cancel)))
 
     @precondition(lambda self: self.order)
+    @rule(index=INDEXES, work=st.sampled_from(WORK), how=HOW, charge=CHARGES, erase_first=st.booleans())
+    def work_and_erase_at_once(self, index: int, work: str, how: str, charge: int, erase_first: bool) -> None:
+        """Worker and eraser meet in one batch: what has ended by then is erased."""
+        task = self._pick(index)
+        command = self._work(task, work, task.epoch, how, charge)
+        if command is not None:
+            erase = Erase(task.id, task.path[0])
+            VISITS[task.state, "erase beside work"] += 1
+            self._do(*((erase, command) if erase_first else (command, erase)))
+
+    @precondition(lambda self: self.order)
+    @rule(index=INDEXES, whose=st.sampled_from(["", "office ", "foreign "]), again=st.booleans())
+    def erase(self, index: int, whose: str, again: bool) -> None:
+        """By its caller, by an administrator, or by somebody else; perhaps twice in one batch."""
+        self._erase_once(index, whose, again)
+
+    def _erase_once(self, index: int, whose: str, again: bool) -> None:
+        task = self._pick(index)
+        stranger = next(key for key in KEYS if key != task.path[0])
+        command = Erase(task.id, {"": task.path[0], "office ": None, "foreign ": stranger}[whose])
+        VISITS[task.state, "foreign erase" if whose == "foreign " else "erase"] += 1
+        VISITS[task.state, "erase again"] += again and whose != "foreign "
+        self._do(*([command, command] if again else [command]))
+
+    @precondition(lambda self: self.order)
     @rule(seed=st.integers(0, 2**32), length=st.integers(20, 80))
     def busy(self, seed: int, length: int) -> None:
         """Many workers and callers, one after the other, drawn from one seed: cheap to draw, so that every pair is seen often."""
@@ -266,7 +294,9 @@ class TaskMachine(RuleBasedStateMachine):
                 self._claim_once(
                     random.choice(OWNERS), random.random() < 0.3, size, random.choice([LIVING_MS, ENDED_MS])
                 )
-            elif dice < 0.4:
+            elif dice < 0.3:
+                self._erase_once(index, random.choice(["", "office ", "foreign "]), random.random() < 0.5)
+            elif dice < 0.42:
                 self._cancel_once(
                     index, random.choice(["", "", "foreign "]), random.random() < 0.5, random.random() < 0.7
                 )
@@ -335,7 +365,7 @@ class TaskMachine(RuleBasedStateMachine):
             VISITS[task.state, "hand back" if task.owner == owner else "hand back others'"] += 1
         self._do(HandBack(owner, tuple(sorted(ids))))
 
-    @rule(work=st.sampled_from(["start", "complete", "cancel"]))
+    @rule(work=st.sampled_from(["start", "complete", "cancel", "erase"]))
     def nothing_is_known(self, work: str) -> None:
         """A task whose acceptance was never committed: lost to its worker, and nobody's to its caller."""
         self.number += 1
@@ -345,6 +375,8 @@ class TaskMachine(RuleBasedStateMachine):
             command = RecordAttempts(task_id, 1, started=(self._attempt(task_id),))
         elif work == "complete":
             command = Finish(task_id, 1, TaskState.COMPLETED, RATE, _amount(1))
+        elif work == "erase":
+            command = Erase(task_id)
         else:
             command = Cancel(task_id, KEYS[0], RATE)
         VISITS["none", work] += 1

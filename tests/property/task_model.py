@@ -28,11 +28,12 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
 )
+from gateway.tasks.erasing import Erase, Erased, NotErased
 
 Triple = tuple[int, int, int]
 Answer = tuple[object, ...]
-TaskSeen = tuple[str, int, str, bool, int, int, int, str | None]
-"""State, epoch, owner, whether its lease runs, reserved, used, number of results, error code."""
+TaskSeen = tuple[str, int, str, bool, int, int, int, str | None, tuple[bool, bool]]
+"""State, epoch, owner, whether its lease runs, reserved, used, number of results, error code; whether its prompt is there, and it is erased."""
 AttemptSeen = tuple[str, int, str | None]
 """State, cost, the upstream's job id."""
 FINAL = ("completed", "failed", "cancelled")
@@ -76,6 +77,7 @@ class ModelTask:
     used: int = 0
     results: int = 0
     error: str | None = None
+    erased: bool = False
     attempts: dict[AttemptId, ModelAttempt] = field(default_factory=dict)
 
     @property
@@ -84,7 +86,8 @@ class ModelTask:
 
     @property
     def seen(self) -> TaskSeen:
-        return self.state, self.epoch, self.owner, self.living, self.held[0], self.used, self.results, self.error
+        words = (not self.erased, self.erased)
+        return self.state, self.epoch, self.owner, self.living, self.held[0], self.used, self.results, self.error, words
 
 
 class TaskModel:
@@ -110,6 +113,8 @@ class TaskModel:
                 return self._finish(command)
             case Cancel():
                 return self._cancel(command)
+            case Erase():
+                return self._erase(command)
             case Claim():
                 return self._claim(command)
             case ExtendLeases(owner=owner, lease_ms=lease_ms):
@@ -224,6 +229,15 @@ class TaskModel:
         task.error = "request_cancelled"
         return self._ended(task, "cancelled", ZERO)
 
+    def _erase(self, command: Erase) -> Answer:
+        task = self.tasks.get(command.task_id)
+        if task is None or (command.account is not None and command.account != task.path[0]):
+            return "not erased", None
+        if not task.is_final:
+            return "not erased", task.state
+        task.erased = True
+        return "erased", task.state
+
     def _ended(self, task: ModelTask, state: str, charged: Triple) -> Answer:
         for account in task.path:
             self.pending[account] = plus(self.pending[account], task.held, -1)
@@ -266,5 +280,9 @@ def told(outcome: Outcome) -> Answer:
             return ("no task",)
         case Claimed(tasks=tasks):
             return "claimed", [(task.id, task.state.value, task.owner, task.epoch) for task in tasks]
+        case Erased(task=task):
+            return "erased", task.state.value
+        case NotErased(state=known):
+            return "not erased", known.value if known else None
         case Granted():  # the ledger's machine gives these, not this one
             raise AssertionError(outcome)

@@ -17,7 +17,9 @@ from gateway.ledger import usage as usage_store
 from gateway.ledger.model import HoldState
 from gateway.pipeline import apply as batch
 from gateway.pipeline.commands import Recorded
+from gateway.pipeline.erasure import erased
 from gateway.tasks import store as task_store
+from gateway.tasks.erasing import Erased, NotErased
 from tests.proofs import Proof
 from tests.property.ledger_world import UPSTREAM
 from tests.property.machines import Plants, cases, caught, run, show_mutants
@@ -336,6 +338,41 @@ def usage_counts_what_exceeds_the_hold(patch: pytest.MonkeyPatch) -> None:
     genuine_rows = usage_store.rows_of
     patch.setattr(batch, "_finish", finish)
     patch.setattr(usage_store, "rows_of", rows_of)
+
+
+@plant
+def anybody_may_erase(patch: pytest.MonkeyPatch) -> None:
+    """A stranger's wish is an administrator's."""
+    genuine = batch._erase
+    patch.setattr(batch, "_erase", lambda work, command: genuine(work, replace(command, account=None)))
+
+
+@plant
+def erased_under_way(patch: pytest.MonkeyPatch) -> None:
+    """A task that its worker still needs loses its prompt."""
+
+    def erase(work, command):
+        task = work.tasks.get(command.task_id)
+        if task is None or command.account not in (None, task.account):
+            return NotErased(None)
+        work.tasks[task.id] = task = erased(task, work.now_ms)
+        work.erased.append(task)
+        return Erased(task)
+
+    patch.setattr(batch, "_erase", erase)
+
+
+@plant
+def erasure_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Said to be erased, and the row stays as it was."""
+    genuine = batch._erase
+
+    def erase(work, command):
+        outcome = genuine(work, command)
+        work.erased.clear()
+        return outcome
+
+    patch.setattr(batch, "_erase", erase)
 
 
 def _without_states(genuine: Callable[..., object]) -> Callable[..., object]:

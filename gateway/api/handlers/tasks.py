@@ -1,4 +1,4 @@
-"""`/v1/tasks…`: query, list, batch and cancel. A key sees its own tasks only; the pipeline makes sure of that."""
+"""`/v1/tasks…`: query, list, batch, cancel and erase. A key sees its own tasks only; the pipeline makes sure of that."""
 
 from aiohttp import web
 
@@ -24,6 +24,12 @@ async def get(request: web.Request) -> web.Response:
 async def cancel(request: web.Request) -> web.Response:
     """Cancels what can still be cancelled; a body is neither needed nor read."""
     view = await request.app[PIPELINE].cancel(request[PRINCIPAL], _task_id(request))
+    return json_answer(task_answer(view), headers=task_headers(view))
+
+
+async def erase(request: web.Request) -> web.Response:
+    """Deletes prompt and pictures; what the task cost stays. A body is neither needed nor read."""
+    view = await request.app[PIPELINE].erase(request[PRINCIPAL], _task_id(request))
     return json_answer(task_answer(view), headers=task_headers(view))
 
 

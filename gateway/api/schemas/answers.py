@@ -97,6 +97,7 @@ class TaskAnswer(Answer):
     results: list[str] | None = None
     result_data: list[ResultData] | None = None
     error: TaskFailure | None = None
+    erased_at: int | None = None
     attempts: list[AttemptAnswer]
 
 
@@ -112,6 +113,7 @@ class TaskItem(Answer):
     has_error: bool
     credits_used: float
     duration: float | None
+    erased_at: int | None = None
 
 
 class TaskListAnswer(Answer):

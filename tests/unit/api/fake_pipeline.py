@@ -206,6 +206,10 @@ class FakePipeline:
         self._ask(task_id)
         return self.final
 
+    async def erase(self, principal: Principal, task_id: str) -> View:
+        self._ask(task_id)
+        return self.final
+
     def models(self, principal: Principal) -> Sequence[Model]:
         return tuple(self.known.values())
 

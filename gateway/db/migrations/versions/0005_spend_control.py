@@ -52,6 +52,9 @@ def _extend_tables() -> None:
     op.add_column("keys", _number("used_at_ms", nullable=True))
     op.add_column("tasks", _text("caller", nullable=True))
     op.add_column("tasks", _number("erased_at_ms", nullable=True))
+    op.add_column("tasks", _number("pictures_erased_at_ms", nullable=True))
+    erasing = sa.text("erased_at_ms IS NOT NULL AND pictures_erased_at_ms IS NULL")
+    op.create_index("ix_tasks_erasing", "tasks", ["erased_at_ms"], sqlite_where=erasing, postgresql_where=erasing)
 
 
 def _make_tables() -> None:
