@@ -14,6 +14,7 @@ from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import EVERYTHING, AdminTokenAdministration
 from gateway.administration.alert_commands import AlertCommands
 from gateway.administration.alerts import Alerts
+from gateway.administration.backup import Backups
 from gateway.administration.book_commands import BookCommands
 from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.key_commands import KeyCommands
@@ -139,6 +140,7 @@ def _furnished(
         UsageCommands(Usage(database)).commands,
         quote_alone(config, database, clock),
         TaskCommands(tasks).commands,
+        Backups(database, config.database).commands,
     )
     declaring = Declaring(database, pepper, clock)
     return Office(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, alerts, books, catalog, keys, tasks, usage
+from gateway.cli import accounts, admin_tokens, alerts, backup, books, catalog, keys, tasks, usage
 from gateway.cli.operator import ConfigOption, fail, load_config
 from gateway.cli.welcome import welcome
 
@@ -33,6 +33,8 @@ for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 app.command("usage")(usage.usage)
 app.command("quote")(usage.quote)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 def main() -> None:

@@ -34,7 +34,13 @@ ConfigOption = Annotated[
 FormatOption = Annotated[OutputFormat, typer.Option("--format", help="For people, or for programs.")]
 
 
-def run(command: str, arguments: Mapping[str, str | None], path: Path | None, output: OutputFormat) -> None:
+def run(
+    command: str,
+    arguments: Mapping[str, str | None],
+    path: Path | None,
+    output: OutputFormat,
+    timeout_s: float = SOCKET_TIMEOUT_S,
+) -> None:
     """Run an operator's command, beside a running gateway or alone, and print its answer."""
     answer = answer_of(command, arguments, path)
     if output is OutputFormat.JSON:
@@ -51,7 +57,7 @@ def answer_of(command: str, arguments: Mapping[str, str | None], path: Path | No
 
     config = load_config(path)
     control = control_socket(config)
-    answer = _ask(control, command, arguments) if control is not None and control.exists() else None
+    answer = _ask(control, command, arguments, timeout_s) if control is not None and control.exists() else None
     if answer is None:
         answer = asyncio.run(_run_alone(config, command, arguments))
     if "error" in answer:
@@ -59,11 +65,13 @@ def answer_of(command: str, arguments: Mapping[str, str | None], path: Path | No
     return answer
 
 
-def _ask(control: Path, command: str, arguments: Mapping[str, str | None]) -> dict[str, object] | None:
+def _ask(
+    control: Path, command: str, arguments: Mapping[str, str | None], timeout_s: float
+) -> dict[str, object] | None:
     """The running gateway's answer; None where nobody listens."""
-    connection = http.client.HTTPConnection("localhost", timeout=SOCKET_TIMEOUT_S)
+    connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(SOCKET_TIMEOUT_S)
+    connection.sock.settimeout(timeout_s)
     try:
         connection.sock.connect(str(control))
     except (FileNotFoundError, ConnectionRefusedError):

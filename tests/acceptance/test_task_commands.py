@@ -1,4 +1,7 @@
-"""`gateway tasks`, beside a running gateway and alone."""
+"""`gateway tasks`, `backup` and `restore`, beside a running gateway and alone."""
+
+import re
+import sqlite3
 
 import pytest
 
@@ -31,3 +34,32 @@ def test_tasks_are_listed_shown_and_erased(new_gateway: NewGateway, running: boo
     ] == []
     unknown = gateway.command("tasks", "erase", "task-unified-1757165031-uyujaw3d")
     assert (unknown.returncode, "There is no such task" in unknown.stderr) == (1, True)
+
+
+def test_a_backup_is_made_while_the_gateway_serves_and_restored_when_it_does_not(new_gateway: NewGateway) -> None:
+    """The file is the database of that moment; a running gateway's is not touched; restored, the key works and the books are clean."""
+    gateway = new_gateway(config(), key=KEY).start()
+    assert gateway.generate(BY_SANDBOX, "a cat").status == 200
+    made = gateway.command("backup", "copy.db")
+    assert made.returncode == 0, made.stderr
+    assert "secret_key" in made.stdout
+    assert (gateway.folder / "copy.db").stat().st_mode & 0o777 == 0o600
+    refused = gateway.command("backup", "copy.db")
+    assert (refused.returncode, "--force" in refused.stderr) == (1, True)
+    assert gateway.generate(BY_SANDBOX, "another cat").status == 200
+    running = gateway.command("restore", "copy.db", "--force")
+    assert (running.returncode, "stop the gateway first" in running.stderr) == (1, True)
+    assert gateway.terminate() == 0
+
+    there = gateway.command("restore", "copy.db")
+    assert (there.returncode, "--force" in there.stderr) == (1, True)
+    restored = gateway.command("restore", "copy.db", "--force")
+    assert restored.returncode == 0, restored.stderr
+    assert "The ledger is clean" in restored.stdout
+    aside = re.search(r"is now (\S+)\.\n", restored.stdout)
+    assert aside is not None
+    with sqlite3.connect(gateway.folder / aside[1]) as before:
+        assert before.execute("SELECT count(*) FROM tasks").fetchone() == (2,)
+    gateway.start()
+    assert len(gateway.rows("tasks", "list")) == 1
+    assert gateway.generate(BY_SANDBOX, "a third cat").status == 200
