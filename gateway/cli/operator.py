@@ -42,7 +42,7 @@ def run(
     timeout_s: float = SOCKET_TIMEOUT_S,
 ) -> None:
     """Run an operator's command, beside a running gateway or alone, and print its answer."""
-    answer = answer_of(command, arguments, path)
+    answer = answer_of(command, arguments, path, timeout_s)
     if output is OutputFormat.JSON:
         print(json.dumps(answer))  # noqa: TID251 - a small answer for programs
     else:
@@ -51,7 +51,9 @@ def run(
         raise typer.Exit(1)
 
 
-def answer_of(command: str, arguments: Mapping[str, str | None], path: Path | None) -> dict[str, object]:
+def answer_of(
+    command: str, arguments: Mapping[str, str | None], path: Path | None, timeout_s: float = SOCKET_TIMEOUT_S
+) -> dict[str, object]:
     """The answer of a command, unprinted; ends the process with 1 where it failed."""
     from gateway.app_office import control_socket
 
