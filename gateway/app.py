@@ -152,11 +152,7 @@ async def running(
         started, config = config, config.listening_on(config.server.host, port)
         office.current.config = config
         house = await stack.enter_async_context(_built(config, office, clock))
-        office.operator.add(
-            QuoteCommands(office.database, office.current, house.pipeline.admit, house.pipeline.quote).commands
-        )
-        await office.erasing.finish_left()
-        recovered = await house.recovery.start()
+        recovered = await _take_up(office, house)
         reloader = Reloader(
             office.current,
             reread or (lambda names: load(started.path, running=names)),
@@ -164,7 +160,6 @@ async def running(
             asked or asyncio.Event(),
             started=started,
         )
-        reloading = _reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None
         await stack.enter_async_context(
             _background(
                 house.recovery.run(),
@@ -174,7 +169,7 @@ async def running(
                 reloader.run(),
                 house.watch.run(),
                 house.deliverer.run(),
-                reloading,
+                _reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None,
                 _keep_used_often(office),
             )
         )
@@ -275,6 +270,15 @@ def _alerting(
         office.database, metrics, clock, refusals, thresholds=thresholds, deadline_s=lambda: current.config.deadline_s
     )
     return watch, Deliverer(office.database, receiver, current.config.egress, metrics, clock)
+
+
+async def _take_up(office: Office, house: House) -> int:
+    """What was left from before, tasks and erasures; says how many tasks. From here on quotes by command know this gateway's circuits."""
+    office.operator.add(
+        QuoteCommands(office.database, office.current, house.pipeline.admit, house.pipeline.quote).commands
+    )
+    await office.erasing.finish_left()
+    return await house.recovery.start()
 
 
 def _terms(current: Current, lease_ms: int) -> Terms:

@@ -46,9 +46,7 @@ class Metrics:
         self._cost = _Counter(
             "gateway_upstream_cost_usd", "What upstreams were paid, in USD.", ("upstream", "model"), money.MICRO
         )
-        self._savings = _Counter(
-            "gateway_savings_usd", "What pictures would have cost more, in USD, by what saved it.", ("by",), money.MICRO
-        )
+        self._savings = _Counter("gateway_savings_usd", "What was saved, in USD, by what.", ("by",), money.MICRO)
         self._attempts = _Counter(
             "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
         )
@@ -101,9 +99,7 @@ class Metrics:
         self._loop_lag = histogram("gateway_event_loop_lag_seconds", "How late the loop woke.", (), _LAG_BUCKETS_S)
         self._bytes = Gauge("gateway_bytes_in_flight", "Picture bytes held in memory.", registry=registry)
         self._in_doubt = Gauge("gateway_in_doubt_usd", "Presumed cost of attempts in doubt.", registry=registry)
-        self._differences = Gauge(
-            "gateway_ledger_differences", "Balances that differ from their entries.", registry=registry
-        )
+        self._differences = Gauge("gateway_ledger_differences", "Balances unlike their entries.", registry=registry)
         self._hold_age = Gauge("gateway_oldest_hold_age_seconds", "Age of the oldest open hold.", registry=registry)
 
     def request_answered(self, route: str, method: str, status: int) -> None:
