@@ -20,7 +20,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway import __version__, secret_files
+from gateway import __version__, app_upstreams, secret_files
 from gateway.administration.administration import Administration
 from gateway.administration.audit_log import AuditLog
 from gateway.administration.budget_watch import BudgetWatch
@@ -209,6 +209,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         except BlobStoreUnavailable as exc:
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
         slots = Slots({upstream.name: upstream.concurrency for upstream in config.upstreams}, clock)
+        office.upstreams.live = lambda: app_upstreams.live(config, circuits, slots)
         tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock)
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
@@ -304,6 +305,9 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
             office.alerts,
             Usage(office.database),
             office.tasks,
+            office.in_doubt,
+            office.upstreams,
+            office.holds,
         ),
         settings=ApiSettings(
             default_model=lambda: office.current.config.catalog.default_model,

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import secret_files
+from gateway import app_upstreams, secret_files
 from gateway.administration.account_commands import AccountCommands
 from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import EVERYTHING, AdminTokenAdministration
@@ -17,12 +17,17 @@ from gateway.administration.alerts import Alerts
 from gateway.administration.backup import Backups
 from gateway.administration.book_commands import BookCommands
 from gateway.administration.declared import DeclaredKey, Declaring
+from gateway.administration.holds import Holds
+from gateway.administration.in_doubt import InDoubt
+from gateway.administration.in_doubt_commands import InDoubtCommands
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
 from gateway.administration.task_commands import TaskCommands
 from gateway.administration.tasks import Tasks
 from gateway.administration.token_commands import TokenCommands
+from gateway.administration.upstream_commands import UpstreamCommands
+from gateway.administration.upstreams import Upstreams
 from gateway.administration.usage import Usage
 from gateway.administration.usage_commands import UsageCommands
 from gateway.app_quote import quote_alone
@@ -84,6 +89,9 @@ class Office:
     erasing: Erasing
     blobs: BlobsOnDemand
     """The pictures; opened by whoever first needs them."""
+    in_doubt: InDoubt
+    upstreams: Upstreams
+    holds: Holds
     declaring: Declaring
     current: Current
     """What the config says now."""
@@ -127,6 +135,13 @@ def _furnished(
     models = KnownModels(current)
     keys = Keys(database, authenticator, pepper, clock, models)
     tokens = AdminTokenAdministration(database, admin_tokens, token_pepper, clock, config.admin_token)
+    in_doubt, holds = InDoubt(database), Holds(database)
+    upstreams = Upstreams(
+        database,
+        clock,
+        lambda: app_upstreams.configured(current.config),
+        lambda name: app_upstreams.test(current.config, clock, name),
+    )
     accounts = Accounts(database, keys.reload, clock, models)
     alerts = Alerts(database, clock, sending=lambda: current.config.alerts is not None)
     erasing = Erasing(database, blobs, clock)
@@ -135,7 +150,9 @@ def _furnished(
         AccountCommands(accounts).commands,
         KeyCommands(keys, clock).commands,
         TokenCommands(tokens, clock).commands,
-        BookCommands(database).commands,
+        BookCommands(database, holds).commands,
+        InDoubtCommands(in_doubt).commands,
+        UpstreamCommands(upstreams).commands,
         AlertCommands(alerts).commands,
         UsageCommands(Usage(database)).commands,
         quote_alone(config, database, clock),
@@ -144,8 +161,24 @@ def _furnished(
     )
     declaring = Declaring(database, pepper, clock)
     return Office(
-        database, authenticator, admin_tokens, accounts, keys, tokens, alerts, tasks, erasing, blobs, declaring, current, operator, secret_key
-    )  # fmt: skip
+        database=database,
+        authenticator=authenticator,
+        admin_tokens=admin_tokens,
+        accounts=accounts,
+        keys=keys,
+        tokens=tokens,
+        alerts=alerts,
+        tasks=tasks,
+        erasing=erasing,
+        blobs=blobs,
+        in_doubt=in_doubt,
+        upstreams=upstreams,
+        holds=holds,
+        declaring=declaring,
+        current=current,
+        operator=operator,
+        secret_key=secret_key,
+    )
 
 
 async def declare(config: Config, office: Office) -> None:

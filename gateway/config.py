@@ -108,6 +108,7 @@ class UpstreamOff:
 
     name: str
     reason: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -300,7 +301,7 @@ class _Resolver:
             if section.kind not in KINDS_WITHOUT_KEY and not section.api_key.strip():
                 variable = PROVIDER_VARIABLES.get(section.kind)
                 hint = f" (set {variable})" if variable and self.path is None else ""
-                off.append(UpstreamOff(name, f"its api_key is empty{hint}"))
+                off.append(UpstreamOff(name, f"its api_key is empty{hint}", section.kind))
             else:
                 on.append(_settings(name, section, options))
         return tuple(on), tuple(off)

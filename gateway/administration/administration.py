@@ -6,8 +6,11 @@ from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.alerts import Alerts
 from gateway.administration.audit_log import AuditLog
+from gateway.administration.holds import Holds
+from gateway.administration.in_doubt import InDoubt
 from gateway.administration.keys import Keys
 from gateway.administration.tasks import Tasks
+from gateway.administration.upstreams import Upstreams
 from gateway.administration.usage import Usage
 
 
@@ -22,3 +25,6 @@ class Administration:
     alerts: Alerts
     usage: Usage
     tasks: Tasks
+    in_doubt: InDoubt
+    upstreams: Upstreams
+    holds: Holds

@@ -1,6 +1,17 @@
 """The routes of administration: each needs an admin token with its scope. What an org's token may not see does not exist for it."""
 
-from gateway.api.handlers.admin import accounts, alerts, audit_log, keys, tasks, tokens, usage
+from gateway.api.handlers.admin import (
+    accounts,
+    alerts,
+    audit_log,
+    holds,
+    in_doubt,
+    keys,
+    tasks,
+    tokens,
+    upstreams,
+    usage,
+)
 from gateway.api.route import Route
 from gateway.api.schemas.admin import (
     AdminTokenAnswer,
@@ -19,6 +30,14 @@ from gateway.api.schemas.admin_accounts import (
     GrantBody,
 )
 from gateway.api.schemas.admin_alerts import AlertAnswer, AlertListAnswer
+from gateway.api.schemas.admin_books import (
+    DoubtListAnswer,
+    ResolveBody,
+    ResolvedAnswer,
+    StrandedHoldListAnswer,
+    UpstreamListAnswer,
+    UpstreamTestAnswer,
+)
 from gateway.api.schemas.admin_keys import (
     KeyAnswer,
     KeyBody,
@@ -82,6 +101,11 @@ _USAGE = (
     ("model", "string", "Only of this model."),
     ("format", "string", "json, or csv for a file."),
 )
+_DOUBTS = (
+    ("after", "string", "Only those behind this attempt: the last of the page before."),
+    ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+_HOLDS = (("limit", "integer", "1 to 1000, 100 where absent."),)
 
 ADMIN_ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/v1/tokens", tokens.index, "List admin tokens, without their secrets",
@@ -127,4 +151,14 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((200, (AdminTaskAnswer,)),), (400, 404, 503), query=_PROMPT, scope=Scope.READ),
     Route("POST", "/admin/v1/tasks/{task_id}/erase", tasks.erase, "Erase an ended task's prompt and pictures; what it cost stays",
           ((200, (AdminTaskAnswer,)),), (404, 409, 503), scope=Scope.MONEY),
+    Route("GET", "/admin/v1/in-doubt", in_doubt.index, "Attempts of which nobody knows whether they were billed, oldest first",
+          ((200, (DoubtListAnswer,)),), (400, 503), query=_DOUBTS, scope=Scope.READ),
+    Route("POST", "/admin/v1/in-doubt/{attempt_id}/resolve", in_doubt.resolve, "Book what was found out about an attempt in doubt",
+          ((200, (ResolvedAnswer,)),), (400, 404, 408, 409, 413, 503), ResolveBody, scope=Scope.MONEY),
+    Route("GET", "/admin/v1/upstreams", upstreams.index, "How upstreams work, what they cost, and what their own budgets have left",
+          ((200, (UpstreamListAnswer,)),), (503,), scope=Scope.READ),
+    Route("POST", "/admin/v1/upstreams/{name}/test", upstreams.test, "Try an upstream's address and key by a call that costs nothing",
+          ((200, (UpstreamTestAnswer,)),), (404, 503), scope=Scope.MONEY),
+    Route("GET", "/admin/v1/holds", holds.index, "Pending holds that nothing will end; there should be none",
+          ((200, (StrandedHoldListAnswer,)),), (400, 503), query=_HOLDS, scope=Scope.READ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, alerts, backup, books, catalog, keys, tasks, usage
+from gateway.cli import accounts, admin_tokens, alerts, backup, books, catalog, keys, tasks, upstreams, usage
 from gateway.cli.operator import ConfigOption, fail, load_config
 from gateway.cli.welcome import welcome
 
@@ -28,6 +28,7 @@ GROUPS = {
     "in-doubt": books.in_doubt_app,
     "alerts": alerts.app,
     "tasks": tasks.app,
+    "upstreams": upstreams.app,
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

@@ -5,7 +5,7 @@ ends once, in the windows in which it was placed, and what was charged is at mos
 undoes the whole batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -90,6 +90,21 @@ def release(books: Books, task_id: TaskId, now_ms: int) -> Ended | NoHold:
     return _end(books, hold, HoldState.RELEASED, NOTHING, now_ms)
 
 
+def send_refusal(books: Books, sends: Iterable[tuple[AccountId, int, int]]) -> BudgetRefusal | None:
+    """Which upstream's own budget has no room for these attempts (account, presumed microusd, when it is sent); None: all may go out.
+
+    What is paid, in flight and in doubt in the windows of the sending counts. Where the actual costs came out above the presumed ones, more is used
+    than the budget has, and nothing more goes out.
+    """
+    asked_microusd: dict[AccountId, int] = {}
+    for upstream, presumed_microusd, sent_at_ms in sends:
+        asked_microusd[upstream] = asked_microusd.get(upstream, 0) + presumed_microusd
+        refusal = _refusal(books, (upstream,), Amount(microusd=asked_microusd[upstream]), sent_at_ms)
+        if refusal is not None:
+            return refusal
+    return None
+
+
 def send(
     books: Books,
     upstream: AccountId,
@@ -99,7 +114,7 @@ def send(
     sent_at_ms: int,
     now_ms: int,
 ) -> None:
-    """An attempt goes out: its presumed cost is in flight at the upstream, in the windows of its `sent_at_ms`."""
+    """An attempt that nothing refuses goes out: its presumed cost is in flight at the upstream, in the windows of its `sent_at_ms`."""
     pending = Amount(microusd=presumed_microusd)
     windows = windows_of(books, upstream, sent_at_ms)
     _post(books, Entry(upstream, EntryKind.SEND, NOTHING, pending, now_ms, windows, task_id, attempt_id))
@@ -114,6 +129,7 @@ def pay(
     cost_microusd: int,
     sent_at_ms: int,
     now_ms: int,
+    note: str | None = None,
 ) -> None:
     """The attempt's bill is known (0: nothing was billed): no longer in flight or in doubt, and paid in the windows in which it was sent."""
     kind = EntryKind.PAID if cost_microusd else EntryKind.UNPAID
@@ -128,6 +144,7 @@ def pay(
             windows_of(books, upstream, sent_at_ms),
             task_id,
             attempt_id,
+            note,
         ),
     )
 

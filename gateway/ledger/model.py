@@ -8,6 +8,7 @@ from gateway.db.connection import Connection
 from gateway.domain.accounts import Budget, Window
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import NOTHING, Amount
+from gateway.domain.tasks import AttemptState
 from gateway.domain.windows import WindowStarts
 
 
@@ -102,7 +103,8 @@ class Held:
 class BudgetRefusal:
     """Not even the smallest amount fits this budget. `left` and `needed` are in the budget's unit (micro, or images).
 
-    `resets_at_ms` is when its window ends; None where it never does. Prepaid credits refuse as a budget of the window `granted`.
+    `resets_at_ms` is when its window ends; None where it never does. Prepaid credits refuse as a budget of the window `granted`;
+    an upstream's own budget refuses to send.
     """
 
     account: AccountId
@@ -155,6 +157,36 @@ class Granted:
     left_microcredits: int
     first: bool = False
     refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """A command: what an operator found out about an attempt in doubt. `upstream` is the attempt's, which is locked before it is looked at."""
+
+    attempt_id: AttemptId
+    upstream: AccountId
+    paid: bool
+    cost_microusd: int | None = None
+    """What the upstream took, where it is known better than the presumed cost."""
+    note: str = ""
+    """Why; kept with the entry."""
+    also: "Callable[[Connection, int], Awaitable[None]] | None" = None
+    """As in Grant; written only where the attempt is in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Booked: paid (with this cost, which is our loss), or unpaid."""
+
+    cost_microusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotInDoubt:
+    """Nothing changed: there is no such attempt (None), or its outcome is known."""
+
+    state: AttemptState | None
+    cost_microusd: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,27 @@ class Slot:
             self._semaphore = None
 
 
+class _Places(asyncio.Semaphore):
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self._count = count
+
+    @property
+    def taken(self) -> int:
+        return self._count - self._value
+
+
 class Slots:
     """The slots of all upstreams."""
 
     def __init__(self, concurrency: Mapping[str, int], clock: Clock) -> None:
-        self._semaphores = {name: asyncio.Semaphore(count) for name, count in concurrency.items()}
+        self._semaphores = {name: _Places(count) for name, count in concurrency.items()}
         self._waiting = dict.fromkeys(concurrency, 0)
         self._clock = clock
+
+    def taken(self, upstream: str) -> int:
+        """How many attempts are out there now, or about to be."""
+        return self._semaphores[upstream].taken
 
     def try_acquire(self, upstream: str, count: int) -> list[Slot]:
         """So many slots at once without waiting, or none."""

@@ -124,9 +124,11 @@ class Acceptance:
             raise AssertionError(f"an acceptance was answered with {outcome}")
         reached(CrashPoint.ACCEPTED)
         task = outcome.task
-        if not outcome.attempts:  # the plan that was held for begins with another offer
+        if not outcome.attempts:  # the held plan begins with another offer, or an upstream's own budget has no room
             self._give_back(attempts, slots)
             slots = {}
+        if outcome.closed is not None:
+            self._tools.refused(quoted.plan.offers[0].offer, outcome.closed)
         self._tools.metrics.credits(
             "held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits
         )

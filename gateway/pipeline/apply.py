@@ -14,11 +14,11 @@ from gateway.db.writer import Now, Transact
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, upstream_account_id
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
-from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
+from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Billed, Task, TaskError, TaskErrorCode, TaskState
 from gateway.ledger import accounts as account_store
 from gateway.ledger import decide, usage
 from gateway.ledger import store as ledger_store
-from gateway.ledger.model import NO_TERMS, Books, BudgetRefusal, Ended, EntryKind, Grant
+from gateway.ledger.model import NO_TERMS, Books, BudgetRefusal, Ended, EntryKind, Grant, NotInDoubt, Resolve, Resolved
 from gateway.ledger.usage import Daily, Share
 from gateway.pipeline.commands import (
     Accept,
@@ -38,6 +38,7 @@ from gateway.pipeline.commands import (
     RecordAttempts,
     Recorded,
     RecordSubmitted,
+    SendRefused,
 )
 from gateway.pipeline.erasure import erased
 from gateway.tasks import store as task_store
@@ -69,6 +70,8 @@ class _Work:
     """Accounts that are from now on."""
     also: list[Callable[[Connection, int], Awaitable[None]]] = field(default_factory=list)
     """What commands want written besides."""
+    doubts: dict[AttemptId, Attempt] = field(default_factory=dict)
+    """Those that are to be resolved, as they are under the lock."""
 
 
 async def apply(connection: Connection, commands: Sequence[Command], now: Now) -> list[Outcome]:
@@ -108,7 +111,7 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
                 looked_into.append(task_id)
             case RecordSubmitted(task_id=task_id) | Erase(task_id=task_id):
                 task_ids.append(task_id)
-            case Grant(account=account):
+            case Grant(account=account) | Resolve(upstream=account):
                 account_ids.add(account)
             case _:
                 pass
@@ -119,7 +122,7 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
     if unknown:
         # The path is on the hold; it never changes, so it is read before anything is locked.
         account_ids.update(await ledger_store.read_paths(connection, unknown))
-    if any(isinstance(command, RecordAttempts | Finish) for command in commands):
+    if any(isinstance(command, RecordAttempts | Finish | Resolve) for command in commands):
         account_ids.add(OURS_ACCOUNT_ID)
     if not account_ids and not task_ids:
         return _Work(Books(), {}, {}, await now())
@@ -147,20 +150,31 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
     missing = ledger_store.starts_of(zones, moments) - starts
     if missing:
         await ledger_store.load_windows(connection, books, account_ids, missing)
-    return _Work(books, task_store.tasks_of(tasks), attempts, await now())
+    doubtful = [command.attempt_id for command in commands if isinstance(command, Resolve)]
+    doubts = await task_store.read_attempts_by_id(connection, doubtful) if doubtful else []
+    return _Work(
+        books, task_store.tasks_of(tasks), attempts, await now(), doubts={attempt.id: attempt for attempt in doubts}
+    )
 
 
 def _moments_ms(commands: Sequence[Command]) -> set[int]:
-    """When the calls of these commands were accepted, as far as the commands say it: in those windows they count."""
-    return {
+    """When the calls of these commands were accepted, as far as the commands say it, and when attempts are sent: in those windows they count."""
+    accepted = {
         command.task.created_at_ms if isinstance(command, Accept) else command.accepted_at_ms
         for command in commands
         if isinstance(command, Accept | Finish | Cancel)
     } - {0}
+    sent = {
+        attempt.sent_at_ms
+        for command in commands
+        if isinstance(command, Accept | RecordAttempts)
+        for attempt in (command.attempts if isinstance(command, Accept) else command.started)
+    }
+    return accepted | sent
 
 
 def _decide(
-    work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant | Erase
+    work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant | Erase | Resolve
 ) -> Outcome:
     match command:
         case Accept():
@@ -185,6 +199,8 @@ def _decide(
             if command.also is not None and not granted.refused:
                 work.also.append(command.also)
             return granted
+        case Resolve():
+            return _resolve(work, command)
 
 
 def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
@@ -197,6 +213,9 @@ def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
         return verdict
     option = command.options[verdict.option]
     attempts = command.attempts if option.has_first_offer else ()
+    closed = _closed(work, attempts)
+    if closed is not None:
+        attempts = ()
     task = replace(
         task,
         reserved_microcredits=verdict.amount.microcredits,
@@ -206,14 +225,17 @@ def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
     work.added.append((task, work.now_ms + command.lease_ms))
     work.tasks[task.id] = task  # its end may stand in the same batch: the caller gave up meanwhile
     _start(work, attempts)
-    return Accepted(task, attempts, verdict.remaining_microcredits)
+    return Accepted(task, attempts, verdict.remaining_microcredits, closed)
 
 
-def _record(work: _Work, command: RecordAttempts) -> Recorded | Lost:
+def _record(work: _Work, command: RecordAttempts) -> Recorded | SendRefused | Lost:
     lost = _lost(work, command.task_id, command.epoch)
     if lost is not None:
         return lost
     _end(work, command.ended)
+    closed = _closed(work, command.started)
+    if closed is not None:
+        return SendRefused(closed)
     _start(work, command.started)
     task = work.tasks[command.task_id]
     if command.started and task.state is TaskState.PENDING:
@@ -317,6 +339,18 @@ def _lost(work: _Work, task_id: TaskId, epoch: int) -> Lost | None:
     return Lost(task.state) if task.epoch != epoch or task.state.is_final else None
 
 
+def _closed(work: _Work, attempts: Sequence[Attempt]) -> BudgetRefusal | None:
+    """The upstream's own budget that has no room for them. What is written already, by a command that is repeated, has its room."""
+    return decide.send_refusal(
+        work.books,
+        (
+            (upstream_account_id(attempt.upstream), attempt.presumed_cost_microusd, attempt.sent_at_ms)
+            for attempt in attempts
+            if attempt.id not in work.attempts.get(attempt.task_id, {})
+        ),
+    )
+
+
 def _start(work: _Work, attempts: Sequence[Attempt]) -> None:
     for attempt in attempts:
         known = work.attempts.setdefault(attempt.task_id, {})
@@ -349,6 +383,32 @@ def _end(work: _Work, attempts: Sequence[Attempt]) -> None:
         if attempt.state is AttemptState.FAILED:
             loss = Amount(microusd=cost)
             decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.LOSS, loss, work.now_ms, attempt.task_id, attempt.id)
+
+
+def _resolve(work: _Work, command: Resolve) -> Resolved | NotInDoubt:
+    """The end of a doubt: paid is our loss, since its caller was charged nothing for it. Counts where the attempt was sent, whenever that was."""
+    attempt = work.doubts.get(command.attempt_id)
+    if attempt is None or upstream_account_id(attempt.upstream) != command.upstream:
+        return NotInDoubt(None)
+    if attempt.state is not AttemptState.UNKNOWN:
+        return NotInDoubt(attempt.state, attempt.cost_microusd)
+    presumed, cost = attempt.presumed_cost_microusd, 0
+    if command.paid:
+        cost = presumed if command.cost_microusd is None else command.cost_microusd
+    ended = replace(
+        attempt, state=AttemptState.FAILED, billed=Billed.YES if command.paid else Billed.NO, cost_microusd=cost
+    )
+    work.doubts[attempt.id] = ended
+    work.ended.append(ended)
+    decide.pay(
+        work.books, command.upstream, attempt.task_id, attempt.id, presumed, cost, attempt.sent_at_ms, work.now_ms, command.note
+    )  # fmt: skip
+    decide.lose(
+        work.books, OURS_ACCOUNT_ID, EntryKind.LOSS, Amount(microusd=cost), work.now_ms, attempt.task_id, attempt.id
+    )
+    if command.also is not None:
+        work.also.append(command.also)
+    return Resolved(cost)
 
 
 async def _lease(connection: Connection, command: Claim | ExtendLeases | HandBack, now_ms: int) -> Claimed | Recorded:

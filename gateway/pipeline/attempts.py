@@ -21,14 +21,16 @@ from gateway.domain.errors import StorageUnavailable, Unavailable
 from gateway.domain.ids import AttemptId, TaskId, new_attempt_id
 from gateway.domain.images import ImageRequest
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskState
+from gateway.ledger.model import BudgetRefusal
 from gateway.limits.slots import Slot, Slots, SlotTimeout
 from gateway.pipeline import pricing
-from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, RecordSubmitted
+from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, RecordSubmitted, SendRefused
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
 from gateway.pipeline.results import Delivery, Results
+from gateway.pipeline.upstream_time import Upstreamed
 from gateway.pipeline.verdict import Failure
 from gateway.routing.health import Circuits
 from gateway.routing.plan import allowed_counts, request_for, split
@@ -71,6 +73,11 @@ class Tools:
     metrics: Metrics
     clock: Clock
 
+    def refused(self, offer: Offer, refusal: BudgetRefusal) -> None:
+        """The upstream's own budget had no room: remembered, and a half-open circuit's probe is for others."""
+        self.circuits.closed.refused(offer.upstream, refusal.budget, refusal.needed, refusal.resets_at_ms)
+        self.circuits.failed(offer.id, Fault.CANCELLED)
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -79,26 +86,6 @@ class Made:
     attempt: Attempt
     delivery: Delivery
     pictures: tuple[bytes, ...] = ()
-
-
-class Upstreamed:
-    """Measures how long a task had at least one call out: what is not the gateway's own time."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._out = 0
-        self._since_s = 0.0
-        self.total_s = 0.0
-
-    def __enter__(self) -> None:
-        if self._out == 0:
-            self._since_s = self._clock.monotonic_s()
-        self._out += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._out -= 1
-        if self._out == 0:
-            self.total_s += self._clock.monotonic_s() - self._since_s
 
 
 @dataclass(slots=True)
@@ -159,7 +146,7 @@ class Making:
                 parts = split(n, allowed_counts(offer, adapter.capabilities(offer.upstream_model)))
             except ValueError:
                 continue  # an adapter that changed since the plan was made
-            if self.tools.circuits.allows(offer.id):
+            if not self._closed(offer, adapter, min(parts)) and self.tools.circuits.allows(offer.id):
                 await _all([self._try(offer, adapter, part, parent, index) for part in parts])
                 return
         if first_offer == 0 or not self.failures:
@@ -180,14 +167,20 @@ class Making:
     async def _send_new(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, slot: Slot) -> None:
         """Its row, and with it the ends that wait to be written; then the sending."""
         try:
-            presumed = pricing.presumed_microusd(offer, adapter.capabilities(offer.upstream_model), self.request, n)
+            presumed = self._presumed(offer, adapter, n)
             attempt = new_attempt(self.task.id, parent, offer, n, presumed, self.tools.clock.now_ms())
             reached(CrashPoint.BEFORE_ATTEMPT)
-            await self._record(attempt)
-            reached(CrashPoint.ATTEMPT_RECORDED)
+            refusal = await self._record(attempt)
+            if refusal is None:
+                reached(CrashPoint.ATTEMPT_RECORDED)
         except BaseException:
             slot.release()
             raise
+        if refusal is not None:  # as with an open circuit: the next offer
+            slot.release()
+            self.tools.refused(offer, refusal)
+            await self._begin(n, parent, self._following(offer.id))
+            return
         self.started.append(attempt)
         self.held_slots[attempt.id] = slot
         await self._send(attempt, offer, adapter)
@@ -279,8 +272,17 @@ class Making:
     async def _after(self, attempt: Attempt, step: Step) -> None:
         reached(CrashPoint.FAILURE_BOOKED)
         if step is Step.NEXT:
-            index = next((i for i, offer in enumerate(self.plan.offers) if offer.id == attempt.offer_id), -1)
-            await self._make(attempt.n, attempt.id, index + 1)
+            await self._make(attempt.n, attempt.id, self._following(attempt.offer_id))
+
+    def _following(self, offer_id: str) -> int:
+        return next((i for i, offer in enumerate(self.plan.offers, 1) if offer.id == offer_id), 0)
+
+    def _presumed(self, offer: Offer, adapter: Adapter, n: int) -> int:
+        return pricing.presumed_microusd(offer, adapter.capabilities(offer.upstream_model), self.request, n)
+
+    def _closed(self, offer: Offer, adapter: Adapter, n: int) -> bool:
+        """Whether the upstream's own budget is known to have no room for a call of so many pictures."""
+        return self.tools.circuits.closed.is_closed(offer.upstream, self._presumed(offer, adapter, n))
 
     def _succeeded(
         self,
@@ -360,16 +362,16 @@ class Making:
             has_job=has_job,
         )
 
-    async def _record(self, started: Attempt) -> None:
-        """Commit that an attempt is about to be sent, with the ends that wait to be written."""
+    async def _record(self, started: Attempt) -> BudgetRefusal | None:
+        """Commit that an attempt is about to be sent, with the ends that wait to be written. A refusal: only they are, and it must not be sent."""
         ended, self.unrecorded = tuple(self.unrecorded), []
         try:
-            await self._write(RecordAttempts(self.task.id, self.task.epoch, ended, (started,)))
+            return await self._write(RecordAttempts(self.task.id, self.task.epoch, ended, (started,)))
         except BaseException:
             self.unrecorded = [*ended, *self.unrecorded]
             raise
 
-    async def _write(self, command: RecordAttempts | RecordSubmitted) -> None:
+    async def _write(self, command: RecordAttempts | RecordSubmitted) -> BudgetRefusal | None:
         """Write, waiting for a database that does not answer or is overloaded until the deadline. Raises TaskLost, at last StorageUnavailable."""
         pause_s = STORAGE_PAUSE_S
         while True:
@@ -385,7 +387,7 @@ class Making:
                 continue
             if isinstance(outcome, Lost):
                 raise TaskLost(outcome.state)
-            return
+            return outcome.refusal if isinstance(outcome, SendRefused) else None
 
     async def _find(self, attempt: Attempt) -> Delivery | None:
         """The manifest of an attempt, waiting for a blob store that does not answer until the deadline."""

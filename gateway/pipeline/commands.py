@@ -12,7 +12,7 @@ from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
-from gateway.ledger.model import BudgetRefusal, Grant, Granted
+from gateway.ledger.model import BudgetRefusal, Grant, Granted, NotInDoubt, Resolve, Resolved
 from gateway.ledger.usage import Share
 from gateway.tasks.erasing import Erase, Erased, NotErased
 
@@ -48,6 +48,8 @@ class Accepted:
     task: Task
     attempts: tuple[Attempt, ...]
     remaining_microcredits: int | None
+    closed: BudgetRefusal | None = None
+    """The upstream's own budget that had no room for the attempts; the task waits for other offers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,13 @@ class RecordSubmitted:
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """Written; go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendRefused:
+    """The upstream's own budget has no room: nothing that was to start is written or may be sent. What ended is written."""
+
+    refusal: BudgetRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +195,14 @@ Command = (
     | HandBack
     | Grant
     | Erase
+    | Resolve
     | Transact
 )
 Outcome = (
     Accepted
     | BudgetRefusal
     | Recorded
+    | SendRefused
     | Lost
     | Finished
     | NotCancellable
@@ -200,4 +211,6 @@ Outcome = (
     | Granted
     | Erased
     | NotErased
+    | Resolved
+    | NotInDoubt
 )

@@ -12,8 +12,10 @@ from gateway.db.writer import Database
 from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock
 from gateway.domain.errors import GatewayError
+from gateway.domain.ids import upstream_account_id
 from gateway.ledger import store as ledger_store
 from gateway.ledger.audit import audit
+from gateway.ledger.decide import used
 from gateway.pipeline.commands import Command, Outcome
 from gateway.routing.health import Circuits
 from gateway.tasks import store as task_store
@@ -67,8 +69,12 @@ class Housekeeping:
             self._differences = len(report.differences)
             for difference in report.differences:
                 log.error("the ledger differs", extra={"difference": str(difference)})
-        states, in_doubt_microusd, oldest_hold_ms = await self._database.read(_figures)
         now_ms = self._clock.now_ms()
+        states, in_doubt_microusd, oldest_hold_ms = await self._database.read(_figures)
+        upstreams = sorted({offer.upstream for offer in self._offers()})
+        self._metrics.upstream_budgets(
+            await self._database.read(lambda connection: _budgets_used(connection, upstreams, now_ms))
+        )
         self._metrics.tasks(
             {item.state.value: item.count for item in states},
             {item.state.value: max(0, now_ms - item.oldest_created_at_ms) / 1000 for item in states},
@@ -84,6 +90,7 @@ class Housekeeping:
         used = self._bytes_in_flight()
         self._metrics.bytes_in_flight(used - self._bytes_shown)
         self._bytes_shown = used
+        self._metrics.upstreams_closed(self._circuits.closed.all().keys())
         for offer in self._offers():
             self._metrics.circuit(
                 upstream=offer.upstream, model=offer.upstream_model, is_open=self._circuits.is_open(offer.id)
@@ -96,3 +103,16 @@ async def _figures(connection: Connection) -> tuple[list[StateCount], int, int |
         await task_store.sum_in_doubt_microusd(connection),
         await ledger_store.oldest_pending_hold_ms(connection),
     )
+
+
+async def _budgets_used(connection: Connection, upstreams: Sequence[str], now_ms: int) -> dict[tuple[str, str], float]:
+    """Of each upstream's own budgets, by window: what is paid, in flight and in doubt, as a part of it."""
+    accounts = {upstream_account_id(name): name for name in upstreams}
+    books = await ledger_store.read_books(connection, accounts, now_ms)
+    found: dict[tuple[str, str], float] = {}
+    for account, name in accounts.items():
+        for budget in books.terms[account].budgets if account in books.terms else ():
+            balance = used(books, account, budget.window, now_ms)
+            spent = budget.unit.of(balance.posted) + budget.unit.of(balance.pending)
+            found[name, budget.window.value] = spent / budget.limit if budget.limit else 1.0
+    return found

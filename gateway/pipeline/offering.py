@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from gateway.domain.accounts import Principal
 from gateway.domain.catalog import Model
-from gateway.domain.errors import AllUpstreamsUnavailable, InvalidRequest, UnsupportedSize
+from gateway.domain.errors import RETRY_AFTER_S_MAX, AllUpstreamsUnavailable, InvalidRequest, UnsupportedSize
 from gateway.domain.images import ImageRequest
 from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
@@ -64,22 +64,34 @@ class Offering:
 
     def _open_now(self, planned: Plan, model: Model) -> Plan:
         """Without the offers that may not be tried; the very same plan where all may."""
-        circuits = self._circuits
         usable = tuple(item for item in planned.offers if self.why_closed(item) is None)
         if len(usable) == len(planned.offers):
             return planned
         if not usable:
-            waits = [circuit.reopens_in_s for circuit in circuits.open_offers().values()]
-            raise AllUpstreamsUnavailable(
-                f"Every upstream of {model.name} is failing now. Try again shortly.",
-                retry_after_s=int(min(waits, default=30)) + 1,
-                param="model",
-            )
+            raise self._none_usable(planned, model)
         return Plan(usable, planned.dropped, planned.left_out)
 
     def why_closed(self, planned: PlannedOffer) -> str | None:
         """Why an offer may not be tried now, as a quote names it; None: it may."""
-        return "circuit_open" if self._circuits.is_open(planned.offer.id) else None
+        if self._circuits.is_open(planned.offer.id):
+            return "circuit_open"
+        closed = self._circuits.closed.is_closed(planned.offer.upstream, planned.most_microusd)
+        return "budget_closed" if closed else None
+
+    def _none_usable(self, planned: Plan, model: Model) -> AllUpstreamsUnavailable:
+        """Our own budgets are no caller's business: only the log names them."""
+        closed = self._circuits.closed.all()
+        spent = {item.offer.upstream for item in planned.offers} & closed.keys()
+        log = "; ".join(f"the budget {closed[name].budget} of the upstream {name} is used up" for name in sorted(spent))
+        if log:
+            text = f"No upstream of {model.name} can be used now. Try again later."
+            return AllUpstreamsUnavailable(text, log=log, retry_after_s=RETRY_AFTER_S_MAX, param="model")
+        waits = [circuit.reopens_in_s for circuit in self._circuits.open_offers().values()]
+        return AllUpstreamsUnavailable(
+            f"Every upstream of {model.name} is failing now. Try again shortly.",
+            retry_after_s=int(min(waits, default=30)) + 1,
+            param="model",
+        )
 
 
 def _not_able(verdict: NotAble, request: ImageRequest, model: Model) -> InvalidRequest:

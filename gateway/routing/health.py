@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.clock import Clock
 from gateway.domain.tasks import Fault
+from gateway.routing.closed import ClosedUpstreams
 
 FAILURES_IN_A_ROW_MAX = 5
 RATIO_WINDOW_S = 30
@@ -83,6 +84,8 @@ class Circuits:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._circuits: dict[str, _Circuit] = {}
+        self.closed = ClosedUpstreams(clock)
+        """Beside them: who is left alone because of our own budget, not because of how it works."""
 
     def is_open(self, offer_id: str) -> bool:
         """For plans and quotes: whether the offer would be left alone now. Takes no probe."""

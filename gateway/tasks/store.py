@@ -124,11 +124,24 @@ _ATTEMPTS = Statement(
     .where(any_of(attempts.c.task_id, "ids"))
     .order_by(attempts.c.sent_at_ms, attempts.c.id)
 )
+_ATTEMPTS_BY_ID = Statement(
+    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS)).where(any_of(attempts.c.id, "ids"))
+)
 _IN_DOUBT = Statement(
-    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS))
-    .where(attempts.c.state == AttemptState.UNKNOWN.value)
-    .order_by(attempts.c.sent_at_ms)
+    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS), tasks.c.account_id)
+    .join(tasks, tasks.c.id == attempts.c.task_id)
+    .where(
+        attempts.c.state == AttemptState.UNKNOWN.value,
+        (attempts.c.sent_at_ms > bindparam("behind_ms"))
+        | ((attempts.c.sent_at_ms == bindparam("behind_ms")) & (attempts.c.id > bindparam("behind_id"))),
+    )
+    .order_by(attempts.c.sent_at_ms, attempts.c.id)
     .limit(bindparam("size"))
+)
+_IN_DOUBT_BY_UPSTREAM = Statement(
+    select(attempts.c.upstream, cast(func.sum(attempts.c.presumed_cost_microusd), BigInteger))
+    .where(attempts.c.state == AttemptState.UNKNOWN.value, attempts.c.sent_at_ms >= bindparam("since_ms"))
+    .group_by(attempts.c.upstream)
 )
 _SUM_IN_DOUBT = Statement(
     select(cast(func.coalesce(func.sum(attempts.c.presumed_cost_microusd), 0), BigInteger)).where(
@@ -297,9 +310,23 @@ async def read_attempts(connection: Connection, ids: Sequence[TaskId]) -> list[A
     return [_attempt(row) for row in await connection.fetch(_ATTEMPTS, ids=ids)]
 
 
-async def read_in_doubt(connection: Connection, size: int) -> list[Attempt]:
-    """Attempts of which nobody knows whether they were billed, oldest first."""
-    return [_attempt(row) for row in await connection.fetch(_IN_DOUBT, size=size)]
+async def read_attempts_by_id(connection: Connection, ids: Sequence[AttemptId]) -> list[Attempt]:
+    """In no particular order."""
+    return [_attempt(row) for row in await connection.fetch(_ATTEMPTS_BY_ID, ids=ids)]
+
+
+async def read_in_doubt(
+    connection: Connection, size: int, behind: tuple[int, str] = (-1, "")
+) -> list[tuple[Attempt, AccountId]]:
+    """Attempts of which nobody knows whether they were billed, with their tasks' accounts; oldest first, behind a (sent_at_ms, id)."""
+    rows = await connection.fetch(_IN_DOUBT, size=size, behind_ms=behind[0], behind_id=behind[1])
+    return [(_attempt(row[:-1]), AccountId(_str(row[-1]))) for row in rows]
+
+
+async def sum_in_doubt_by_upstream(connection: Connection, since_ms: int = 0) -> dict[str, int]:
+    """The presumed cost in microusd of what is in doubt and was sent from a time on."""
+    rows = await connection.fetch(_IN_DOUBT_BY_UPSTREAM, since_ms=since_ms)
+    return {_str(upstream): int(str(sum_microusd)) for upstream, sum_microusd in rows}
 
 
 async def sum_in_doubt_microusd(connection: Connection) -> int:

@@ -6,7 +6,7 @@ Must not raise for any value of a label: what is new beyond a label's limit coun
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import accumulate
 
@@ -59,6 +59,7 @@ class Metrics:
         self._circuits = _Gauges(
             "gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model")
         )
+        self._upstream_used, self._upstream_closed = _upstream_budget_gauges()
         self._tasks = _Gauges("gateway_tasks", "Tasks by state.", ("state",))
         self._task_ages = _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
         self._alerts = _Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",))
@@ -72,6 +73,8 @@ class Metrics:
             self._limited,
             self._limiter_failures,
             self._circuits,
+            self._upstream_used,
+            self._upstream_closed,
             self._tasks,
             self._task_ages,
             self._alerts,
@@ -141,6 +144,14 @@ class Metrics:
     def circuit(self, *, upstream: str, model: str, is_open: bool) -> None:
         self._circuits.set((self._upstream(upstream), self._model(model)), 1 if is_open else 0)
 
+    def upstream_budgets(self, used: Mapping[tuple[str, str], float]) -> None:
+        """Used / limit by upstream and window; one that is absent stands at 0 from now on."""
+        self._upstream_used.replace({(self._upstream(name), window): ratio for (name, window), ratio in used.items()})
+
+    def upstreams_closed(self, names: Collection[str]) -> None:
+        """Those whose own budget leaves their offers out now; the others stand at 0 once they were."""
+        self._upstream_closed.replace({(self._upstream(name),): 1 for name in names})
+
     def tasks(self, counts: Mapping[str, int], oldest_age_s: Mapping[str, float]) -> None:
         """By state; a state that is absent stands at 0 from now on."""
         self._tasks.replace({(state,): count for state, count in counts.items()})
@@ -209,6 +220,15 @@ class _Histograms(Collector):
         for labels, seen in self._seen.items():
             family.add_metric(labels, list(zip(bounds, accumulate(seen.counts), strict=True)), seen.sum)
         yield family
+
+
+def _upstream_budget_gauges() -> "tuple[_Gauges, _Gauges]":
+    """Used of each window, and closed."""
+    what = "Paid, in flight and in doubt at an upstream, of its own budget."
+    return (
+        _Gauges("gateway_upstream_budget_used_ratio", what, ("upstream", "window")),
+        _Gauges("gateway_upstream_budget_closed", "1 while an upstream's own budget has no room.", ("upstream",)),
+    )
 
 
 class _Counter(Collector):

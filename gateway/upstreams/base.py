@@ -151,5 +151,9 @@ class Adapter(ABC):
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         """Download one result through egress, bounded in bytes and time. Raises UpstreamFailure(RESULT_LOST, YES)."""
 
+    async def check(self, deadline_s: float) -> str:
+        """Whether the upstream can be reached and takes our key, by a call that costs nothing; says what was checked. Raises UpstreamFailure."""
+        return "nothing was sent: this kind has no call that costs nothing"
+
     async def close(self) -> None:  # noqa: B027 - most adapters own a session, the sandbox owns nothing
         """Release sessions at shutdown."""

@@ -132,6 +132,11 @@ class EvoLinkAdapter(Adapter):
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)
 
+    async def check(self, deadline_s: float) -> str:
+        deadline_s = min(deadline_s, self._clock.monotonic_s() + POLL_TIMEOUT_S)
+        await self._wire.call(Send("GET", "/v1/credits", deadline_s=deadline_s), decode_object)
+        return "GET /v1/credits answered: the address is right, and the key is taken"
+
     async def close(self) -> None:
         await self._wire.close()
 

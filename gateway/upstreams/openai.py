@@ -16,7 +16,7 @@ from gateway.domain.catalog import Capabilities, Offer, Recovery
 from gateway.domain.images import ImageRequest, OutputFormat
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import faults
-from gateway.upstreams.answers import ImagesAnswer, decode_images
+from gateway.upstreams.answers import ImagesAnswer, decode_images, decode_object
 from gateway.upstreams.base import (
     Adapter,
     Generated,
@@ -78,6 +78,11 @@ class OpenAIAdapter(Adapter):
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)
+
+    async def check(self, deadline_s: float) -> str:
+        send = Send("GET", "/models", deadline_s=self._wire.deadline_s(deadline_s))
+        await self._wire.call(send, decode_object)
+        return "GET /models answered: the address is right, and the key is taken"
 
     async def close(self) -> None:
         await self._wire.close()

@@ -30,6 +30,7 @@ from gateway.upstreams.options import rate_option, seconds_option
 from gateway.upstreams.wire import Resources
 
 DEFAULT_PIXELS = Pixels(1024, 1024)
+CHECKED_PIXELS = Pixels(64, 64)
 AREA_MAX = 8_294_400
 """3840x2160, the largest picture of OpenAI's models; more would only burn memory here."""
 
@@ -60,6 +61,11 @@ class SandboxAdapter(Adapter):
         loop = asyncio.get_running_loop()
         pictures = [loop.run_in_executor(self._threads, draw, drawing) for drawing in drawings]
         return Generated(tuple(RawImage(data) for data in await asyncio.gather(*pictures)))
+
+    async def check(self, deadline_s: float) -> str:
+        drawing = Drawing("a test", 0, CHECKED_PIXELS, OutputFormat.PNG)
+        data = await asyncio.get_running_loop().run_in_executor(self._threads, draw, drawing)
+        return f"{CHECKED_PIXELS} was drawn in this process: {len(data)} bytes"
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, "the sandbox hands out no links")

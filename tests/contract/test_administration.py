@@ -10,6 +10,7 @@ from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.book_commands import BookCommands
 from gateway.administration.declared import DeclaredKey, Declaring
+from gateway.administration.holds import Holds
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
@@ -64,7 +65,7 @@ async def office(database_url: str) -> AsyncIterator[Office]:
         AccountCommands(Accounts(database, keys.reload, clock, {"gpt-image-2"})).commands,
         KeyCommands(keys, clock).commands,
         TokenCommands(tokens, clock).commands,
-        BookCommands(database).commands,
+        BookCommands(database, Holds(database)).commands,
     )
     yield Office(database, keys, Declaring(database, b"pepper", clock), authenticator, operator)
     await database.close()

@@ -7,9 +7,8 @@ run the audit. `VISITS` counts every (state, operation) pair, so that a test can
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from random import Random
-from typing import TypedDict
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -35,6 +34,7 @@ from gateway.pipeline.commands import (
     Outcome,
     RecordAttempts,
     Recorded,
+    SendRefused,
 )
 from tests.property.ledger_model import (
     MICRO,
@@ -50,6 +50,7 @@ from tests.property.ledger_model import (
     moment,
     plus,
 )
+from tests.property.ledger_nouns import ModelTask, known, told, triple
 from tests.property.ledger_world import KEYS, ORG, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, grant, set_terms
 
 VISITS: Counter[tuple[str, str]] = Counter()
@@ -62,47 +63,10 @@ NUMBERS = {"credits": (0, 6, 15, 40), "usd": (3, 8, 25, 60), "images": (1, 3, 8,
 LIMITS = st.sampled_from([Limit(n, unit, window) for unit in UNITS for window in WINDOWS for n in NUMBERS[unit]])
 BUDGETS = st.lists(LIMITS, max_size=2).map(tuple)
 
-
-@dataclass
-class ModelTask:
-    """What the model knows of a task. Money as plain integers of (credits, usd, images)."""
-
-    task: Task
-    held: Triple
-    windows: dict[AccountId, Windows]
-    """Of each account, those in which it was accepted."""
-    state: str = "pending"
-    epoch: int = 1
-    open: dict[AttemptId, tuple[Attempt, Windows]] = field(default_factory=dict)
-    """With the upstream's windows in which it was sent."""
-    ended: list[Attempt] = field(default_factory=list)
-
-    @property
-    def finished(self) -> bool:
-        return self.state in ("completed", "failed", "cancelled")
-
-
-def _triple(amount: Amount) -> Triple:
-    return amount.microcredits, amount.microusd, amount.images
-
-
-class Known(TypedDict, total=False):
-    """What a giver may know of a task, which otherwise is looked up."""
-
-    path: tuple[AccountId, ...]
-    accepted_at_ms: int
-
-
-def _known(task: Task) -> Known:
-    return {"path": task.path, "accepted_at_ms": task.created_at_ms}
-
-
-def told(refusal: BudgetRefusal) -> Refused:
-    """In the model's words."""
-    budget = refusal.budget
-    return Refused(
-        refusal.account, budget.unit.value, budget.window.value, refusal.left, refusal.needed, refusal.resets_at_ms
-    )
+OWN = st.sampled_from(
+    [(), (), (), *((Limit(cents, "usd", window),) for window in WINDOWS for cents in (0, 1, 2)), (Limit(1, "usd", "day"), Limit(3, "usd", "month"))]
+)  # fmt: skip
+"""Budgets of the upstream itself: ten sends a cent."""
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -123,10 +87,13 @@ class LedgerMachine(RuleBasedStateMachine):
         limits=st.lists(BUDGETS, min_size=5, max_size=5),
         zones=st.lists(st.sampled_from(ZONES), min_size=6, max_size=6),
         credits=st.sampled_from([None, None, 10, 40]),
+        own=OWN,
     )
-    def limit(self, limits: list[tuple[Limit, ...]], zones: list[str], credits: int | None) -> None:
+    def limit(
+        self, limits: list[tuple[Limit, ...]], zones: list[str], credits: int | None, own: tuple[Limit, ...]
+    ) -> None:
         """Every run starts with some budgets, in different time zones, and some with an org that pays before."""
-        for account, given, zone in zip((*PAYERS, UPSTREAM), (*limits, ()), zones, strict=True):
+        for account, given, zone in zip((*PAYERS, UPSTREAM), (*limits, own), zones, strict=True):
             self._set_terms(account, given, zone, account == ORG and credits is not None)
         if credits is not None:
             self._grant(ORG, credits)
@@ -230,7 +197,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _expected_option(self, command: Accept) -> int | Refused:
         refusal: Refused | None = None
         for index, option in enumerate(command.options):
-            refusal = self.model.refusal(command.task.path, _triple(option.amount), command.task.created_at_ms)
+            refusal = self.model.refusal(command.task.path, triple(option.amount), command.task.created_at_ms)
             if refusal is None:
                 return index
         assert refusal is not None
@@ -247,16 +214,31 @@ class LedgerMachine(RuleBasedStateMachine):
         assert isinstance(outcome, Accepted), outcome
         amount = command.options[expected].amount
         assert outcome.task.reserved_microcredits == amount.microcredits
-        held = _triple(amount)
+        held = triple(amount)
         windows = {account: self.model.windows(account, accepted_at_ms) for account in command.task.path}
-        entry = ModelTask(command.task, held, windows, "processing" if command.attempts else "pending")
+        closed = self._no_room(command.attempts)
+        assert (outcome.closed and told(outcome.closed)) == closed
+        attempts = () if closed else command.attempts
+        assert outcome.attempts == attempts
+        entry = ModelTask(command.task, held, windows, "processing" if attempts else "pending")
         for account in command.task.path:
             self.model.book(account, windows[account], pending=held)
-        for attempt in command.attempts:
+        for attempt in attempts:
             self._sent(entry, attempt)
         assert outcome.remaining_microcredits == self.model.remaining(command.task.path, int(RATE), accepted_at_ms)
         self.tasks.append(entry)
         self._visit("none", "accept")
+
+    def _no_room(self, attempts: Sequence[Attempt]) -> Refused | None:
+        """The upstream's own budget that does not fit them together."""
+        asked = 0
+        for attempt in attempts:
+            asked += attempt.presumed_cost_microusd
+            refused = self.model.refusal((UPSTREAM,), (0, asked, 0), attempt.sent_at_ms)
+            if refused is not None:
+                self._visit("upstream refused by", refused.window)
+                return refused
+        return None
 
     def _sent(self, entry: ModelTask, attempt: Attempt) -> None:
         windows = self.model.windows(UPSTREAM, attempt.sent_at_ms)
@@ -301,11 +283,14 @@ class LedgerMachine(RuleBasedStateMachine):
         entry = self._pick(index)
         attempt = self._attempt(entry.task.id)
         command = RecordAttempts(entry.task.id, entry.epoch - stale, started=(attempt,))
+        lost = stale or entry.finished
+        closed = None if lost else self._no_room((attempt,))
         for number in range(repeats):
             outcome = self._one(replace(command, repeated=number > 0))
-            assert isinstance(outcome, Lost if stale or entry.finished else Recorded), outcome
+            assert isinstance(outcome, Lost if lost else SendRefused if closed else Recorded), outcome
+            assert not isinstance(outcome, SendRefused) or told(outcome.refusal) == closed
         self._visit(entry.state, "stale send" if stale else "send")
-        if not stale and not entry.finished:
+        if not lost and not closed:
             entry.state = "processing"
             self._sent(entry, attempt)
 
@@ -321,10 +306,11 @@ class LedgerMachine(RuleBasedStateMachine):
         return replace(attempt, state=state, billed=billed, fault=fault, cost_microusd=cost, ended_at_ms=5)
 
     def _book_end(self, entry: ModelTask, attempt: Attempt, how: str) -> None:
-        _, windows = entry.open.pop(attempt.id)
+        sent, windows = entry.open.pop(attempt.id)
         entry.ended.append(attempt)
         self._ended_later("attempt", UPSTREAM, windows)
         if how == "unknown":
+            entry.doubts[attempt.id] = sent, windows
             return
         cost = {
             "made": attempt.presumed_cost_microusd - 7,
@@ -373,7 +359,7 @@ class LedgerMachine(RuleBasedStateMachine):
         command = Finish(
             entry.task.id, entry.epoch - stale, TaskState.COMPLETED if completed else TaskState.FAILED, RATE,
             Amount(charge * 1_000_000, charge * 10_000, 1) if completed else Amount(),
-            ended=tuple(self._ending(attempt, how) for attempt in out), **(_known(entry.task) if knowing else {}),
+            ended=tuple(self._ending(attempt, how) for attempt in out), **(known(entry.task) if knowing else {}),
         )  # fmt: skip
         outcome = self._one(command)
         self._visit(entry.state, ("stale " if stale else "") + ("complete" if completed else "fail"))
@@ -404,7 +390,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Granted to its owner while nothing is out."""
         entry = self._pick(index)
         account = KEYS[2] if foreign else entry.task.account
-        outcome = self._one(Cancel(entry.task.id, account, RATE, **(_known(entry.task) if knowing else {})))
+        outcome = self._one(Cancel(entry.task.id, account, RATE, **(known(entry.task) if knowing else {})))
         if foreign and entry.task.account != KEYS[2]:
             assert isinstance(outcome, NoTask), outcome
             self._visit(entry.state, "foreign cancel")
@@ -429,6 +415,9 @@ class LedgerMachine(RuleBasedStateMachine):
             if not entry.finished:
                 entry.epoch += 1
 
+    def also(self, random: Random) -> None:
+        """What a machine with more rules does among many steps."""
+
     @precondition(lambda self: self.tasks)
     @rule(seed=st.integers(0, 2**32), length=st.integers(5, 25))
     def busy(self, seed: int, length: int) -> None:
@@ -442,6 +431,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.cancel(index=index, foreign=random.random() < 0.4, knowing=stale)
             elif dice < 0.6:
                 self.accept(key=random.choice(KEYS), sizes=(1,), sent=stale, at_once=1, apart_ms=0)
+            elif dice < 0.7:
+                self.also(random)
             else:
                 how = random.choice(("made", "unbilled", "billed", "unknown"))
                 completed, charge, knowing = random.random() < 0.5, random.randrange(13), random.random() < 0.5

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import Amount
-from gateway.ledger.model import BudgetRefusal, Granted
+from gateway.ledger.model import BudgetRefusal, Granted, NotInDoubt, Resolved
 from gateway.pipeline.commands import (
     Accept,
     Accepted,
@@ -27,6 +27,7 @@ from gateway.pipeline.commands import (
     RecordAttempts,
     Recorded,
     RecordSubmitted,
+    SendRefused,
 )
 from gateway.tasks.erasing import Erase, Erased, NotErased
 
@@ -284,5 +285,5 @@ def told(outcome: Outcome) -> Answer:
             return "erased", task.state.value
         case NotErased(state=known):
             return "not erased", known.value if known else None
-        case Granted():  # the ledger's machine gives these, not this one
+        case Granted() | SendRefused() | Resolved() | NotInDoubt():  # the ledger's machine has these, not this one
             raise AssertionError(outcome)

@@ -3,11 +3,12 @@
 import pytest
 
 from tests.proofs import Proof
-from tests.property.ledger_machine import VISITS, WINDOWS, LedgerMachine
+from tests.property.ledger_machine import VISITS, WINDOWS
 from tests.property.ledger_model import CALENDAR, UNITS
 from tests.property.ledger_world import Ledger
 from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
 from tests.property.machines import SOAK, run, show_visits
+from tests.property.upstream_machine import UpstreamMachine
 
 UNFINISHED, FINISHED = ("pending", "processing"), ("completed", "failed", "cancelled")
 PAIRS = {
@@ -15,14 +16,18 @@ PAIRS = {
     *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in (
         "send", "stale send", "complete", "fail", "stale complete", "stale fail", "cancel", "foreign cancel", "take over",
     )),
-    *((what, f"ended in {when} {window}") for what in ("task", "attempt") for when in ("the same", "another") for window in CALENDAR),
+    *((what, f"ended in {when} {window}") for what in ("task", "attempt", "doubt") for when in ("the same", "another") for window in CALENDAR),
     *(("refused by", f"{unit}/{window}") for unit in UNITS for window in WINDOWS), ("refused by", "credits/granted"),
     *((what, how) for what in ("prepaid", "not prepaid") for how in ("grant", "take", "refused take")),
+    *(("upstream refused by", window) for window in WINDOWS), ("parts", "sent"), ("parts", "wait"),
+    *((what, how) for what in ("last micro-dollar", "fail over") for how in ("sent", "refused")),
+    *((state, f"resolve {how}") for state in ("processing", *FINISHED) for how in ("paid", "unpaid")),
+    ("doubt", "resolved again"), ("in flight", "resolve"),
 }  # fmt: skip
 
 
-def machine_on(ledger: Ledger) -> type[LedgerMachine]:
-    class Machine(LedgerMachine):
+def machine_on(ledger: Ledger) -> type[UpstreamMachine]:
+    class Machine(UpstreamMachine):
         make_ledger = staticmethod(lambda: ledger)
 
     return Machine

@@ -277,6 +277,8 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.limited("rate", "key")
     registry_owner.limiter_failed("rate")
     registry_owner.circuit(upstream="u", model="m", is_open=False)
+    registry_owner.upstream_budgets({("u", "day"): 0.5})
+    registry_owner.upstreams_closed(["u"])
     registry_owner.tasks({"pending": 1}, {"pending": 1.0})
     registry_owner.budgets([BudgetFigure("team:a/t", "day", "usd", 0.5, 10.0)])
     registry_owner.alert("sent")
