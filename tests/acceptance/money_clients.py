@@ -1,7 +1,7 @@
 """One process with many clients that spend money at random: `python -m tests.acceptance.money_clients URL SEED PROCESS CLIENTS PROCESSES`.
 
 It opens the database as a gateway does, with a writer of its own, and obeys the lines on its standard input with one line of JSON each:
-`fire ROUND`, `free ROUND COUNT`, `random OPERATIONS`, `close`. What the clients were told (admitted, charged, paid) is added up here, by itself,
+`fire ROUND`, `free ROUND`, `out ROUND`, `random OPERATIONS`, `close`. What the clients were told (admitted, charged, paid) is added up here, by itself,
 for the test to compare with the books. A wrong answer ends the process with a traceback.
 """
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 import orjson
@@ -18,14 +19,15 @@ import orjson
 from gateway.db.engine import open_database, parse_database_url
 from gateway.db.sqlite import SqliteLock
 from gateway.db.statements import Dialect
-from gateway.domain.accounts import Budget, Unit
+from gateway.domain.accounts import Budget, Unit, Window
 from gateway.domain.clock import SystemClock
-from gateway.domain.ids import AccountId, new_attempt_id, new_task_id
+from gateway.domain.ids import AccountId, new_attempt_id, new_task_id, upstream_account_id
 from gateway.domain.images import Contract
 from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskState
 from gateway.ledger.audit import audit
-from gateway.ledger.model import BalanceKey, BudgetRefusal
+from gateway.ledger.decide import used as spent
+from gateway.ledger.model import BalanceKey, BudgetRefusal, Grant, Granted, NotInDoubt, Resolve, Resolved
 from gateway.ledger.store import read_books
 from gateway.pipeline.apply import apply
 from gateway.pipeline.commands import (
@@ -46,10 +48,21 @@ from gateway.pipeline.commands import (
     RecordAttempts,
     Recorded,
     RecordSubmitted,
+    SendRefused,
 )
 from gateway.tasks import store as task_store
 from tests.acceptance import money_world
-from tests.acceptance.money_world import CREDIT, LOWERED_CEILING, UPSTREAMS, Org, Rule, amount_of
+from tests.acceptance.money_world import (
+    BOUNDED,
+    BOUNDED_FIRST,
+    CREDIT,
+    LOWERED_CEILING,
+    SEND_MICROUSD,
+    UPSTREAMS,
+    Org,
+    Rule,
+    amount_of,
+)
 from tests.books import Gateway, set_budgets
 
 RATE = Decimal(72)
@@ -69,12 +82,17 @@ class Told:
     paid: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     """Microusd on `ours`."""
+    granted: Counter[AccountId] = field(default_factory=Counter)
+    """Microcredits, besides what an account began with."""
     overspent: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
     def text(self) -> bytes:
         return orjson.dumps(
-            {name: getattr(self, name) for name in ("counts", "charged", "paid", "lost", "overspent", "differences")}
+            {
+                name: getattr(self, name)
+                for name in ("counts", "charged", "paid", "lost", "granted", "overspent", "differences")
+            }
         )
 
 
@@ -94,6 +112,7 @@ class Bank:
         self.orgs = orgs
         self.told = Told()
         self.budgets = {account.id: account.budgets for org in orgs for account in org.accounts}
+        self.bounded = BOUNDED_FIRST
         self.operator = asyncio.Lock()
 
     async def write(self, command: Command, operation: str) -> Outcome:
@@ -102,6 +121,14 @@ class Bank:
         self.told.counts[f"{operation}: {type(outcome).__name__}"] += 1
         if isinstance(command, Accept):
             self.told.counts["admitted" if isinstance(outcome, Accepted) else "refused"] += 1
+            self.told.counts["accept: sent nothing"] += isinstance(outcome, Accepted) and outcome.closed is not None
+            prepaid = isinstance(outcome, BudgetRefusal) and outcome.budget.window is Window.GRANTED
+            self.told.counts["accept: refused as prepaid"] += prepaid
+        if isinstance(outcome, Resolved) and isinstance(command, Resolve):
+            self.told.paid[command.upstream.partition(":")[2]] += outcome.cost_microusd
+            self.told.lost["ours"] += outcome.cost_microusd
+        if isinstance(outcome, Granted) and isinstance(command, Grant) and not outcome.refused:
+            self.told.granted[command.account] += command.microcredits
         if isinstance(command, Finish) and isinstance(outcome, Finished):
             for account in outcome.task.path:
                 self.told.charged[account] += outcome.charged.microcredits
@@ -116,15 +143,24 @@ class Bank:
     async def watch(self) -> None:
         """Until cancelled: what is charged and held never exceeds a budget, on one snapshot each."""
         rules = {account.id: org.rule for org in self.orgs for account in org.accounts}
+        rules[upstream_account_id(BOUNDED)] = Rule.RAISED
+        growing = [org.prepaid for org in self.orgs if org.rule is Rule.RAISED]
         while True:
-            books = await self.database.read(lambda connection: read_books(connection, rules))
+            now_ms = SystemClock().now_ms()
+            books = await self.database.read(partial(read_books, account_ids=rules, now_ms=now_ms))
             for account, rule in rules.items():
-                balance = books.balances[BalanceKey(account)]
                 for budget in books.terms[account].budgets:
+                    balance = spent(books, account, budget.window, now_ms)
                     used = budget.unit.of(balance.posted) + budget.unit.of(balance.pending)
                     limit = LOWERED_CEILING if rule is Rule.LOWERED else budget.limit
                     if used > limit:
                         self.told.overspent.append(f"{account}: {used} of {limit}")
+            for account in growing:
+                granted = books.balances[BalanceKey(account, Window.GRANTED)].posted.microcredits
+                balance = books.balances[BalanceKey(account)]
+                used = balance.posted.microcredits + balance.pending.microcredits
+                if used > granted:
+                    self.told.overspent.append(f"{account}: {used} of {granted} granted")
             self.told.counts["snapshots"] += 1
             if self.told.counts["snapshots"] % AUDIT_EVERY == 0:
                 self.told.differences += map(str, (await audit(self.database)).differences)
@@ -144,8 +180,9 @@ def new_task(path: tuple[AccountId, ...], owner: str) -> Task:
 class Client:
     """One of the many: does the next thing at random, and checks that the answer is possible."""
 
-    def __init__(self, bank: Bank, name: str, random: Random, owned: Sequence[Org]) -> None:
-        """`owned`: the orgs whose budgets this client's process may change."""
+    def __init__(self, bank: Bank, name: str, random: Random, owned: Sequence[Org], *, raises: bool) -> None:
+        """`owned`: the orgs whose budgets this client's process may change. `raises`: whether it may raise the upstream's."""
+        self._raises = raises
         self._bank = bank
         self._owner = f"run_{name}"
         self._random = random
@@ -157,7 +194,8 @@ class Client:
         """One operation, sometimes two that belong together."""
         kinds = {
             self._accept: 34 if len(self._mine) < MINE_MAX else 4, self._send: 14, self._end_attempt: 8, self._submit: 4, self._finish: 26,
-            self._cancel: 8, self._claim: 3, self._extend: 2, self._repeat: 5, self._change_budget: 1,
+            self._cancel: 8, self._claim: 3, self._extend: 2, self._repeat: 5, self._change_budget: 1, self._resolve: 3, self._grant: 2,
+            self._raise_own_budget: 1,
         }  # fmt: skip
         [kind] = self._random.choices(list(kinds), list(kinds.values()))
         await kind()
@@ -179,7 +217,9 @@ class Client:
             ]
         )
         free = billed in (Billed.NO, Billed.UNKNOWN)
-        cost = 0 if free else self._random.randint(0, attempt.presumed_cost_microusd * 2)
+        # A bill above the presumed cost may exceed the upstream's own budget; where that is watched there is none.
+        most = attempt.presumed_cost_microusd * (1 if attempt.upstream == BOUNDED else 2)
+        cost = 0 if free else self._random.randint(0, most)
         fault = None if state is AttemptState.SUCCEEDED else Fault.FAILED
         return replace(attempt, state=state, billed=billed, cost_microusd=cost, fault=fault, ended_at_ms=1)
 
@@ -201,8 +241,8 @@ class Client:
             return
         mine = self._random.choice(self._mine)
         attempt = self._attempt(mine.task)
-        await self._record(mine, RecordAttempts(mine.task.id, mine.task.epoch, started=(attempt,)), "send")
-        if mine in self._mine:
+        command = RecordAttempts(mine.task.id, mine.task.epoch, started=(attempt,))
+        if isinstance(await self._record(mine, command, "send"), Recorded):
             mine.open.append(attempt)
 
     async def _end_attempt(self) -> None:
@@ -212,12 +252,13 @@ class Client:
             await self._record(mine, RecordAttempts(mine.task.id, mine.task.epoch, ended=(ending,)), "end attempt")
             mine.open.pop(0)
 
-    async def _record(self, mine: Mine, command: RecordAttempts, operation: str) -> None:
+    async def _record(self, mine: Mine, command: RecordAttempts, operation: str) -> Outcome:
         outcome = await self._bank.write(command, operation)
-        assert isinstance(outcome, Recorded | Lost), outcome
+        assert isinstance(outcome, Recorded | SendRefused | Lost), outcome
         self._last = command
         if isinstance(outcome, Lost):
             self._mine.remove(mine)
+        return outcome
 
     async def _submit(self) -> None:
         mine = next((mine for mine in self._mine if mine.open), None)
@@ -277,7 +318,9 @@ class Client:
         """As after a lost answer: nothing may be counted twice, whoever has the task by now."""
         if self._last is not None:
             outcome = await self._bank.write(replace(self._last, repeated=True), "repeat")
-            assert isinstance(outcome, Lost if isinstance(self._last, Finish) else Recorded | Lost), outcome
+            assert isinstance(outcome, Lost if isinstance(self._last, Finish) else Recorded | SendRefused | Lost), (
+                outcome
+            )
 
     async def _change_budget(self) -> None:
         """An operator's change. One at a time in a process, and each account by one process only, so that a raise never lowers."""
@@ -296,6 +339,43 @@ class Client:
             self._bank.told.counts["operations"] += 1
             self._bank.told.counts[f"budget {org.rule}"] += 1
 
+    async def _resolve(self) -> None:
+        """A doubt ends as an operator found out; perhaps somebody else was quicker."""
+        found = await self._bank.database.read(lambda connection: task_store.read_in_doubt(connection, 5))
+        if not found:
+            return
+        attempt, _ = self._random.choice(found)
+        paid = self._random.random() < 0.5
+        cost = self._random.choice([None, self._random.randint(1, attempt.presumed_cost_microusd)]) if paid else None
+        command = Resolve(attempt.id, upstream_account_id(attempt.upstream), paid, cost, "a test")
+        for _ in range(self._random.choice([1, 1, 2])):
+            outcome = await self._bank.write(command, "resolve")
+            assert isinstance(outcome, Resolved | NotInDoubt), outcome
+
+    async def _grant(self) -> None:
+        """More prepaid credits; where budgets are lowered, too, sometimes fewer, also below what is used."""
+        if not self._owned:
+            return
+        org = self._random.choice(self._owned)
+        lowering = org.rule is Rule.LOWERED and self._random.random() < 0.4
+        credits = -self._random.randint(1, 5) if lowering else self._random.randint(1, 4)
+        outcome = await self._bank.write(
+            Grant(org.prepaid, credits * CREDIT, "a test"), "adjust" if lowering else "grant"
+        )
+        assert isinstance(outcome, Granted), outcome
+
+    async def _raise_own_budget(self) -> None:
+        """By one process only, so that a raise never lowers."""
+        if not self._raises:
+            return
+        async with self._bank.operator:
+            self._bank.bounded = replace(
+                self._bank.bounded, limit=self._bank.bounded.limit + self._random.randint(1, CREDIT // 4)
+            )
+            await set_budgets(self._bank.database, upstream_account_id(BOUNDED), str(self._bank.bounded))
+            self._bank.told.counts["operations"] += 1
+            self._bank.told.counts["own budget raised"] += 1
+
 
 class Process:
     """All clients of one process."""
@@ -309,9 +389,10 @@ class Process:
         self._clients = clients
         owned = [org for org in bank.orgs if org.rule is not Rule.FIXED and org.number // 2 % processes == number]
         self._all = [
-            Client(bank, f"{number}_{client}", Random(f"{seed}/{number}/{client}"), owned) for client in range(clients)
+            Client(bank, f"{number}_{client}", Random(f"{seed}/{number}/{client}"), owned, raises=number == 0)
+            for client in range(clients)
         ]
-        self._held: dict[int, list[Task]] = {}
+        self._held: dict[int, list[Mine]] = {}
 
     async def fire(self, number: int) -> int:
         """Every client makes its calls of a round, all at once; how many were admitted."""
@@ -322,9 +403,14 @@ class Process:
             admitted = 0
             for _ in range(wanted.calls_a_client):
                 task = new_task(self._random.choice(wanted.paths), self._owner)
-                outcome = await self._bank.write(Accept(task, (HoldOption(wanted.hold, "{}"),), RATE), "accept")
+                attempt = Attempt(
+                    new_attempt_id(), task.id, None, f"{wanted.upstream}/m", wanted.upstream, 1, AttemptState.SENDING, SEND_MICROUSD,
+                    task.created_at_ms,
+                )  # fmt: skip
+                command = Accept(task, (HoldOption(wanted.hold, "{}"),), RATE, (attempt,))
+                outcome = await self._bank.write(command, "accept")
                 if isinstance(outcome, Accepted):
-                    tasks.append(outcome.task)
+                    tasks.append(Mine(outcome.task, list(outcome.attempts)))
                     admitted += 1
             return admitted
 
@@ -334,11 +420,25 @@ class Process:
         """Give some of a round's holds back; how many."""
         tasks = self._held[number]
         freed, tasks[:] = tasks[: len(tasks) // 2], tasks[len(tasks) // 2 :]
-        outcomes = await asyncio.gather(
-            *(self._bank.write(Cancel(task.id, task.account, RATE), "cancel") for task in freed)
-        )
+
+        async def give_back(mine: Mine) -> Outcome:
+            task = mine.task
+            if not mine.open:
+                return await self._bank.write(Cancel(task.id, task.account, RATE), "cancel")
+            ended = tuple(
+                replace(each, state=AttemptState.FAILED, billed=Billed.NO, fault=Fault.FAILED, ended_at_ms=1)
+                for each in mine.open
+            )
+            command = Finish(task.id, task.epoch, TaskState.FAILED, RATE, Amount(), ended=ended)
+            return await self._bank.write(command, "finish")
+
+        outcomes = await asyncio.gather(*map(give_back, freed))
         assert all(isinstance(outcome, Finished) for outcome in outcomes), outcomes
         return len(freed)
+
+    async def out(self, number: int) -> int:
+        """How many attempts of a round are at its upstream."""
+        return sum(len(mine.open) for mine in self._held[number])
 
     async def at_random(self, operations: int) -> int:
         """So many operations by all clients together, watched all the time."""
@@ -364,7 +464,7 @@ async def main(url_text: str, seed: int, number: int, clients: int, processes: i
     database: Gateway = await open_database(url, apply, SystemClock(), lock)
     bank = Bank(database, money_world.orgs(seed))
     process = Process(bank, seed, number, clients, processes)
-    commands = {"fire": process.fire, "free": process.free, "random": process.at_random}
+    commands = {"fire": process.fire, "free": process.free, "out": process.out, "random": process.at_random}
     answer("ready")
     while (line := await asyncio.to_thread(sys.stdin.readline)).strip() not in ("", "close"):
         command, argument = line.split()

@@ -1,14 +1,15 @@
 """Who pays in the tests with many clients, and how much may be spent. Pure: every process of a run makes the same world from the same numbers.
 
 Eight orgs, each with two teams, two keys a team and one key of its own, and with budgets that the clients come near to at every level. Four orgs
-keep their budgets, two get more from time to time, two have theirs lowered and raised, also below what is used.
+keep their budgets, two get more from time to time, two have theirs lowered and raised, also below what is used. The keys of their own pay before:
+those of two orgs get more from time to time, those of two lose some, too. Of the upstreams one has a budget of its own that is only ever raised.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from gateway.domain.accounts import Account, AccountKind, Budget, Unit
+from gateway.domain.accounts import Account, AccountKind, Budget, Unit, Window
 from gateway.domain.ids import (
     OURS_ACCOUNT_ID,
     AccountId,
@@ -21,6 +22,9 @@ from gateway.domain.money import Amount
 
 CREDIT = 1_000_000
 UPSTREAMS = ("north", "south")
+BOUNDED, BOUNDED_FIRST = "south", Budget(2 * CREDIT, Unit.USD, Window.DAY)
+"""The upstream with a budget of its own, and what it begins with: two dollars a day."""
+PREPAID_FIRST = 30 * CREDIT
 ORGS = 8
 LOWERED_CEILING = 400 * CREDIT
 """No budget that is lowered and raised was ever above."""
@@ -46,6 +50,11 @@ class Org:
     rule: Rule
     accounts: tuple[Account, ...]
     paths: tuple[tuple[AccountId, ...], ...]
+
+    @property
+    def prepaid(self) -> AccountId:
+        """Its key that pays before."""
+        return self.paths[-1][0]
 
 
 def amount_of(microcredits: int) -> Amount:
@@ -88,13 +97,24 @@ def own_books() -> tuple[Account, ...]:
     """The accounts of what we pay."""
     return (
         Account(OURS_ACCOUNT_ID, AccountKind.OURS, "ours"),
-        *(Account(upstream_account_id(name), AccountKind.UPSTREAM, name) for name in UPSTREAMS),
+        *(
+            Account(
+                upstream_account_id(name),
+                AccountKind.UPSTREAM,
+                name,
+                budgets=(BOUNDED_FIRST,) if name == BOUNDED else (),
+            )
+            for name in UPSTREAMS
+        ),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Calls that all hold the same and compete for a budget of exactly `fits` of them, on accounts that nobody used before."""
+    """Calls that all hold the same and compete for a budget of exactly `fits` of them, on accounts that nobody used before.
+
+    Each wants to send one attempt at `upstream`, whose own budget has room for exactly `sends`.
+    """
 
     number: int
     fits: int
@@ -102,6 +122,14 @@ class Round:
     hold: Amount
     accounts: tuple[Account, ...]
     paths: tuple[tuple[AccountId, ...], ...]
+    sends: int
+
+    @property
+    def upstream(self) -> str:
+        return f"round{self.number}"
+
+
+SEND_MICROUSD = 1_000
 
 
 def round_of(seed: int, number: int, clients: int) -> Round:
@@ -129,4 +157,7 @@ def round_of(seed: int, number: int, clients: int) -> Round:
     ]
     paths = [(key, teams[index // 2], org) for index, key in enumerate(keys)]
     shared = {AccountKind.ORG: paths, AccountKind.TEAM: paths[:2], AccountKind.KEY: paths[:1]}[level]
-    return Round(number, fits, calls_a_client, hold, tuple(accounts), tuple(shared))
+    sends = random.randint(0, fits + 5)
+    room = (Budget(SEND_MICROUSD * sends + SEND_MICROUSD - 1, Unit.USD, random.choice((Window.MONTH, Window.TOTAL))),)
+    accounts.append(Account(upstream_account_id(name), AccountKind.UPSTREAM, name, budgets=room))
+    return Round(number, fits, calls_a_client, hold, tuple(accounts), tuple(shared), sends)

@@ -28,6 +28,7 @@ from gateway.domain.money import Amount
 from gateway.domain.tasks import TaskState
 from gateway.ledger import accounts as account_store
 from gateway.ledger.audit import audit
+from gateway.ledger.model import Grant
 from gateway.pipeline.commands import Claim, Claimed, Finish, Finished
 from tests.acceptance import money_world
 from tests.books import Gateway, opened
@@ -45,7 +46,10 @@ DEADLINE_S = 1_800 if SOAK else 100
 _BALANCES = Statement(
     select(
         balances.c.account_id, balances.c.posted_microcredits, balances.c.posted_microusd, balances.c.pending_microusd
-    )
+    ).where(balances.c.time_window == "total")
+)
+_GRANTED = Statement(
+    select(balances.c.account_id, balances.c.posted_microcredits).where(balances.c.time_window == "granted")
 )
 _ATTEMPTS = Statement(
     select(
@@ -136,17 +140,21 @@ async def prepare(stage: Stage) -> None:
     world = [*money_world.own_books(), *(a for org in money_world.orgs(SEED) for a in org.accounts)]
     rounds = [a for number in range(ROUNDS) for a in money_world.round_of(SEED, number, CLIENTS).accounts]
     await database.write(Transact(lambda c, at_ms: account_store.put_accounts(c, [*world, *rounds], at_ms)))
+    for org in money_world.orgs(SEED):
+        await database.write(Grant(org.prepaid, money_world.PREPAID_FIRST, "to begin with"))
     await database.close()
 
 
 async def compete(clients: Clients, number: int) -> None:
-    """Of many calls exactly as many are admitted as fit; where some give their holds back, exactly that many more."""
+    """Of many calls exactly as many are admitted as fit; where some give their holds back, exactly that many more. The same of what is sent."""
     wanted = money_world.round_of(SEED, number, CLIENTS)
     assert await clients.total(f"fire {number}") == wanted.fits, f"round {number}"
+    assert await clients.total(f"out {number}") == min(wanted.sends, wanted.fits), f"round {number}"
     freed = await clients.total(f"free {number}")
-    assert await clients.total(f"fire {number}") == min(freed, CLIENTS * wanted.calls_a_client), (
-        f"round {number}, again"
-    )
+    out = await clients.total(f"out {number}")
+    admitted = await clients.total(f"fire {number}")
+    assert admitted == min(freed, CLIENTS * wanted.calls_a_client), f"round {number}, again"
+    assert await clients.total(f"out {number}") == min(wanted.sends, out + admitted), f"round {number}, again"
 
 
 async def end_everything(database: Gateway) -> None:
@@ -190,6 +198,9 @@ async def compare_with_what_was_told(database: Gateway, told: list[dict[str, dic
         assert paid_microusd == posted[upstream] == paid[upstream]
         assert pending_microusd == open_or_in_doubt[upstream]
     assert sum(int(str(count)) for _, count in await rows_of(database, _TASKS)) == counts["admitted"]
+    first = {org.prepaid: money_world.PREPAID_FIRST for org in money_world.orgs(SEED)}
+    granted = {str(account): int(str(value)) for account, value in await rows_of(database, _GRANTED)}
+    assert granted == {account: value + summed(told, "granted")[account] for account, value in first.items()}
 
 
 def summed(told: list[dict[str, dict[str, int]]], name: str) -> Counter[str]:
@@ -203,6 +214,8 @@ EVERYTHING_HAPPENED = (
     "accept: Accepted", "accept: BudgetRefusal", "send: Recorded", "send: Lost", "end attempt: Recorded", "end attempt: Lost", "submit: Recorded",
     "finish: Finished", "finish: Lost", "cancel: Finished", "cancel: NotCancellable", "cancel: NoTask", "claim: Claimed", "claimed",
     "extend: Recorded", "repeat: Recorded", "repeat: Lost", "budget raised", "budget lowered",
+    "send: SendRefused", "accept: sent nothing", "own budget raised", "resolve: Resolved", "resolve: NotInDoubt", "grant: Granted", "adjust: Granted",
+    "accept: refused as prepaid",
 )  # fmt: skip
 
 
