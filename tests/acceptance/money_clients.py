@@ -1,8 +1,8 @@
 """One process with many clients that spend money at random: `python -m tests.acceptance.money_clients URL SEED PROCESS CLIENTS PROCESSES`.
 
 It opens the database as a gateway does, with a writer of its own, and obeys the lines on its standard input with one line of JSON each:
-`fire ROUND`, `free ROUND`, `out ROUND`, `random OPERATIONS`, `close`. What the clients were told (admitted, charged, paid) is added up here, by itself,
-for the test to compare with the books. A wrong answer ends the process with a traceback.
+`fire ROUND`, `free ROUND`, `out ROUND`, `random OPERATIONS`, `close`. What the clients were told (admitted, charged, paid) is added up here,
+by itself, for the test to compare with the books. A wrong answer ends the process with a traceback.
 """
 
 import asyncio

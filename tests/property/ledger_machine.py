@@ -63,10 +63,13 @@ NUMBERS = {"credits": (0, 6, 15, 40), "usd": (3, 8, 25, 60), "images": (1, 3, 8,
 LIMITS = st.sampled_from([Limit(n, unit, window) for unit in UNITS for window in WINDOWS for n in NUMBERS[unit]])
 BUDGETS = st.lists(LIMITS, max_size=2).map(tuple)
 
-OWN = st.sampled_from(
-    [(), (), (), *((Limit(cents, "usd", window),) for window in WINDOWS for cents in (0, 1, 2)), (Limit(1, "usd", "day"), Limit(3, "usd", "month"))]
+OWN_BUDGETS: tuple[tuple[Limit, ...], ...] = (
+    (), (), (), *((Limit(cents, "usd", window),) for window in WINDOWS for cents in (0, 1, 2)), (Limit(1, "usd", "day"), Limit(3, "usd", "month")),
 )  # fmt: skip
 """Budgets of the upstream itself: ten sends a cent."""
+
+HOW = ("made", "unbilled", "billed", "unknown")
+"""How an attempt ends."""
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -87,7 +90,7 @@ class LedgerMachine(RuleBasedStateMachine):
         limits=st.lists(BUDGETS, min_size=5, max_size=5),
         zones=st.lists(st.sampled_from(ZONES), min_size=6, max_size=6),
         credits=st.sampled_from([None, None, 10, 40]),
-        own=OWN,
+        own=st.sampled_from(OWN_BUDGETS),
     )
     def limit(
         self, limits: list[tuple[Limit, ...]], zones: list[str], credits: int | None, own: tuple[Limit, ...]
@@ -326,10 +329,8 @@ class LedgerMachine(RuleBasedStateMachine):
         for window, start in windows.items():
             self._visit(what, f"ended in {'the same' if now[window] == start else 'another'} {window}")
 
-    HOW = st.sampled_from(["made", "unbilled", "billed", "unknown"])
-
     @precondition(lambda self: any(entry.open for entry in self.tasks))
-    @rule(index=st.integers(0, 50), how=HOW, repeats=st.integers(1, 2))
+    @rule(index=st.integers(0, 50), how=st.sampled_from(HOW), repeats=st.integers(1, 2))
     def end_attempt(self, index: int, how: str, repeats: int) -> None:
         """An attempt's outcome becomes known before its task ends."""
         entries = [entry for entry in self.tasks if entry.open]
@@ -348,7 +349,7 @@ class LedgerMachine(RuleBasedStateMachine):
         index=st.integers(0, 50),
         completed=st.booleans(),
         charge=st.integers(0, 12),
-        how=HOW,
+        how=st.sampled_from(HOW),
         stale=st.sampled_from([0, 1]),
         knowing=st.booleans(),
     )
@@ -415,9 +416,6 @@ class LedgerMachine(RuleBasedStateMachine):
             if not entry.finished:
                 entry.epoch += 1
 
-    def also(self, random: Random) -> None:
-        """What a machine with more rules does among many steps."""
-
     @precondition(lambda self: self.tasks)
     @rule(seed=st.integers(0, 2**32), length=st.integers(5, 25))
     def busy(self, seed: int, length: int) -> None:
@@ -431,10 +429,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.cancel(index=index, foreign=random.random() < 0.4, knowing=stale)
             elif dice < 0.6:
                 self.accept(key=random.choice(KEYS), sizes=(1,), sent=stale, at_once=1, apart_ms=0)
-            elif dice < 0.7:
-                self.also(random)
             else:
-                how = random.choice(("made", "unbilled", "billed", "unknown"))
+                how = random.choice(HOW)
                 completed, charge, knowing = random.random() < 0.5, random.randrange(13), random.random() < 0.5
                 self.finish(index=index, completed=completed, charge=charge, how=how, stale=int(stale), knowing=knowing)
 
