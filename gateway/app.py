@@ -210,13 +210,13 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
         slots = Slots({upstream.name: upstream.concurrency for upstream in config.upstreams}, clock)
         office.upstreams.live = lambda: app_upstreams.live(config, circuits, slots)
-        tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock)
+        refusals = RefusedBudgets()
+        tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock, refusals.note)
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
         current = office.current
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
         limiting = Limiting(SlidingWindows(clock), RunningTasks(), outage, metrics)
-        refusals = RefusedBudgets()
         callers_key = secret_files.derive(office.secret_key, "image-gateway callers v1")
         acceptance = Acceptance(
             tools,
@@ -224,7 +224,6 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             limiting,
             terms=lambda: _terms(current, lease_ms),
             owner=owner,
-            tell_refusal=refusals.note,
             callers=Callers(callers_key, clock) if config.usage_callers else None,
         )
         links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))

@@ -13,8 +13,8 @@ from gateway.domain import money
 from gateway.domain.administrators import COMMAND, Administrator
 from gateway.domain.errors import AdministrationError, Conflict, SubjectNotFound
 from gateway.domain.ids import AttemptId, org_of, upstream_account_id
-from gateway.domain.tasks import Attempt, AttemptState
-from gateway.ledger.model import NotInDoubt, Resolve, Resolved
+from gateway.domain.tasks import Attempt, AttemptState, Task
+from gateway.ledger.model import DoubtfulTask, NotInDoubt, Resolve, Resolved
 from gateway.tasks import store as task_store
 
 COST_MICROUSD_MAX = 10_000 * money.MICRO
@@ -81,9 +81,15 @@ class InDoubt:
             )
         if len(why) > WHY_CHARS_MAX:
             raise AdministrationError(f"Say why in at most {WHY_CHARS_MAX} characters.", param="why")
-        attempt = await self._find(attempt_id) if by.sees(None) else None
-        if attempt is None:
+        found = await self._database.read(lambda connection: _find(connection, attempt_id)) if by.sees(None) else None
+        if found is None:
             raise SubjectNotFound("There is no such attempt.")
+        attempt, task = found
+        if not task.state.is_final:
+            raise Conflict(
+                f"The task of {attempt.id} is still under way: what is known of it may change. Resolve it when it has ended."
+            )
+        of = DoubtfulTask(task.account, task.model, task.caller, task.created_at_ms)
 
         async def also(connection: Connection, at_ms: int) -> None:
             cost = 0 if not paid else attempt.presumed_cost_microusd if cost_microusd is None else cost_microusd
@@ -93,7 +99,7 @@ class InDoubt:
             }  # fmt: skip
             await trail.record(connection, at_ms, by, "in_doubt.resolve", attempt.id, details)
 
-        command = Resolve(attempt.id, upstream_account_id(attempt.upstream), paid, cost_microusd, why, also)
+        command = Resolve(attempt.id, upstream_account_id(attempt.upstream), paid, cost_microusd, why, also, of)
         outcome = await self._database.write(command)
         if isinstance(outcome, NotInDoubt):
             raise Conflict(f"{attempt.id} is not in doubt: {_known(outcome)}.")
@@ -101,11 +107,12 @@ class InDoubt:
             raise AssertionError(f"a resolution was answered with {outcome}")
         return Resolution(attempt, paid, outcome.cost_microusd)
 
-    async def _find(self, attempt_id: str) -> Attempt | None:
-        found = await self._database.read(
-            lambda connection: task_store.read_attempts_by_id(connection, [AttemptId(attempt_id)])
-        )
-        return found[0] if found else None
+
+async def _find(connection: Connection, attempt_id: str) -> tuple[Attempt, Task] | None:
+    for attempt in await task_store.read_attempts_by_id(connection, [AttemptId(attempt_id)]):
+        for task in await task_store.read_tasks(connection, [attempt.task_id]):
+            return attempt, task
+    return None
 
 
 def _known(outcome: NotInDoubt) -> str:

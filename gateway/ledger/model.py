@@ -160,6 +160,16 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtfulTask:
+    """What usage says of a late bill: whose task it was, of which model, for which caller, accepted when. None of it ever changes."""
+
+    account: AccountId
+    model: str
+    caller: str
+    accepted_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resolve:
     """A command: what an operator found out about an attempt in doubt. `upstream` is the attempt's, which is locked before it is looked at."""
 
@@ -172,6 +182,8 @@ class Resolve:
     """Why; kept with the entry."""
     also: "Callable[[Connection, int], Awaitable[None]] | None" = None
     """As in Grant; written only where the attempt is in doubt."""
+    of: DoubtfulTask | None = None
+    """For the usage of its day; None: no usage is kept of it."""
 
 
 @dataclass(frozen=True, slots=True)

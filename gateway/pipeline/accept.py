@@ -48,16 +48,13 @@ class Acceptance:
         *,
         terms: Callable[[], Terms],
         owner: str,
-        tell_refusal: Callable[[BudgetRefusal], None],
         callers: Callers | None = None,
     ) -> None:
-        """`tell_refusal` hears of every call that a budget refuses; it must not raise, nor wait."""
         self._tools = tools
         self._runner = runner
         self.limiting = limiting
         self.terms = terms
         self._owner = owner
-        self._tell_refusal = tell_refusal
         self._callers = callers
         self.offering = Offering(tools.adapters, tools.circuits)
         self.draining = False
@@ -118,7 +115,7 @@ class Acceptance:
             raise
         if isinstance(outcome, BudgetRefusal):
             self._give_back(attempts, slots)
-            self._tell_refusal(outcome)
+            self._tools.tell_refusal(outcome)
             raise insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")

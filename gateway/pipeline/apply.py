@@ -92,29 +92,7 @@ async def apply(connection: Connection, commands: Sequence[Command], now: Now) -
 
 
 async def _load(connection: Connection, commands: Sequence[Command], now: Now) -> _Work:
-    account_ids: set[AccountId] = set()
-    task_ids: list[TaskId] = []
-    looked_into: list[TaskId] = []
-    for command in commands:
-        match command:
-            case Accept(task=task, attempts=started):
-                account_ids.update(task.path)
-                account_ids.update(upstream_account_id(attempt.upstream) for attempt in started)
-            case RecordAttempts(task_id=task_id, ended=ended, started=started):
-                task_ids.append(task_id)
-                account_ids.update(upstream_account_id(attempt.upstream) for attempt in (*ended, *started))
-            case Finish(task_id=task_id, ended=ended):
-                task_ids.append(task_id)
-                account_ids.update(upstream_account_id(attempt.upstream) for attempt in ended)
-            case Cancel(task_id=task_id):
-                task_ids.append(task_id)
-                looked_into.append(task_id)
-            case RecordSubmitted(task_id=task_id) | Erase(task_id=task_id):
-                task_ids.append(task_id)
-            case Grant(account=account) | Resolve(upstream=account):
-                account_ids.add(account)
-            case _:
-                pass
+    account_ids, task_ids, looked_into = _named(commands)
     ending = [command for command in commands if isinstance(command, Finish | Cancel)]
     for command in ending:
         account_ids.update(command.path)
@@ -155,6 +133,36 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
     return _Work(
         books, task_store.tasks_of(tasks), attempts, await now(), doubts={attempt.id: attempt for attempt in doubts}
     )
+
+
+def _named(commands: Sequence[Command]) -> tuple[set[AccountId], list[TaskId], list[TaskId]]:
+    """The accounts and tasks that these commands name, and of which tasks the attempts must be known."""
+    account_ids: set[AccountId] = set()
+    task_ids: list[TaskId] = []
+    looked_into: list[TaskId] = []
+    for command in commands:
+        match command:
+            case Accept(task=task, attempts=started):
+                account_ids.update(task.path)
+                account_ids.update(upstream_account_id(attempt.upstream) for attempt in started)
+            case RecordAttempts(task_id=task_id, ended=ended, started=started):
+                task_ids.append(task_id)
+                account_ids.update(upstream_account_id(attempt.upstream) for attempt in (*ended, *started))
+            case Finish(task_id=task_id, ended=ended):
+                task_ids.append(task_id)
+                account_ids.update(upstream_account_id(attempt.upstream) for attempt in ended)
+            case Cancel(task_id=task_id):
+                task_ids.append(task_id)
+                looked_into.append(task_id)
+            case RecordSubmitted(task_id=task_id) | Erase(task_id=task_id):
+                task_ids.append(task_id)
+            case Grant(account=account):
+                account_ids.add(account)
+            case Resolve(upstream=account, of=of):
+                account_ids.update((account,) if of is None else (account, of.account))
+            case _:
+                pass
+    return account_ids, task_ids, looked_into
 
 
 def _moments_ms(commands: Sequence[Command]) -> set[int]:
@@ -408,6 +416,12 @@ def _resolve(work: _Work, command: Resolve) -> Resolved | NotInDoubt:
     )
     if command.also is not None:
         work.also.append(command.also)
+    if cost and command.of is not None:
+        of, terms = command.of, work.books.terms.get(command.of.account, NO_TERMS)
+        work.usage.add([usage.late_payment(
+            account=of.account, zone=terms.zone, accepted_at_ms=of.accepted_at_ms, model=of.model, caller=of.caller, upstream=attempt.upstream,
+            paid_microusd=cost,
+        )])  # fmt: skip
     return Resolved(cost)
 
 

@@ -9,7 +9,7 @@ waited for; it never makes this code forget a picture in flight. TaskLost ends t
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.blobs.store import BlobStoreUnavailable
@@ -72,9 +72,12 @@ class Tools:
     results: Results
     metrics: Metrics
     clock: Clock
+    tell_refusal: Callable[[BudgetRefusal], None]
+    """Hears of everything that a budget refuses, of callers and of upstreams; it must not raise, nor wait."""
 
     def refused(self, offer: Offer, refusal: BudgetRefusal) -> None:
         """The upstream's own budget had no room: remembered, and a half-open circuit's probe is for others."""
+        self.tell_refusal(refusal)
         self.circuits.closed.refused(offer.upstream, refusal.budget, refusal.needed, refusal.resets_at_ms)
         self.circuits.failed(offer.id, Fault.CANCELLED)
 

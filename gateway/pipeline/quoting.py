@@ -28,6 +28,7 @@ from gateway.routing.plan import LeftOut, NotAble, PlannedOffer
 SKIPPED = {
     "not_able": "it cannot make this request",
     "circuit_open": "it is failing and is left alone for a while",
+    "budget_closed": "the budget of its upstream is used up",
     "over_max_credits": "its worst case is dearer than X-Max-Credits allows",
     "over_budget": "its worst case is dearer than what the budgets have left",
 }

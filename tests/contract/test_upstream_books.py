@@ -10,8 +10,10 @@ from gateway.db.connection import Connection
 from gateway.domain.ids import OURS_ACCOUNT_ID, AttemptId
 from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskState
-from gateway.domain.windows import starts_at
-from gateway.ledger.model import NotInDoubt, Resolve, Resolved
+from gateway.domain.usage import Dimension, UsageQuery
+from gateway.domain.windows import day_of, starts_at
+from gateway.ledger.model import DoubtfulTask, NotInDoubt, Resolve, Resolved
+from gateway.ledger.usage import read_usage
 from gateway.pipeline.commands import Accepted, Finish, Finished, RecordAttempts, Recorded, SendRefused
 from gateway.tasks import store as task_store
 from tests.books import (
@@ -196,6 +198,23 @@ async def test_a_doubt_that_was_paid_is_our_loss(database: Gateway, cost: int | 
     assert (ended.state, ended.billed, ended.cost_microusd) == (AttemptState.FAILED, Billed.YES, booked)
     finished = await database.write(completed(task, 1))
     assert isinstance(finished, Finished)
+
+
+async def test_a_late_bill_stands_in_the_usage_of_its_tasks_day(database: Gateway) -> None:
+    """Paid is what was paid, on the day the task was accepted, beside what its caller was charged; a doubt that was unpaid adds nothing."""
+    task, attempt = await in_doubt(database)
+    await database.write(completed(task, 1))
+    of = DoubtfulTask(task.account, task.model, task.caller, task.created_at_ms)
+    await database.write(Resolve(attempt.id, UPSTREAM, paid=True, cost_microusd=12_345, of=of))
+    other, unpaid = await in_doubt(database)
+    await database.write(completed(other, 1))
+    of = DoubtfulTask(other.account, other.model, other.caller, other.created_at_ms)
+    await database.write(Resolve(unpaid.id, UPSTREAM, paid=False, of=of))
+    day = day_of(task.created_at_ms, "UTC")
+    query = UsageQuery((Dimension.UPSTREAM,), since=day, until=day)
+    lines = await database.read(lambda connection: read_usage(connection, query))
+    assert sum(line.paid_microusd for line in lines) == 12_345
+    assert {line.names for line in lines if line.paid_microusd} == {("openai",)}
 
 
 async def test_a_doubt_that_was_not_paid_costs_nothing(database: Gateway) -> None:

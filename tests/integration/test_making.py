@@ -152,6 +152,7 @@ async def house_of(database: Gateway, tmp_path: Path, *adapters: ScriptedAdapter
         Results(blobs, clock),
         Metrics(),
         clock,
+        lambda _: None,
     )
     return House(database, by_name, Runner(tools, results_ms=86_400_000), tools)
 

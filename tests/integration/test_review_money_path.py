@@ -113,9 +113,7 @@ async def pipeline_of(house: House, tmp_path: Path, clock: SystemClock | None = 
     )
     catalog = Catalog({"m": model})
     terms = Terms(Decimal(1), RATE, deadline_s=5.0)
-    acceptance = Acceptance(
-        house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test", tell_refusal=lambda _: None
-    )
+    acceptance = Acceptance(house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test")
     blobs = BlobsOnDemand(tmp_path / "images")
     pipeline = Pipeline(
         erasing=Erasing(house.database, blobs, clock),

@@ -6,7 +6,7 @@ from gateway.api.schemas.answers import Answer
 
 
 class SkippedAnswer(Answer):
-    reason: Literal["not_able", "circuit_open", "upstream_budget", "over_max_credits", "over_budget"]
+    reason: Literal["not_able", "circuit_open", "budget_closed", "over_max_credits", "over_budget"]
     message: str
 
 
