@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import accumulate
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -29,6 +30,9 @@ _OVERHEAD_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 _LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
+C = TypeVar("C", bound=Collector)
+
+
 class Metrics:
     """One instance a process, handed in by the root. `registry` is the one that `/metrics` renders."""
 
@@ -37,55 +41,48 @@ class Metrics:
         self._refreshers: list[Callable[[], None]] = []
         self._model, self._team, self._upstream = BoundedLabel(), BoundedLabel(), BoundedLabel()
 
-        self._requests = _Counter(
-            "gateway_http_requests", "Answered HTTP requests by route.", ("route", "method", "status")
-        )
-        self._credits = _Counter(
-            "gateway_credits", "Credits held, used and released.", ("kind", "model", "team"), money.MICRO
-        )
-        self._cost = _Counter(
-            "gateway_upstream_cost_usd", "What upstreams were paid, in USD.", ("upstream", "model"), money.MICRO
-        )
-        self._savings = _Counter("gateway_savings_usd", "What was saved, in USD, by what.", ("by",), money.MICRO)
-        self._attempts = _Counter(
-            "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
-        )
-        self._limited = _Counter(
-            "gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level")
-        )
-        self._limiter_failures = _Counter(
-            "gateway_limiter_failures", "Calls that a limit could not count because its store was down.", ("kind",)
-        )
-        self._circuits = _Gauges(
-            "gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model")
-        )
-        self._upstream_used, self._upstream_closed = _upstream_budget_gauges()
-        self._tasks = _Gauges("gateway_tasks", "Tasks by state.", ("state",))
-        self._task_ages = _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
-        self._alerts = _Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",))
-        self._budgets = _Budgets()
-        for collector in (
-            self._requests,
-            self._credits,
-            self._cost,
-            self._savings,
-            self._attempts,
-            self._limited,
-            self._limiter_failures,
-            self._circuits,
-            self._upstream_used,
-            self._upstream_closed,
-            self._tasks,
-            self._task_ages,
-            self._alerts,
-            self._budgets,
-        ):
+        def kept(collector: C) -> C:
             registry.register(collector)
+            return collector
+
+        self._requests = kept(
+            _Counter("gateway_http_requests", "Answered HTTP requests by route.", ("route", "method", "status"))
+        )
+        self._credits = kept(
+            _Counter("gateway_credits", "Credits held, used and released.", ("kind", "model", "team"), money.MICRO)
+        )
+        self._cost = kept(
+            _Counter(
+                "gateway_upstream_cost_usd", "What upstreams were paid, in USD.", ("upstream", "model"), money.MICRO
+            )
+        )
+        self._savings = kept(_Counter("gateway_savings_usd", "What was saved, in USD, by what.", ("by",), money.MICRO))
+        self._attempts = kept(
+            _Counter(
+                "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
+            )
+        )
+        self._limited = kept(
+            _Counter("gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level"))
+        )
+        self._limiter_failures = kept(
+            _Counter(
+                "gateway_limiter_failures", "Calls that a limit could not count because its store was down.", ("kind",)
+            )
+        )
+        self._circuits = kept(
+            _Gauges("gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model"))
+        )
+        self._upstream_used, self._upstream_closed = map(kept, _upstream_budget_gauges())
+        self._tasks = kept(_Gauges("gateway_tasks", "Tasks by state.", ("state",)))
+        self._task_ages = kept(
+            _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
+        )
+        self._alerts = kept(_Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",)))
+        self._budgets = kept(_Budgets())
 
         def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> "_Histograms":
-            made = _Histograms(name, text, labels, buckets)
-            registry.register(made)
-            return made
+            return kept(_Histograms(name, text, labels, buckets))
 
         self._durations = histogram(
             "gateway_task_duration_seconds",
