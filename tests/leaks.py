@@ -29,7 +29,7 @@ PROMPTS_MAX = 50
 """Of a test that sends more, the first ones are looked for."""
 FILE_BYTES_MAX = 512 * 1024
 """Of larger files so much of the beginning and of the end: a manifest is small, and a pack of small pictures has it inside."""
-PROMPT_COLUMN = "tasks.prompt"
+PROMPT_COLUMN, REVISED_COLUMN = "tasks.prompt", "results.revised_prompt"
 PURPOSES = ("image-gateway keys v1", "image-gateway admin tokens v1", "image-gateway links v1")
 """What the gateway derives from its secret key is as secret."""
 _ROWS_OF = {table.name: Statement(select(table)) for table in metadata.sorted_tables}
@@ -46,9 +46,10 @@ class Found:
 
 @dataclass(slots=True)
 class Leaks:
-    """What must not be found, and what was."""
+    """What must not be found, and what was. `echoed`: the test's upstream repeats prompts as revised ones, which are kept with the pictures."""
 
     found: list[Found] = field(default_factory=list)
+    echoed: bool = False
     _secrets: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
     _prompts: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
 
@@ -97,14 +98,15 @@ class Leaks:
             for column, values in zip(metadata.tables[name].columns.keys(), zip(*rows, strict=True), strict=False):
                 texts = "\n".join(str(value) for value in values if isinstance(value, str))
                 place = f"{name}.{column}"
-                self.look(f"the table's column {place}", texts.encode("utf-8"), prompts=place != PROMPT_COLUMN)
+                allowed = place == PROMPT_COLUMN or (self.echoed and place == REVISED_COLUMN)
+                self.look(f"the table's column {place}", texts.encode("utf-8"), prompts=not allowed)
 
     def files(self, folder: Path) -> None:
         """Whatever lies below the folder of pictures, names included."""
         for path in folder.rglob("*") if folder.is_dir() else ():
             self.look("a file's name", str(path.relative_to(folder)).encode("utf-8", "surrogateescape"))
             if path.is_file():
-                self.look(f"the file {path.relative_to(folder)}", _ends_of(path))
+                self.look(f"the file {path.relative_to(folder)}", _ends_of(path), prompts=not self.echoed)
 
     def database_file(self, path: Path) -> None:
         """The bytes of a SQLite file and its log: what was deleted or is in no column, too. Secrets alone: prompts have their place in it."""
