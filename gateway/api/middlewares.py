@@ -29,7 +29,7 @@ from gateway.api.state import (
     LogFields,
 )
 from gateway.domain.administrators import Scope
-from gateway.domain.errors import GatewayError, InternalError, ScopeMissing
+from gateway.domain.errors import GatewayError, InternalError, InvalidRequest, ScopeMissing, SubjectNotFound
 from gateway.domain.ids import new_request_id
 
 _logger = logging.getLogger(__name__)
@@ -124,7 +124,17 @@ def _admit_administrator(request: web.Request, scope: Scope) -> None:
     request[LOG]["administrator"] = administrator.name
     if scope not in administrator.scopes:
         raise ScopeMissing(f"This admin token may not do this: it needs the scope {scope.value!r}.")
+    _refuse_nul(request)
     request[ADMINISTRATOR] = administrator
+
+
+def _refuse_nul(request: web.Request) -> None:
+    """Nothing has it in its name, and PostgreSQL has no such text: it would fail the statement, and with it the whole batch of writes once."""
+    if any("\0" in text for text in request.match_info.values()):
+        raise SubjectNotFound("There is no such thing: its name has a NUL character.")
+    for name, text in request.query.items():
+        if "\0" in text:
+            raise InvalidRequest(f"{name}: has a NUL character; leave it out.", param=name)
 
 
 def _record(request: web.Request, status: int, duration_s: float, fields: LogFields) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gateway.api.schemas.answers import Answer
 from gateway.domain.administrators import Scope
@@ -10,6 +10,14 @@ from gateway.domain.administrators import Scope
 
 class AdminBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_nul(cls, value: object) -> object:
+        """PostgreSQL has no such text."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("has a NUL character; leave it out")
+        return value
 
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]

@@ -163,7 +163,7 @@ def _amount(amount: Amount) -> JsonMap:
 
 
 def _text(request: web.Request, name: str) -> str | None:
-    return request.query.get(name, "").replace("\0", "") or None  # PostgreSQL has no such text
+    return request.query.get(name) or None
 
 
 def _state(request: web.Request) -> TaskState | None:

@@ -21,9 +21,6 @@ async def index(request: web.Request) -> web.Response:
     form = given.get("format") or "json"
     if form not in FORMATS:
         raise InvalidRequest(f"format: must be one of {', '.join(FORMATS)}.", param="format")
-    for name in _NAMES:
-        if "\0" in given.get(name, ""):
-            raise InvalidRequest(f"{name}: has a NUL character; leave it out.", param=name)
     query = UsageQuery(
         by=read_dimensions(given.getall("by", [])),
         since=read_day("since", given.get("since")),
