@@ -67,7 +67,11 @@ class Wish:
         if self.zone is not None:
             _check_zone(self.zone)
         if isinstance(self.markup, Decimal) and not (
-            self.markup.is_finite() and 0 < self.markup <= MARKUP_MAX and len(f"{self.markup:f}") <= MARKUP_CHARS_MAX
+            self.markup.is_finite()
+            and 0 < self.markup <= MARKUP_MAX
+            # First by its exponent: written out, 1E-2000000000 has as many characters.
+            and self.markup.adjusted() > -MARKUP_CHARS_MAX
+            and len(f"{self.markup:f}") <= MARKUP_CHARS_MAX
         ):
             raise AdministrationError(
                 f"markup {self.markup}: write a factor above 0, up to {MARKUP_MAX}, such as 1.2", param="markup"

@@ -112,6 +112,7 @@ async def test_a_disabled_org_or_team_refuses_its_keys(office: Office) -> None:
         (Wish(markup=Decimal(0)), "factor above 0"),
         (Wish(markup=Decimal("NaN")), "factor above 0"),
         (Wish(markup=Decimal("1e-300")), "factor above 0"),
+        (Wish(markup=Decimal("1e-999999999999999")), "factor above 0"),  # written out it would fill the memory
         (Wish(rpm=0), "rpm: 0 is not a whole number from 1 to 100000"),
         (Wish(concurrency=10**6), "concurrency"),
         (Wish(n_max=101), "from 1 to 100"),
