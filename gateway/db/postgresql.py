@@ -16,7 +16,16 @@ import asyncpg
 
 from gateway.db.connection import BulkRows, Connection, Row, StatementFailed
 from gateway.db.statements import BulkStatement, Dialect, Statement, Together, Value, in_one_text
-from gateway.db.writer import BATCH_MAX, Apply, Committed, CommitUnknown, commit_batch, failure_of, refuse_when_full
+from gateway.db.writer import (
+    BATCH_MAX,
+    Apply,
+    Collided,
+    Committed,
+    CommitUnknown,
+    commit_batch,
+    failure_of,
+    refuse_when_full,
+)
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable
 
@@ -303,7 +312,8 @@ async def _read(pool: "asyncpg.Pool[asyncpg.Record]", query: Callable[[Connectio
 
 def _unavailable(exc: BaseException) -> StorageUnavailable:
     remedy = next((text for kind, text in _REMEDIES.items() if isinstance(exc, kind)), _REMEDY)
-    return StorageUnavailable(
+    kind_of_error = Collided if isinstance(exc, asyncpg.DeadlockDetectedError) else StorageUnavailable
+    return kind_of_error(
         "The gateway's database does not answer now. Nothing was accepted; try again.",
         log=f"{exc!r}: {remedy}",
         retry_after_s=5,

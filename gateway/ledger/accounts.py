@@ -1,6 +1,6 @@
 """The rows of accounts: who pays, under whom, with which budgets. Runs in the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from sqlalchemy import Text, bindparam, func, or_, select
 
 from gateway.db.connection import Connection, Row
 from gateway.db.schema import accounts, balances
-from gateway.db.statements import Statement, insert_rows, update_rows
+from gateway.db.statements import Statement, any_of, insert_rows, update_rows
 from gateway.domain.accounts import ANY, UNLIMITED, Account, AccountKind, Budget, Limits, Window, parse_budget
 from gateway.domain.ids import AccountId
 from gateway.domain.windows import ends_at_ms
@@ -45,6 +45,10 @@ _ALL = Statement(_SELECT.order_by(accounts.c.id).limit(bindparam("size")))
 _ONE = Statement(_SELECT.where(accounts.c.id == bindparam("account")))
 # NO KEY UPDATE, as an UPDATE of these columns takes: it waits for other changes of the account, and no call waits for it.
 _LOCK_ONE = Statement(_SELECT.where(accounts.c.id == bindparam("account")), postgresql_suffix="FOR NO KEY UPDATE")
+_LOCK_SEVERAL = Statement(
+    select(accounts.c.id).where(any_of(accounts.c.id, "ids")).order_by(accounts.c.id),
+    postgresql_suffix="FOR NO KEY UPDATE",
+)
 _text = Text()
 _PAGE = Statement(
     _SELECT.where(
@@ -143,6 +147,12 @@ async def lock_account(connection: Connection, account: AccountId) -> Account | 
     """One account as it is now; nobody else changes its terms until the transaction ends. Calls go on meanwhile."""
     rows = await connection.fetch(_LOCK_ONE, account=account)
     return _account(rows[0]) if rows else None
+
+
+async def lock_accounts(connection: Connection, account_ids: Collection[AccountId]) -> None:
+    """As `lock_account`, several in the order of their ids; nothing where there are none."""
+    if account_ids:
+        await connection.fetch(_LOCK_SEVERAL, ids=sorted(account_ids))
 
 
 async def read_page(

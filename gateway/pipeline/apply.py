@@ -1,6 +1,7 @@
 """One batch of commands, decided and written inside the writer's transaction.
 
-Order of locks, the same in every process: balance rows (sorted), then task rows (sorted by id). Then everything is decided in Python, command
+Order of locks, the same in every process: what a Transact takes (rows of accounts and keys), the accounts' rows of grants, which may become
+prepaid (sorted), balance rows (sorted), then task rows (sorted by id). Then everything is decided in Python, command
 by command, on the rows in hand, so that a batch sees its own earlier commands; then it is written in bulk: balances, entries, holds, tasks,
 attempts, results, sums of usage. To PostgreSQL a batch is three statements: lock balances, read the rest under their lock, write.
 """
@@ -104,6 +105,9 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
         account_ids.add(OURS_ACCOUNT_ID)
     if not account_ids and not task_ids:
         return _Work(Books(), {}, {}, await now())
+    await account_store.lock_accounts(
+        connection, {command.account for command in commands if isinstance(command, Grant)}
+    )
     balances = await ledger_store.lock_balances(connection, account_ids)
     moments = _moments_ms(commands)
     # In UTC, where most accounts have their windows; who has others is known only with this answer.
