@@ -106,7 +106,7 @@ class Reloader:
             is_whole, self._changed = seen == self._changed, seen
             if is_asked or unfinished or (seen != self._read and is_whole):
                 self._read = seen
-                unfinished = not await self.reload()
+                unfinished = not await self._reload_safely()
 
     async def reload(self) -> bool:
         """Read the config and take it up. False: it should be tried again, since the database did not answer."""
@@ -137,6 +137,14 @@ class Reloader:
         if waiting:
             log.warning("some changed settings wait for a restart", extra={"settings": ", ".join(waiting)})
         return True
+
+    async def _reload_safely(self) -> bool:
+        """A fault of ours in reading one config must not make the gateway deaf to the next one."""
+        try:
+            return await self.reload()
+        except Exception:
+            log.exception("the config could not be taken up: the one before stays")
+            return True
 
     async def _is_asked_within(self, wait_s: float) -> bool:
         try:

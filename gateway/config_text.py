@@ -115,7 +115,11 @@ def read_file(path: Path, environ: Mapping[str, str], problems: Problems, key: s
     if not isinstance(value, dict):
         problems.add(key, str(path), "is not a mapping of keys to values", "Start with a key such as `server:`.")
         return {}
-    replaced = substitute(value, environ, path.parent, problems)
+    try:
+        replaced = substitute(value, environ, path.parent, problems)
+    except RecursionError:
+        _report_endless(problems, key)
+        return {}
     assert isinstance(replaced, dict)
     return replaced
 
@@ -128,20 +132,24 @@ def parse(text: str, problems: Problems, key: str) -> Plain:
             value: Plain = json.loads(
                 text, parse_float=Decimal, object_pairs_hook=lambda pairs: _object(pairs, duplicates)
             )
-        except ValueError:
+        except (ValueError, RecursionError):
             pass  # perhaps YAML's flow style; if not, YAML's message has line and column
         else:
             for name in duplicates:
                 _report_duplicate(problems, name, "")
             return value
-    loader = _Loader(text)
     try:
-        value = loader.get_single_data()
+        loader = _Loader(text)  # looks at every character
+        try:
+            value = loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as exc:
         problems.add(key, None, f"is not valid YAML: {' '.join(str(exc).split())}", "Correct the file at that place.")
         return {}
-    finally:
-        loader.dispose()
+    except RecursionError:
+        _report_endless(problems, key)
+        return {}
     for name, line in loader.duplicates:
         _report_duplicate(problems, name, f" in line {line}")
     return value
@@ -209,6 +217,15 @@ def _object(pairs: list[tuple[str, Plain]], duplicates: list[str]) -> dict[str, 
     names = [name for name, _ in pairs]
     duplicates += sorted({name for name in names if names.count(name) > 1})
     return dict(pairs)
+
+
+def _report_endless(problems: Problems, key: str) -> None:
+    problems.add(
+        key,
+        None,
+        "is nested too deeply, or holds itself",
+        "Take out lists in lists, and aliases (`*name`) of what they stand in.",
+    )
 
 
 def _report_duplicate(problems: Problems, name: str, where: str) -> None:

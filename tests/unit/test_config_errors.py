@@ -12,6 +12,10 @@ from tests.unit.config_files import MODEL, OFFER, problems, read
     ("text", "key", "value", "why", "fix"),
     [
         ("prot: 1", "prot", "1", "no key", "Known are: server"),
+        ("a: \0", "file", "", "not valid YAML: unacceptable character", "Correct the file"),
+        ("a: " + "[" * 5_000, "file", "", "nested too deeply", "lists in lists"),
+        ('{"a": ' + "[" * 200_000, "file", "", "nested too deeply", "lists in lists"),
+        ("aliases: &a {a: *a}", "file", "", "holds itself", "aliases"),
         ("sever: {port: 1}", "sever", "", "no key", "Did you mean server?"),
         ("server: {prt: 1}", "server.prt", "1", "no key", "Did you mean port?"),
         ("server: {port: 70000}", "server.port", "70000", "less than or equal", "port number"),

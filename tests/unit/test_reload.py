@@ -28,6 +28,7 @@ class Watched:
         self.news: asyncio.Queue[Config] = asyncio.Queue()
         self.trouble: Exception | None = None
         self.asked = asyncio.Event()
+        self.tried = asyncio.Event()
         self.reloader = Reloader(self.current, self.reread, self.declare, self.asked, poll_s=0.001)
 
     def write(self, **settings: object) -> None:
@@ -38,6 +39,7 @@ class Watched:
         return load(self.path, {}, running=running)
 
     async def declare(self, config: Config) -> None:
+        self.tried.set()
         if self.trouble is not None:
             raise self.trouble
         self.declared.append(config)
@@ -170,5 +172,25 @@ async def test_a_changed_file_is_noticed(tmp_path: Path, caplog: pytest.LogCaptu
             assert "two" in (await watched.news.get()).catalog.models
             watched.asked.set()
             assert (await watched.news.get()).markup == 2
+    finally:
+        running.cancel()
+
+
+async def test_a_fault_in_one_reload_does_not_end_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, the config before stays, and the next SIGHUP is heard."""
+    watched = Watched(tmp_path)
+    watched.trouble = KeyError("a bug")
+    running = asyncio.create_task(watched.reloader.run())
+    try:
+        async with asyncio.timeout(10):
+            watched.asked.set()
+            await watched.tried.wait()
+            watched.trouble = None
+            watched.write(markup=2)
+            watched.asked.set()
+            news = asyncio.create_task(watched.news.get())
+            await asyncio.wait({news, running}, return_when=asyncio.FIRST_COMPLETED)
+        assert news.done(), "nobody reads it any more"
+        assert "could not be taken up" in caplog.text
     finally:
         running.cancel()
