@@ -11,7 +11,7 @@ from gateway.db.connection import Connection
 from gateway.db.writer import Database, Transact
 from gateway.domain.administrators import COMMAND, Administrator, AdminToken, Scope
 from gateway.domain.clock import Clock
-from gateway.domain.errors import Conflict, SubjectNotFound
+from gateway.domain.errors import AdministrationError, Conflict, SubjectNotFound
 from gateway.domain.ids import new_admin_token_id
 from gateway.keys import store as key_store
 from gateway.keys.admin_tokens import AdminTokenRecord, AdminTokens
@@ -19,6 +19,8 @@ from gateway.keys.secrets import digest, display_prefix, new_admin_token
 from gateway.ledger.model import Grant
 
 EVERYTHING = frozenset(Scope)
+CONFIGS = "config"
+"""How the config's own token is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,15 @@ class AdminTokenAdministration:
         secret: str | None = None,
         by: Administrator = COMMAND,
     ) -> IssuedAdminToken:
-        """Make a token. Raises AdministrationError, and Conflict where the name is taken. `secret`: for who must keep it before it is valid."""
+        """Make a token. `secret`: for who must keep it before it is valid.
+
+        Raises AdministrationError, and Conflict where the name is taken: among its org's, or among those for all orgs.
+        """
         check_names(("name", name), ("org", org))
+        if org is None and name == CONFIGS:
+            raise AdministrationError(
+                "name 'config': the audit log calls the config's token so; choose another", param="name"
+            )
         secret = secret or new_admin_token()
         token = AdminToken(
             new_admin_token_id(), name, digest(self._pepper, secret), display_prefix(secret), scopes, org, self._clock.now_ms(), expires_at_ms
@@ -65,7 +74,8 @@ class AdminTokenAdministration:
 
         async def write(connection: Connection, at_ms: int) -> None:
             for other in await key_store.read_admin_tokens(connection):
-                if other.name == name and other.disabled_at_ms is None:
+                # An org's token must not learn of others by a name that is taken.
+                if (other.name, other.org) == (name, org) and other.disabled_at_ms is None:
                     raise Conflict(f"the admin token {name!r} exists already ({other.id}); choose another name")
             await key_store.add_admin_token(connection, token)
             details: dict[str, trail.Detail] = {"name": name, "scopes": sorted(scopes)}
@@ -113,7 +123,7 @@ class AdminTokenAdministration:
         records = [
             AdminTokenRecord(
                 token.digest,
-                Administrator(f"token:{token.name}", token.scopes, token.org),
+                Administrator(_actor(token), token.scopes, token.org, token.expires_at_ms),
                 token.id,
                 token.expires_at_ms,
                 token.disabled_at_ms is not None,
@@ -121,6 +131,11 @@ class AdminTokenAdministration:
             for token in await self.all()
         ]
         if self._declared is not None:
-            administrator = Administrator("token:config", EVERYTHING)
+            administrator = Administrator(f"token:{CONFIGS}", EVERYTHING)
             records.append(AdminTokenRecord(digest(self._pepper, self._declared), administrator))
         self._known.replace(records)
+
+
+def _actor(token: AdminToken) -> str:
+    """No token can take another one's name in the audit log: a name has no `/`."""
+    return f"token:{token.name}" if token.org is None else f"token:{token.org}/{token.name}"

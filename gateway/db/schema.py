@@ -172,7 +172,7 @@ audit_log = Table(
     metadata,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),
     _number("at_ms"),
-    _text("actor"),  # who: command, config, token:<name>
+    _text("actor"),  # who: command, config, token:<name>, token:<org>/<name>
     _text("action"),  # what: key.create, account.change, …
     _text("subject"),  # on what: an id
     _text("org", nullable=True),  # whose it is; null: the gateway's own

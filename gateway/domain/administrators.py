@@ -17,9 +17,11 @@ class Administrator:
     """Whoever a change is done by. `org`: the only one that exists for this administrator; None: all."""
 
     name: str
-    """As the audit log shows it: `command`, `config`, `token:NAME`."""
+    """As the audit log shows it: `command`, `config`, `token:NAME`, `token:ORG/NAME` of an org's token."""
     scopes: frozenset[Scope]
     org: str | None = None
+    expires_at_ms: int | None = None
+    """When the token ends; None: it does not."""
 
     def sees(self, org: str | None) -> bool:
         """Whether an org's things exist for this administrator; None: the gateway's own things."""

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.api.admin_routes import ADMIN_ROUTES
-from tests.integration.gateway_app import House, serving, write_config
+from tests.integration.gateway_app import Answer, Fields, House, list_of, serving, write_config
 
 ADMIN = "an admin token of the config"
-ORG = "/admin/v1/accounts/org%3Aacme"
 
 
 @pytest.fixture
@@ -42,3 +41,38 @@ async def test_a_note_with_a_nul_is_refused(house: House) -> None:
     ):
         answer = await house.call("POST", path, key=ADMIN, body=body)
         assert (answer.status, answer.error["param"]) == (400, "why"), path
+
+
+async def test_a_token_hands_on_no_more_time_than_it_has(house: House) -> None:
+    """What it makes ends with it where nothing is said, may end before, and never after."""
+    ends_ms = 4_000_000_000_000
+    body: Fields = {"name": "for a while", "scopes": ["keys", "read"], "expires_at_ms": ends_ms}
+    maker = (await house.call("POST", "/admin/v1/tokens", key=ADMIN, body=body)).text("secret")
+    for name, wanted_ms, status in (("none", None, 201), ("before", ends_ms - 1, 201), ("after", ends_ms + 1, 400)):
+        body = {"name": name, "scopes": ["read"], **({} if wanted_ms is None else {"expires_at_ms": wanted_ms})}
+        made = await house.call("POST", "/admin/v1/tokens", key=maker, body=body)
+        assert made.status == status, name
+        if status == 201:
+            assert made.json["expires_at_ms"] == (wanted_ms or ends_ms)
+        else:
+            assert made.error["param"] == "expires_at_ms"
+
+
+async def test_a_name_tells_nothing_about_another_orgs_tokens(house: House) -> None:
+    """It is taken within its org alone; and in the audit log no token passes for another one, nor for the config's."""
+
+    async def make(key: str, name: str, org: str | None = None) -> Answer:
+        body = {"name": name, "scopes": ["keys", "read"], **({} if org is None else {"org": org})}
+        return await house.call("POST", "/admin/v1/tokens", key=key, body=body)
+
+    assert (await make(ADMIN, "finance")).status == 201
+    assert (await make(ADMIN, "bot", "globex")).status == 201
+    acme = (await make(ADMIN, "office", "acme")).text("secret")
+    assert (await make(acme, "finance")).status == 201
+    assert (await make(acme, "bot")).status == 201
+    assert (await make(acme, "bot")).error["code"] == "conflict"
+    assert (await make(ADMIN, "config")).error["param"] == "name"
+    posing = (await make(acme, "config")).text("secret")
+    assert (await make(posing, "more")).status == 201
+    lines = list_of((await house.get("/admin/v1/audit-log?limit=2", key=ADMIN)).json, "data")
+    assert [line["actor"] for line in lines] == ["token:acme/config", "token:acme/office"]

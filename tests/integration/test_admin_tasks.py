@@ -167,7 +167,7 @@ async def test_an_administrator_erases(house: House) -> None:
     lines = [
         (line["actor"], line["org"]) for line in log if (line["action"], line["subject"]) == ("task.erase", task_id)
     ]
-    assert lines == [("token:acme money", "acme")]
+    assert lines == [("token:acme/acme money", "acme")]
 
 
 async def test_what_is_under_way_is_not_erased(database_url: str, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ async def _administrators_see(house: House, alert_id: str) -> None:
     assert (resent.status, resent.json["id"]) == (200, alert_id)
     lines = list_of((await house.get("/admin/v1/audit-log?limit=1", key=ours)).json, "data")
     assert [(line["action"], line["subject"], line["actor"]) for line in lines] == [
-        ("alert.resend", alert_id, "token:acme")
+        ("alert.resend", alert_id, "token:acme/acme")
     ]
 
 

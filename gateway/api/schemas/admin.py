@@ -29,6 +29,7 @@ class AdminTokenBody(AdminBody):
     org: Name | None = None
     """The only org that exists for this token; none: all."""
     expires_at_ms: int | None = Field(None, ge=0, le=2**53)
+    """At most its maker's, which is also what it is where it is absent."""
 
 
 class AdminTokenAnswer(Answer):

@@ -8,7 +8,7 @@ from gateway.api.rendering import JsonMap
 from gateway.api.schemas.admin import AdminTokenBody
 from gateway.api.state import ADMINISTRATION, ADMINISTRATOR
 from gateway.domain.administrators import AdminToken
-from gateway.domain.errors import ScopeMissing, SubjectNotFound
+from gateway.domain.errors import AdministrationError, ScopeMissing, SubjectNotFound
 
 
 async def index(request: web.Request) -> web.Response:
@@ -18,7 +18,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def create(request: web.Request) -> web.Response:
-    """Nobody hands out more than they have: neither a scope nor another org."""
+    """Nobody hands out more than they have: neither a scope, nor another org, nor more time."""
     administrator, body = request[ADMINISTRATOR], await read_body(request, AdminTokenBody)
     missing = sorted(frozenset(body.scopes) - administrator.scopes)
     if missing:
@@ -26,10 +26,12 @@ async def create(request: web.Request) -> web.Response:
     org = administrator.org if body.org is None else body.org
     if not administrator.sees(org):
         raise SubjectNotFound("There is no such org.", param="org")
+    ends_ms = administrator.expires_at_ms if body.expires_at_ms is None else body.expires_at_ms
+    if ends_ms is not None and administrator.expires_at_ms is not None and ends_ms > administrator.expires_at_ms:
+        text = f"expires_at_ms: this admin token ends at {administrator.expires_at_ms}, and what it makes not later."
+        raise AdministrationError(text, param="expires_at_ms")
     service = request.app[ADMINISTRATION].tokens
-    issued = await service.create(
-        body.name, frozenset(body.scopes), org=org, expires_at_ms=body.expires_at_ms, by=administrator
-    )
+    issued = await service.create(body.name, frozenset(body.scopes), org=org, expires_at_ms=ends_ms, by=administrator)
     made = next(token for token in await service.all() if token.id == issued.id)
     return json_answer({**_answer(made), "secret": issued.secret}, status=201)
 
