@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.administration import store as trail
+from gateway.administration.account_wishes import action, changes
 from gateway.administration.declared import DeclaredKey
-from gateway.administration.key_records import KeyView, path_of, records_of, view_of
+from gateway.administration.key_records import KeyView, records_of, view_of
 from gateway.administration.key_terms import KeyTerms, check_terms, terms_of, with_terms
 from gateway.administration.names import check_names
 from gateway.db.connection import Connection
@@ -100,8 +101,8 @@ class Keys:
         )  # fmt: skip
 
         async def write(connection: Connection, at_ms: int) -> None:
+            parent = await _make_parents(connection, org, team, by, at_ms)
             await _refuse_taken(connection, account)
-            parent = await _make_parents(connection, org, team, at_ms)
             await account_store.put_accounts(connection, [replace(account, zone=parent.zone)], at_ms)
             await key_store.add_key(connection, stored)
             details = {"account": account.id, **terms.details()}
@@ -260,17 +261,25 @@ async def _refuse_taken(connection: Connection, account: Account) -> None:
             )
 
 
-async def _make_parents(connection: Connection, org: str, team: str | None, at_ms: int) -> Account:
-    """Org and team, made where they do not exist; the nearest one. Raises Conflict where one is disabled."""
-    parents = [Account(org_account_id(org), AccountKind.ORG, org)]
+async def _make_parents(connection: Connection, org: str, team: str | None, by: Administrator, at_ms: int) -> Account:
+    """Org and team, made where they do not exist, in the org's time zone; the nearest one. Raises Conflict where one is disabled.
+
+    The org is locked: of two processes that make the same key at once, one finds the other's.
+    """
+    wanted = [Account(org_account_id(org), AccountKind.ORG, org)]
     if team is not None:
-        parents.append(Account(team_account_id(org, team), AccountKind.TEAM, team, org_account_id(org)))
-    await account_store.add_accounts(connection, parents, at_ms)
-    accounts = await _accounts(connection)
-    for account in path_of(parents[-1].id, accounts):
-        if account.disabled:
-            raise Conflict(f"{account.id} is disabled: a key under it would be refused", param=account.kind.value)
-    return accounts[parents[-1].id]
+        wanted.append(Account(team_account_id(org, team), AccountKind.TEAM, team, wanted[0].id))
+    nearest = wanted[0]
+    for account in wanted:
+        found = await account_store.lock_account(connection, account.id)
+        if found is None:
+            found = replace(account, zone=nearest.zone)
+            await account_store.add_accounts(connection, [found], at_ms)
+            await trail.record(connection, at_ms, by, action(None, found), found.id, changes(None, found))
+        if found.disabled:
+            raise Conflict(f"{found.id} is disabled: a key under it would be refused", param=found.kind.value)
+        nearest = found
+    return nearest
 
 
 async def _accounts(connection: Connection) -> Mapping[AccountId, Account]:

@@ -1,5 +1,6 @@
 """What administrators do with keys, on both databases: rotation and its overlap, changes, last use, pages, and whose keys an administrator sees."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from gateway.domain.accounts import Account, AccountKind, Limits, Principal, par
 from gateway.domain.administrators import Administrator, Scope
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AdministrationError, Conflict, InvalidKey, KeyDisabled, KeyExpired, SubjectNotFound
-from gateway.domain.ids import org_account_id
+from gateway.domain.ids import org_account_id, team_account_id
 from gateway.domain.images import Contract
 from gateway.domain.keys import KeyState
 from gateway.keys.authenticator import Authenticator
@@ -110,7 +111,13 @@ async def test_revoking_refuses_both_secrets(office: Office) -> None:
         with pytest.raises(Conflict, match="revoked"):
             await wish
     lines = await AuditLog(office.database).lines(GLOBEX, size=10)
-    assert [line.action for line in lines] == ["key.revoke", "key.rotate", "key.create"]
+    assert [line.action for line in lines] == [
+        "key.revoke",
+        "key.rotate",
+        "key.create",
+        "account.create",
+        "account.create",
+    ]
     assert not any(secret in repr(lines) for secret in (old.secret, new.secret, digest(PEPPER, new.secret)))
 
 
@@ -288,3 +295,30 @@ async def test_wrong_wishes_say_what_is_right(
     with pytest.raises(AdministrationError, match=says):
         await office.operator.run(command, {"id": made.id, **arguments})
     assert office.who(made.secret).key_id == made.id
+
+
+async def test_the_org_and_team_that_a_key_is_made_with(office: Office) -> None:
+    """Are in the audit log, each once, by whoever made the key; a team is in its org's time zone, and so is the key."""
+    await office.keys.create(org="globex", team="art", name="site")
+    tokyo = Account(org_account_id("globex"), AccountKind.ORG, "globex", zone="Asia/Tokyo")
+    await office.database.write(Transact(lambda c, at_ms: account_store.put_accounts(c, [tokyo], at_ms)))
+    made = await office.keys.create(org="globex", team="print", name="site", by=GLOBEX)
+    lines = [line for line in await AuditLog(office.database).lines(GLOBEX, size=10) if line.action == "account.create"]
+    assert [(line.actor, line.subject) for line in lines] == [
+        ("token:globex", "team:globex/print"), ("command", "team:globex/art"), ("command", "org:globex"),
+    ]  # fmt: skip
+    zones = {account.id: account.zone for account in await office.database.read(account_store.read_accounts)}
+    assert (zones[team_account_id("globex", "print")], zones[made.account]) == ("Asia/Tokyo", "Asia/Tokyo")
+
+
+async def test_two_processes_make_one_key_once(postgresql_database: str) -> None:
+    """At the same moment, under the same name: one of them is told that it is there."""
+    clock = ShiftedClock()
+    databases = [await opened(postgresql_database) for _ in range(2)]
+    both = [Keys(database, Authenticator(PEPPER, clock), PEPPER, clock) for database in databases]
+    for round_number in range(5):
+        wishes = (keys.create(org="globex", team="web", name=f"twin {round_number}") for keys in both)
+        ends = await asyncio.gather(*wishes, return_exceptions=True)
+        assert sorted(type(end).__name__ for end in ends) == ["Conflict", "IssuedKey"], ends
+    for database in databases:
+        await database.close()
