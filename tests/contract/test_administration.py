@@ -11,6 +11,8 @@ from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.book_commands import BookCommands
 from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.holds import Holds
+from gateway.administration.in_doubt import InDoubt
+from gateway.administration.in_doubt_commands import InDoubtCommands
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
@@ -66,6 +68,7 @@ async def office(database_url: str) -> AsyncIterator[Office]:
         KeyCommands(keys, clock).commands,
         TokenCommands(tokens, clock).commands,
         BookCommands(database, Holds(database)).commands,
+        InDoubtCommands(InDoubt(database)).commands,
     )
     yield Office(database, keys, Declaring(database, b"pepper", clock), authenticator, operator)
     await database.close()
