@@ -86,12 +86,16 @@ class AdminTokenAdministration:
         return IssuedAdminToken(token.id, secret)
 
     async def revoke(self, token_id: str, by: Administrator = COMMAND) -> None:
-        """Refused from now on in this process. Raises SubjectNotFound."""
+        """Refused from now on in this process. Once more changes nothing. Raises SubjectNotFound."""
         found = [token for token in await self.all() if token.id == token_id and by.sees(token.org)]
         if not found:
             raise SubjectNotFound(f"there is no admin token {token_id!r}; `gateway admin-tokens list` shows them")
 
         async def write(connection: Connection, at_ms: int) -> None:
+            if any(
+                token.id == token_id and token.disabled_at_ms for token in await key_store.read_admin_tokens(connection)
+            ):
+                return
             await key_store.disable_admin_token(connection, token_id, at_ms)
             await trail.record(connection, at_ms, by, "admin_token.revoke", token_id, org=found[0].org)
 

@@ -76,3 +76,13 @@ async def test_a_name_tells_nothing_about_another_orgs_tokens(house: House) -> N
     assert (await make(posing, "more")).status == 201
     lines = list_of((await house.get("/admin/v1/audit-log?limit=2", key=ADMIN)).json, "data")
     assert [line["actor"] for line in lines] == ["token:acme/config", "token:acme/office"]
+
+
+async def test_a_token_is_revoked_once(house: House) -> None:
+    """Again it is answered the same, with the moment of the first time, and one line in the audit log."""
+    made = await house.call("POST", "/admin/v1/tokens", key=ADMIN, body={"name": "gone", "scopes": ["read"]})
+    path = f"/admin/v1/tokens/{made.text('id')}/revoke"
+    first = await house.call("POST", path, key=ADMIN)
+    assert (first.status, (await house.call("POST", path, key=ADMIN)).json) == (200, first.json)
+    lines = list_of((await house.get("/admin/v1/audit-log", key=ADMIN)).json, "data")
+    assert [line["subject"] for line in lines if line["action"] == "admin_token.revoke"] == [made.text("id")]
