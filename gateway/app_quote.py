@@ -114,12 +114,15 @@ def _verdict(quote: Quote) -> str:
     parts = []
     if quote.hold is not None:
         credits, usd = money.format_micro(quote.hold.microcredits), money.format_micro(quote.hold.microusd)
-        parts.append(f"Holds {credits} credits ({usd} USD) for {quote.hold.images} images.")
+        parts.append(
+            f"Holds {credits} credits ({usd} USD) for {quote.hold.images} image{'' if quote.hold.images == 1 else 's'}."
+        )
     if quote.budget is not None:
         left = quote.budget.tightest
         kind, name = kind_and_name(left.account)
-        credits = money.format_micro(left.left_microcredits)
-        parts.append(f"Tightest: {left.budget} of the {kind} {name!r}, {credits} credits left.")
+        parts.append(
+            f"Tightest: {left.budget} of the {kind} {name!r}, {money.format_micro(left.left)} {left.budget.unit} left."
+        )
     parts.append(
         "The call would be accepted."
         if quote.refusal is None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from gateway.administration.account_wishes import KEPT, Kept, Wish
@@ -21,6 +21,7 @@ from gateway.domain import money
 from gateway.domain.accounts import Account, Unit
 from gateway.domain.errors import AdministrationError, SubjectNotFound
 from gateway.domain.money import Amount
+from gateway.domain.windows import zone
 from gateway.ledger.accounts import AccountState, limits_text
 from gateway.ledger.entries import NumberedEntry
 
@@ -73,7 +74,7 @@ class AccountCommands:
                 "used": _amount(each.used, each.budget.unit),
                 "held": _amount(each.held, each.budget.unit),
                 "left": _amount(each.left, each.budget.unit),
-                "begins_anew": "never" if each.resets_at_ms is None else _moment(each.resets_at_ms),
+                "begins_anew": "never" if each.resets_at_ms is None else _moment(each.resets_at_ms, state.account.zone),
             }
             for each in state.budgets
         ]
@@ -94,7 +95,7 @@ class AccountCommands:
         if not org:
             raise AdministrationError("org is missing: say --org", param="org")
         made = await self._accounts.create(org, arguments.get("team"), _wish(arguments))
-        return Report(message=f"{made.id} is there{_with(made)}.")
+        return Report(message=f"{made.id} is made{_with(made)}.")
 
     async def _set(self, arguments: Arguments) -> Report:
         with _Named(arguments) as name:
@@ -241,5 +242,5 @@ def _amount(value: int, unit: Unit) -> str:
     return f"{value if unit is Unit.IMAGES else money.format_micro(value)}{unit}"
 
 
-def _moment(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
+def _moment(at_ms: int, zone_name: str = "UTC") -> str:
+    return datetime.fromtimestamp(at_ms / 1000, zone(zone_name)).isoformat(timespec="seconds")

@@ -199,9 +199,9 @@ def tightest(books: Books, path: Sequence[AccountId], credits_per_usd: Decimal, 
         for budget, remaining in limits_of(books, account, now_ms):
             if budget.unit is Unit.IMAGES:
                 continue
-            left = remaining if budget.unit is Unit.CREDITS else int(remaining * credits_per_usd)
-            if found is None or left < found.left_microcredits:
-                found = Tightest(account, budget, left)
+            microcredits = remaining if budget.unit is Unit.CREDITS else int(remaining * credits_per_usd)
+            if found is None or microcredits < found.left_microcredits:
+                found = Tightest(account, budget, remaining, microcredits)
     return found
 
 
@@ -241,7 +241,7 @@ def _refusal(books: Books, path: Sequence[AccountId], amount: Amount, now_ms: in
             needed = budget.unit.of(amount)
             if needed > left:
                 zone = books.terms[account].zone
-                return BudgetRefusal(account, budget, left, needed, ends_at_ms(budget.window, now_ms, zone))
+                return BudgetRefusal(account, budget, left, needed, ends_at_ms(budget.window, now_ms, zone), zone)
     return None
 
 

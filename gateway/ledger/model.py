@@ -104,7 +104,7 @@ class BudgetRefusal:
     """Not even the smallest amount fits this budget. `left` and `needed` are in the budget's unit (micro, or images).
 
     `resets_at_ms` is when its window ends; None where it never does. Prepaid credits refuse as a budget of the window `granted`;
-    an upstream's own budget refuses to send.
+    an upstream's own budget refuses to send. `zone` is the account's, in which its windows begin.
     """
 
     account: AccountId
@@ -112,14 +112,16 @@ class BudgetRefusal:
     left: int
     needed: int
     resets_at_ms: int | None
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class Tightest:
-    """The budget, or the prepaid credits, of a path that have the least left."""
+    """The budget, or the prepaid credits, of a path that have the least left; `left` is in the budget's unit."""
 
     account: AccountId
     budget: Budget
+    left: int
     left_microcredits: int
 
 

@@ -6,7 +6,7 @@ the task contract is answered first: its attempts get their rows right after, so
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from gateway.db.writer import CommitUnknown
@@ -22,6 +22,7 @@ from gateway.domain.errors import (
 from gateway.domain.ids import AttemptId, TaskId, new_task_id
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Fault, Task, TaskState
+from gateway.domain.windows import zone
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
@@ -218,10 +219,10 @@ def insufficient(refusal: BudgetRefusal, needed_microcredits: int, credits_per_u
         left, needed = money.format_micro(refusal.left), money.format_micro(refusal.needed)
         remaining = refusal.left if unit is Unit.CREDITS else int(refusal.left * credits_per_usd)
     shown = name.rsplit("/", 1)[-1]
-    resets = "" if refusal.resets_at_ms is None else f"; it begins anew at {_utc(refusal.resets_at_ms)}"
+    resets = "" if refusal.resets_at_ms is None else f"; it begins anew at {_local(refusal.resets_at_ms, refusal.zone)}"
     what = "The prepaid balance" if refusal.budget.window is Window.GRANTED else f"The budget {refusal.budget}"
     return InsufficientQuota(
-        f"{what} of the {scope} {shown!r} has {left} {unit} left{resets}; this call needs {needed}. "
+        f"{what} of the {scope} {shown!r} has {left} {unit} left{resets}; this call needs {needed} {unit}. "
         "Ask for fewer or cheaper images, or have it raised.",
         details={
             "estimated_credits": money.json_number(needed_microcredits),
@@ -231,5 +232,6 @@ def insufficient(refusal: BudgetRefusal, needed_microcredits: int, credits_per_u
     )
 
 
-def _utc(moment_ms: int) -> str:
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _local(moment_ms: int, zone_name: str) -> str:
+    """As a clock on the account's wall shows it: `2026-11-27 00:00 Europe/Berlin`."""
+    return f"{datetime.fromtimestamp(moment_ms / 1000, zone(zone_name)):%Y-%m-%d %H:%M} {zone_name}"

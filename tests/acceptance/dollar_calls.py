@@ -31,7 +31,9 @@ PROMPT_TOKENS = 5
 """Of every prompt here, exactly, and as the emulator counts (a token for four characters)."""
 ANSWER_S_MAX = 60.0
 
-_SPEND = re.compile(r" has (?P<left>[0-9.]+) (?P<unit>usd|credits) left\b.*; this call needs (?P<needed>[0-9.]+)\. ")
+_SPEND = re.compile(
+    r" has (?P<left>[0-9.]+) (?P<unit>usd|credits) left\b.*; this call needs (?P<needed>[0-9.]+) (usd|credits)\. "
+)
 
 WITHHELD = b'{"created": 1, "data": [{"b64_json": "", "finish_reason": "content_filter"}]}'.decode()
 FAULTS: Mapping[str, b.Behaviour] = {

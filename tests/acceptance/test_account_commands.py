@@ -31,7 +31,7 @@ def test_limits_and_disabling_hold_for_the_next_call(gateway: GatewayProcess) ->
     text = said(gateway, "accounts", "create", "--org", "globex", "--team", "web", *terms)
     assert (
         text
-        == 'team:globex/web is there: no budget, UTC, limits {"rpm":1,"sizes":["1:1","auto","1024x1024"],"n_max":2}.'
+        == 'team:globex/web is made: no budget, UTC, limits {"rpm":1,"sizes":["1:1","auto","1024x1024"],"n_max":2}.'
     )
     [made] = gateway.rows("keys", "create", "--name", "site", "--org", "globex", "--team", "web")
     key = made["key"]

@@ -68,7 +68,7 @@ def test_accounts_are_made_changed_and_granted(new_gateway: NewGateway, running:
     if running:
         gateway.start()
     for arguments, said in (
-        (("create", "--org", "globex", "--timezone", "Asia/Tokyo", "--budget", "20usd/day"), "org:globex is there: 20usd/day, Asia/Tokyo."),
+        (("create", "--org", "globex", "--timezone", "Asia/Tokyo", "--budget", "20usd/day"), "org:globex is made: 20usd/day, Asia/Tokyo."),
         (("create", "--org", "globex", "--team", "web", "--budget", "9images/month"), "team:globex/web is there: 9images/month, Asia/Tokyo."),
         (("set", "globex", "--budget", "30usd/week", "--budget", "9usd/total"), "org:globex is changed: 30usd/week, 9usd/total, Asia/Tokyo."),
         (("set", "globex/web", "--budget", "none"), "team:globex/web is changed: no budget, Asia/Tokyo."),

@@ -44,11 +44,11 @@ def test_a_quote_by_command_names_prices_hold_and_verdict(new_gateway: NewGatewa
     assert plain.returncode == 0, plain.stderr
     assert "sandbox/sandbox" in plain.stdout
     said = " ".join(plain.stdout.split())
-    assert "Holds 1.44 credits (0.02 USD) for 1 images. The call would be accepted." in said
+    assert "Holds 1.44 credits (0.02 USD) for 1 image. The call would be accepted." in said
     tight = gateway.command(*asked, "--org", "globex", "--n", "3", "a cat")
     said = " ".join(tight.stdout.split())
     assert tight.returncode == 1
-    assert "Tightest: 0.05usd/day of the org 'globex', 3.6 credits left." in said
+    assert "Tightest: 0.05usd/day of the org 'globex', 0.05 usd left." in said
     assert "The call would be refused with insufficient_quota: The budget 0.05usd/day" in said
     unknown = gateway.command(*asked, "--org", "nobody", "a cat")
     assert (unknown.returncode, "gateway accounts list" in unknown.stderr) == (1, True)

@@ -23,6 +23,7 @@ from gateway.ledger.model import (
     HoldState,
     NoHold,
     Terms,
+    Tightest,
     remaining_of,
 )
 from gateway.ledger.store import _int
@@ -136,6 +137,12 @@ def test_our_losses_are_ours() -> None:
 def test_what_remains_is_the_tightest_budgets(budgets: dict[str, Budget], remaining: int | None) -> None:
     """In microcredits; a budget in images says nothing about money."""
     assert decide.remaining_microcredits(books(**budgets), PATH, RATE, AT) == remaining
+
+
+def test_the_tightest_budget_tells_what_it_has_left_in_its_own_unit() -> None:
+    """Compared in credits, told in USD."""
+    given = books(key=Budget(500, Unit.CREDITS), org=Budget(2, Unit.USD))
+    assert decide.tightest(given, PATH, RATE, AT) == Tightest(ORG, Budget(2, Unit.USD), left=2, left_microcredits=144)
 
 
 DAY_MS = 86_400_000
