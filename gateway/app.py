@@ -41,7 +41,6 @@ from gateway.app_office import (
     FirstSecrets,
     Office,
     StartFailed,
-    control_socket,
     declare,
     first_secrets,
     open_office,
@@ -374,7 +373,7 @@ def _listen(host: str, port: int) -> tuple[int, socket.socket]:
 @asynccontextmanager
 async def _control(config: Config, operator: Operator) -> AsyncIterator[None]:
     """The commands' socket of an embedded gateway."""
-    path = control_socket(config)
+    path = config.control_socket
     if path is None:
         yield
         return

@@ -113,7 +113,7 @@ async def open_office(config: Config, clock: Clock, *, migrating: bool) -> Async
                 await migrate(config.database)
             elif await revision_of_postgresql(config.database) != newest_revision():
                 raise StartFailed("the database's schema is not that of this version: run `gateway migrate` first")
-            secret_key = config.secret_key or secret_files.read_or_make(beside_database(config, "secret_key"))
+            secret_key = config.secret_key or secret_files.read_or_make(config.beside_database("secret_key"))
             watched = crash_points.watched(apply)
             database = await open_database(config.database, watched, clock, lock, crash_points.committed)
         except (DatabaseLocked, MigrationFailed, StorageUnavailable, OSError) as exc:
@@ -218,11 +218,6 @@ def _declared(org: str, team: str | None, key: KeyDeclaration, zone: str) -> Dec
     )
 
 
-def beside_database(config: Config, name: str) -> Path:
-    """A file of an embedded gateway, in the folder of its database."""
-    return config.database.path.with_name(name)
-
-
 async def first_secrets(config: Config, office: Office) -> FirstSecrets:
     """An embedded gateway without any key, or without any admin token, makes one. On PostgreSQL nothing secret is ever made by itself."""
     if config.database.dialect is not Dialect.SQLITE or config.accounts:
@@ -231,7 +226,7 @@ async def first_secrets(config: Config, office: Office) -> FirstSecrets:
 
 
 async def _first_key(config: Config, office: Office) -> FirstKey | None:
-    path = beside_database(config, "api_key")
+    path = config.beside_database("api_key")
     if await office.keys.all():
         return FirstKey(path, None) if path.exists() else None
     # Kept before it is valid: a crash between the two must not leave a key that nobody knows.
@@ -242,7 +237,7 @@ async def _first_key(config: Config, office: Office) -> FirstKey | None:
 
 
 async def _first_admin_token(config: Config, office: Office) -> FirstKey | None:
-    path = beside_database(config, "admin_token")
+    path = config.beside_database("admin_token")
     if config.admin_token is not None:
         return None
     if await office.tokens.all():
@@ -255,8 +250,3 @@ async def _first_admin_token(config: Config, office: Office) -> FirstKey | None:
 
 def _kept(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
-
-
-def control_socket(config: Config) -> Path | None:
-    """Where commands reach a running embedded gateway. With PostgreSQL they go to the database itself."""
-    return beside_database(config, "gateway.sock") if config.database.dialect is Dialect.SQLITE else None

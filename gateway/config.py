@@ -153,6 +153,15 @@ class Config:
     crash_at: str | None = None
     """For tests only: see pipeline/crash_points.py."""
 
+    def beside_database(self, name: str) -> Path:
+        """A file of an embedded gateway, in the folder of its database."""
+        return self.database.path.with_name(name)
+
+    @property
+    def control_socket(self) -> Path | None:
+        """Where commands reach a running embedded gateway. With PostgreSQL they go to the database itself."""
+        return self.beside_database("gateway.sock") if self.database.dialect is Dialect.SQLITE else None
+
     def listening_on(self, host: str | None, port: int | None) -> "Config":
         """With the command line's host and port; the public URL follows unless it was given."""
         server = replace(self.server, host=host or self.server.host, port=self.server.port if port is None else port)

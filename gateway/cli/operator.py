@@ -55,10 +55,8 @@ def answer_of(
     command: str, arguments: Mapping[str, str | None], path: Path | None, timeout_s: float = SOCKET_TIMEOUT_S
 ) -> dict[str, object]:
     """The answer of a command, unprinted; ends the process with 1 where it failed."""
-    from gateway.app_office import control_socket
-
     config = load_config(path)
-    control = control_socket(config)
+    control = config.control_socket  # known without the office, whose modules take as long to import as all the rest
     answer = _ask(control, command, arguments, timeout_s) if control is not None and control.exists() else None
     if answer is None:
         answer = asyncio.run(_run_alone(config, command, arguments))

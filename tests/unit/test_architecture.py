@@ -347,6 +347,24 @@ def test_the_package_keeps_the_contracts(package_copy: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
+COMMAND_BESIDE_A_GATEWAY = """
+import pathlib, sys
+from gateway.cli import main, operator
+pathlib.Path("var").mkdir()
+pathlib.Path("var/gateway.sock").touch()
+operator._ask = lambda *asked: {"asked": asked[1]}
+assert operator.answer_of("accounts list", {}, None) == {"asked": "accounts list"}
+print(sorted(name for name in sys.modules if name.startswith(("gateway.app", "gateway.administration", "alembic", "uvloop"))))
+"""
+
+
+def test_a_command_beside_a_running_gateway_imports_only_what_it_needs(tmp_path: Path) -> None:
+    """It asks through the socket: what opens a database or serves would make every command take twice as long to start."""
+    command = [sys.executable, "-c", COMMAND_BESIDE_A_GATEWAY]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def lint_imports(folder: Path, contract: str) -> subprocess.CompletedProcess[str]:
     """Run import-linter in a folder, as `make lint` does."""
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache", "--contract", contract]
