@@ -69,7 +69,7 @@ def test_accounts_are_made_changed_and_granted(new_gateway: NewGateway, running:
         gateway.start()
     for arguments, said in (
         (("create", "--org", "globex", "--timezone", "Asia/Tokyo", "--budget", "20usd/day"), "org:globex is made: 20usd/day, Asia/Tokyo."),
-        (("create", "--org", "globex", "--team", "web", "--budget", "9images/month"), "team:globex/web is there: 9images/month, Asia/Tokyo."),
+        (("create", "--org", "globex", "--team", "web", "--budget", "9images/month"), "team:globex/web is made: 9images/month, Asia/Tokyo."),
         (("set", "globex", "--budget", "30usd/week", "--budget", "9usd/total"), "org:globex is changed: 30usd/week, 9usd/total, Asia/Tokyo."),
         (("set", "globex/web", "--budget", "none"), "team:globex/web is changed: no budget, Asia/Tokyo."),
         (("grant", "globex/web", "5credits"), "team:globex/web has 5 credits left. It is prepaid from now on."),
@@ -94,7 +94,7 @@ def test_accounts_are_made_changed_and_granted(new_gateway: NewGateway, running:
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (("create", "--org", "a/b"), "write a name without / and :"),
+        (("create", "--org", "a/b"), "write a name of 1 to 64 characters without / and :"),
         (("create", "--org", "acme", "--timezone", "Mars"), "write one such as UTC or Europe/Berlin"),
         (("create", "--org", "new", "--budget", "5usd/year"), "(day|week|month|total)"),
         (("create", "--org", "acme"), "gateway accounts set org:acme"),
