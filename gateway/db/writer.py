@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from gateway.db.connection import Connection
 from gateway.db.statements import Dialect
-from gateway.domain.errors import Overloaded, StorageUnavailable
+from gateway.domain.errors import GatewayError, Overloaded, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +119,8 @@ async def commit_batch(
         return [exc] * len(commands)
     except Exception as exc:  # a fault of one command, whatever it is, must not reach the others or end the writer
         await transaction.rollback()
+        if len(commands) == 1 and isinstance(exc, GatewayError) and exc.status < 500:
+            return [exc]  # an answer to who gave the command, no fault
         if len(commands) == 1:
             log.warning("a write was refused", extra={"command": type(commands[0]).__name__}, exc_info=exc)
             return [exc]

@@ -17,7 +17,7 @@ from gateway.config import load
 from gateway.db.statements import Dialect
 from gateway.domain.clock import SystemClock
 from tests.acceptance.conftest import NewGateway
-from tests.acceptance.gateway_process import Answer, GatewayProcess
+from tests.acceptance.gateway_process import Answer, GatewayProcess, until
 from tests.acceptance.invariants import all_final
 from tests.acceptance.settings import BY_OPENAI, BY_SANDBOX, KEY, config
 from tests.emulators import behaviours as b
@@ -110,6 +110,8 @@ def administer(watched: Watched) -> tuple[str, str]:
 
 def be_refused(watched: Watched, revoked: str, valid: str) -> None:
     """Wrong keys and tokens everywhere, and secrets where they do not belong: in paths, names, bodies and headers."""
+    # Revoked by command: on PostgreSQL a running process hears of it within a minute.
+    until(lambda: watched.call("GET", "/v1/models", key=revoked).status == 401, 60, "a revoked key is valid", pause_s=1)
     for key in (revoked, revoked + "x", valid[:-1] + "?", "a wrong key of somebody", "iga_" + "0" * 38):
         assert watched.call("GET", "/v1/models", key=key).status == 401
     for key in ("", KEY, valid, "iga_" + "0" * 38):
