@@ -145,7 +145,7 @@ def assert_openai_agrees(books: Books, openai: EmulatorProcess, attempts: list[d
 def started(
     new_gateway: NewGateway, emulator_process: StartProcess, database: str
 ) -> tuple[GatewayProcess, EmulatorProcess, EmulatorProcess]:
-    openai, evolink = emulator_process("openai", delay=0.03), emulator_process("evolink", delay=0.1, work=0.1)
+    openai, evolink = emulator_process("openai", delay=0.15), emulator_process("evolink", delay=0.1, work=0.1)
     gateway = new_gateway(config(
         database, openai=openai, evolink=evolink, lease="2s", of_openai={"timeout": "5s", "concurrency": 4},
         of_evolink={"poll_interval": "100ms"}, of_sandbox={"latency": "300ms"},
