@@ -10,6 +10,7 @@ them here. With a state file every bill and finished request is appended as one 
 
 import asyncio
 import socket
+import ssl
 import struct
 import time
 import uuid
@@ -47,6 +48,7 @@ class Options(TypedDict, total=False):
     state_file: Path | None
     picture_bytes: int
     now: Callable[[], float]
+    tls: ssl.SSLContext | None
 
 
 @dataclass(slots=True)
@@ -71,6 +73,12 @@ class Emulator(ABC):
     """The places of the wire that have a script of their own."""
     unsupported: tuple[type, ...] = ()
     """Behaviours that this vendor's wire cannot show."""
+    refusals: tuple[str, ...] = ("",)
+    """The forms in which this vendor refuses content (`behaviours.Refuse.form`); the empty one means its usual form."""
+    overloads: tuple[str, ...] = ("",)
+    """The same for a lack of capacity (`behaviours.Overloaded.form`)."""
+    shortages: tuple[str, ...] = ()
+    """The same for an empty account (`behaviours.OutOfMoney.code`); empty where any code is passed on as it is."""
 
     def __init__(
         self,
@@ -79,8 +87,10 @@ class Emulator(ABC):
         state_file: Path | None = None,
         picture_bytes: int = 0,
         now: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.api_key = api_key
+        self.tls = tls
         self.now = now
         self.picture_bytes = picture_bytes
         self._scripts = {name: b.Script() for name in self.points}
@@ -104,6 +114,10 @@ class Emulator(ABC):
     @abstractmethod
     def fault(self, received: Received, behaviour: b.Behaviour) -> web.Response | None:
         """The vendor's way to refuse a call (content, rate, load, money); None if the answer itself says it."""
+
+    def prompt_of(self, received: Received) -> str:
+        """Where this vendor's body has the prompt that the script's rules look at."""
+        return received.prompt
 
     def settle(self) -> None:  # noqa: B027 - most vendors have nothing to do
         """Bill what became due with time."""
@@ -166,7 +180,21 @@ class Emulator(ABC):
         for behaviour in (change.always, change.behaviour, *change.next):
             if isinstance(behaviour, self.unsupported):
                 raise ValueError(f"this vendor cannot {behaviour}")
+            self._check_form(behaviour)
         change.apply(self._scripts[change.at])
+
+    def _check_form(self, behaviour: b.Behaviour | None) -> None:
+        match behaviour:
+            case b.Refuse(form=form):
+                forms = self.refusals
+            case b.Overloaded(form=form):
+                forms = self.overloads
+            case b.OutOfMoney(code=form) if self.shortages:
+                forms = self.shortages
+            case _:
+                return
+        if form not in forms:
+            raise ValueError(f"this vendor has no {behaviour.kind} of the form {form!r}, but {', '.join(forms)}")
 
     def reset(self) -> None:
         """Forget bills, requests, script and the vendor's state, as if just made."""
@@ -187,7 +215,7 @@ class Emulator(ABC):
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        return f"http://{HOST}:{self._running().port}"
+        return f"{'http' if self.tls is None else 'https'}://{HOST}:{self._running().port}"
 
     @property
     def base_url(self) -> str:
@@ -252,7 +280,7 @@ class Emulator(ABC):
 
     async def _listen(self, port: int) -> None:
         listening = self._running()
-        site = web.TCPSite(listening.runner, HOST, port, backlog=_BACKLOG, reuse_address=True)
+        site = web.TCPSite(listening.runner, HOST, port, backlog=_BACKLOG, reuse_address=True, ssl_context=self.tls)
         await site.start()
         listening.site = site
         listening.port = self._port = listening.runner.addresses[-1][1]
@@ -275,7 +303,7 @@ class Emulator(ABC):
         script = self._scripts[at]
         if script.rules:
             received.body = await request.read()
-        behaviour = script.take(received.prompt)
+        behaviour = script.take(self.prompt_of(received))
         received.behaviour = behaviour.kind
         if not (isinstance(behaviour, b.Reset) and behaviour.before_reading):
             received.body = await request.read()

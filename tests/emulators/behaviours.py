@@ -58,10 +58,11 @@ class HtmlError:
 @_CLOSED
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """Refuse the content, the way the vendor does it."""
+    """Refuse the content, the way the vendor does it; a vendor with several ways names them in `Emulator.refusals`."""
 
     kind: Literal["refuse"] = "refuse"
     delay_s: float = 0.0
+    form: str = ""
     stage: Literal["input", "output"] = "output"
     categories: tuple[str, ...] = ("sexual",)
     bills: bool = False
@@ -70,21 +71,23 @@ class Refuse:
 @_CLOSED
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """429 with whichever hints are given."""
+    """429 with whichever hints are given: the two headers, and seconds in the words of the vendor's body, where it has any."""
 
     kind: Literal["rate_limit"] = "rate_limit"
     delay_s: float = 0.0
     retry_after: str | None = None
     retry_after_ms: int | None = None
+    retry_in: str | None = None
 
 
 @_CLOSED
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overloaded:
-    """The vendor has no capacity now."""
+    """The vendor has no capacity now; a vendor with several ways to say so names them in `Emulator.overloads`."""
 
     kind: Literal["overloaded"] = "overloaded"
     delay_s: float = 0.0
+    form: str = ""
 
 
 @_CLOSED

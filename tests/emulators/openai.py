@@ -39,7 +39,7 @@ class OpenAIEmulator(Emulator):
     """The vendor."""
 
     path = "/v1"
-    points = ("create", "models", "download", "other")
+    points: tuple[str, ...] = ("create", "models", "download", "other")
     unsupported = (b.FailTask, b.StallTask)
 
     def __init__(self, *, legacy: bool = False, as_url: bool = False, **options: Unpack[Options]) -> None:
@@ -69,7 +69,8 @@ class OpenAIEmulator(Emulator):
             case b.Refuse():
                 return self._refusal(received, behaviour)
             case b.RateLimit():
-                message = "Rate limit reached for images per minute. Please try again later."
+                wait = f"in {behaviour.retry_in}s" if behaviour.retry_in is not None else "later"
+                message = f"Rate limit reached for images per minute. Please try again {wait}."
                 response = self._error(received, 429, message, "requests", code="rate_limit_exceeded")
                 if behaviour.retry_after is not None:
                     response.headers["retry-after"] = behaviour.retry_after
@@ -115,7 +116,7 @@ class OpenAIEmulator(Emulator):
             message = "We could not parse the JSON body of your request."
             return self.envelope(received, 400, None, message)
         try:
-            job = check(body, legacy=self._legacy)
+            job = self._job(received, body)
         except Invalid as exc:
             return self._error(
                 received, exc.status, exc.message, "invalid_request_error", code=exc.code, param=exc.param
@@ -125,6 +126,10 @@ class OpenAIEmulator(Emulator):
         self.bill(Bill(request_id=received.id, model=job.model, images=images, usd=usd, prompt=job.prompt))
         data = [self._item(received, job, index, behaviour) for index in range(images)]
         return self._with_headers(received, json_response(self._answer(job, images, data)))
+
+    def _job(self, received: Received, body: Mapping[str, object]) -> Job:
+        """The valid request of a body; a vendor that copies this API and takes less, or names models elsewhere, says so here."""
+        return check(body, legacy=self._legacy)
 
     def _item(self, received: Received, job: Job, index: int, behaviour: b.Behaviour) -> dict[str, object]:
         label = f"{received.id}/{index}"

@@ -48,6 +48,11 @@ def spoiled(
     return content[: len(content) // 2] if what == "cut_off" else content
 
 
+def blackened(size: Size, output_format: str, label: str) -> bytes:
+    """What some vendors deliver instead of a picture that their filter caught: all of it black."""
+    return _EMBED[output_format](_black(size, output_format), _MARK + label.encode() + b"\0")
+
+
 def label_of(content: bytes) -> str | None:
     """The label inside a picture of ours, else None."""
     start = content.find(_MARK)
@@ -70,6 +75,13 @@ def _base(size: Size, output_format: str, transparent: bool) -> bytes:
     stream = io.BytesIO()
     mode, colour = ("RGBA", (0, 0, 0, 0)) if transparent and output_format == "webp" else ("RGB", (64, 128, 192))
     Image.new(mode, size, colour).save(stream, output_format)
+    return stream.getvalue()
+
+
+@functools.lru_cache(maxsize=8)
+def _black(size: Size, output_format: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size).save(stream, output_format)
     return stream.getvalue()
 
 

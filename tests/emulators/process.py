@@ -24,7 +24,7 @@ import orjson
 import uvloop
 
 from tests.emulators import behaviours as b
-from tests.emulators.base import Emulator
+from tests.emulators.base import Emulator, Options
 from tests.emulators.records import BILLS, RECEIVED, Bill, Received
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +45,12 @@ def run(parser: argparse.ArgumentParser, build: Callable[[argparse.Namespace], E
     if options.delay:
         emulator.always(b.Succeed(delay_s=options.delay))
     uvloop.run(_serve(emulator, options.port, options.until_stdin_closes))
+
+
+def common(options: argparse.Namespace) -> Options:
+    """What every vendor's emulator takes, from the command line."""
+    state_file: Path | None = options.state_file
+    return Options(api_key=options.api_key, state_file=state_file, picture_bytes=options.picture_bytes)
 
 
 async def _serve(emulator: Emulator, port: int, until_stdin_closes: bool) -> None:
