@@ -1,0 +1,88 @@
+"""What the vendors share that took over OpenAI's path and changed its fields: one POST, a Bearer key, pictures inside the answer or behind links.
+
+Owns the order of a call (key, body, pictures, bill); each vendor's module says what it accepts, what an answer looks like and how it fails.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from tests.emulators import behaviours as b
+from tests.emulators.base import json_response
+from tests.emulators.delivery import PictureEmulator, delivered
+from tests.emulators.jobs import Body, Invalid, Job, read_object
+from tests.emulators.records import Received
+
+
+class CompatibleEmulator(PictureEmulator):
+    """One of them. `path` ends where the vendor's clients append `/images/generations`."""
+
+    path = "/v1"
+    unsupported = (b.FailTask, b.StallTask)
+    link_life_s = 24 * 3600.0
+
+    def routes(self) -> list[web.RouteDef]:
+        """Generations; edits are not served."""
+        return [
+            web.post(f"{self.path}/images/generations", self._create),
+            self.download_route(),
+            web.route("*", f"{self.path}/{{tail:.*}}", self._unknown_url),
+        ]
+
+    # --- the vendor's part
+
+    @abstractmethod
+    def job_of(self, body: Body) -> Job:
+        """The job of a request, or Invalid."""
+
+    @abstractmethod
+    def rejected(self, received: Received, invalid: Invalid) -> web.Response:
+        """The answer to a body that the vendor does not accept."""
+
+    @abstractmethod
+    def unauthorized(self, received: Received) -> web.Response:
+        """The answer to a wrong key."""
+
+    @abstractmethod
+    def answer_of(self, received: Received, job: Job, items: list[dict[str, object]]) -> dict[str, object]:
+        """The body of a success; `items` has what was delivered."""
+
+    def item_of(self, received: Received, job: Job, index: int, behaviour: b.Behaviour) -> dict[str, object]:
+        """One element of `data`: `b64_json` or `url`."""
+        label = f"{received.id}/{index}"
+        if job.options.get("inline"):
+            return {"b64_json": self.base64_of(job, label, behaviour)}
+        return {"url": self.link(job, label, behaviour)}
+
+    # --- the call
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(request, "create", self._generate)
+
+    async def _unknown_url(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(
+            request, "create", lambda received, _: self.envelope(received, 404, None, f"Not found: {request.path}")
+        )
+
+    def checked(self, received: Received) -> Job | web.Response:
+        """The job of a call, or the answer to one that is denied or rejected."""
+        if received.bearer != self.api_key:
+            return self.unauthorized(received)
+        try:
+            return self.job_of(read_object(received.json))
+        except Invalid as exc:
+            return self.rejected(received, exc)
+
+    def _generate(self, received: Received, behaviour: b.Behaviour) -> web.Response:
+        job = self.checked(received)
+        if isinstance(job, web.Response):
+            return job
+        images = delivered(job, behaviour)
+        self.charge(received, job, images)
+        items = [self.item_of(received, job, index, behaviour) for index in range(images)]
+        return json_response(self.answer_of(received, job, items), headers=self.answer_headers(received))
+
+    def answer_headers(self, received: Received) -> Mapping[str, str]:
+        """Beside every success."""
+        return {"x-request-id": received.id}
