@@ -199,7 +199,10 @@ def _answer(body: Body, job: Job, images: list[str], *, grid: bool) -> dict[str,
 
 
 def _build(options: argparse.Namespace) -> Emulator:
-    return A1111Emulator(**process.common(options))
+    common = process.common(options)
+    if ":" not in common["api_key"]:
+        common["api_key"] = USER  # the other vendors' default is no user with a password
+    return A1111Emulator(**common)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
@@ -34,17 +34,22 @@ _STOP_TIMEOUT_S = 5.0
 
 def run(parser: argparse.ArgumentParser, build: Callable[[argparse.Namespace], Emulator]) -> None:
     """The child: read the common options, build the vendor's emulator, serve until told to stop."""
+    options = parsed(parser)
+    emulator = build(options)
+    if options.delay:
+        emulator.always(b.Succeed(delay_s=options.delay))
+    uvloop.run(_serve(emulator, options.port, options.until_stdin_closes))
+
+
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The vendor's options and the common ones."""
     parser.add_argument("--port", type=int, default=0, help="loopback port; 0 takes a free one")
     parser.add_argument("--state-file", type=Path, help="keeps bills and requests over a restart, one JSON line each")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before every answer of a create")
     parser.add_argument("--api-key", default="sk-emulator")
     parser.add_argument("--picture-bytes", type=int, default=0, help="padding, for pictures as heavy as real ones")
     parser.add_argument("--until-stdin-closes", action="store_true")
-    options = parser.parse_args()
-    emulator = build(options)
-    if options.delay:
-        emulator.always(b.Succeed(delay_s=options.delay))
-    uvloop.run(_serve(emulator, options.port, options.until_stdin_closes))
+    return parser.parse_args(arguments)
 
 
 def common(options: argparse.Namespace) -> Options:
