@@ -156,7 +156,9 @@ async def test_every_module_can_be_a_process(name: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(process, "run", run)
     importlib.import_module(f"tests.emulators.{name}").main()
-    assert [(type(one), one.api_key, one.picture_bytes) for one in built] == [(type(KINDS[name].make()), "some:other", 9)]
+    assert [(type(one), one.api_key, one.picture_bytes) for one in built] == [
+        (type(KINDS[name].make()), "some:other", 9)
+    ]
 
 
 @pytest.mark.parametrize("name", ["a1111", "fal"])

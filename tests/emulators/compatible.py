@@ -19,7 +19,7 @@ class CompatibleEmulator(PictureEmulator):
     """One of them. `path` ends where the vendor's clients append `/images/generations`."""
 
     path = "/v1"
-    unsupported = (b.FailTask, b.StallTask)
+    unsupported: tuple[type, ...] = (b.FailTask, b.StallTask)
     link_life_s = 24 * 3600.0
 
     def routes(self) -> list[web.RouteDef]:

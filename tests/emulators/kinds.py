@@ -19,6 +19,7 @@ from tests.emulators.kie import KieEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.recraft import RecraftEmulator
 from tests.emulators.replicate import ReplicateEmulator
+from tests.emulators.servers import ServerEmulator
 from tests.emulators.together import TogetherEmulator
 from tests.emulators.xai import XAIEmulator
 
@@ -108,6 +109,11 @@ KINDS: Mapping[str, Kind] = {
         make=RecraftEmulator,
         path="/v1/images/generations",
         body=lambda prompt: {"model": "recraftv3", "prompt": prompt},
+    ),
+    "servers": Kind(
+        make=ServerEmulator,
+        path="/v1/images/generations",
+        body=lambda prompt: {"model": "Qwen/Qwen-Image", "prompt": prompt},
     ),
     "apimart": Kind(
         make=lambda: APIMartEmulator(work_s=0),
