@@ -8,7 +8,7 @@ CONFIG ?= config/gateway.yaml
 WORKERS ?= 2
 PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 
-# Official clients of several major versions cannot share an environment, so each lives in its own.
+# Official clients of several major versions cannot share an environment, so each lives in its own; the vendors' SDKs can, and do.
 CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wildcard requirements/client-*.txt))
 
 .DEFAULT_GOAL := help
