@@ -205,6 +205,7 @@ def _offer(offer_id: str, item: OfferSection) -> Offer:
         upstream_model=item.model,
         price=_price(item.cost),
         params=tuple(sorted(item.params.items())),
+        extra=tuple(sorted(item.extra.items())),
         on_unknown=item.on_unknown,
         n_max=item.n_max,
     )
@@ -214,13 +215,21 @@ def _price(cost: CostSection) -> Price:
     if cost.per_image_usd is not None:
         return PerImage(cost.per_image_usd)
     if cost.per_megapixel_usd is not None:
-        return PerMegapixel(cost.per_megapixel_usd)
+        return PerMegapixel(cost.per_megapixel_usd, cost.whole_megapixels)
     if cost.table is not None:
-        return PriceTable(tuple(PriceRow(row.usd, row.size, row.quality) for row in cost.table))
+        return PriceTable(tuple(PriceRow(row.usd, row.size, row.quality, row.step) for row in cost.table))
     if cost.tokens is not None:
         tokens = cost.tokens
-        return TokenPrice(tokens.text_in, tokens.image_in, tokens.image_out, tokens.image_out_tokens_max)
-    return PriceFormula(cost.formula or "")
+        return TokenPrice(
+            tokens.text_in,
+            tokens.image_in,
+            tokens.image_out,
+            tokens.image_out_tokens_max,
+            image_out_tokens=tuple(sorted(tokens.image_out_tokens.items())),
+            text_out=tokens.text_out,
+            text_out_tokens_max=tokens.text_out_tokens_max,
+        )
+    return PriceFormula(cost.formula or "", cost.round_up_usd)
 
 
 def _model(name: str, section: ModelSection, offers: Sequence[Offer]) -> Model:

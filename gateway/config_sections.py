@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from gateway.config_accounts import LimitFields
@@ -28,6 +29,11 @@ def _counts(value: object) -> object:
     if isinstance(value, dict) and set(value) == {"max"} and isinstance(value["max"], int) and 0 < value["max"] <= 100:
         return list(range(1, value["max"] + 1))
     return value
+
+
+def _json_text(value: object) -> str:
+    """As JSON, so that a number stays a number where it is sent."""
+    return orjson.dumps(value, default=float).decode()
 
 
 def _text_of_any(value: object) -> object:
@@ -103,6 +109,7 @@ AccountBudget = Annotated[Budget, PlainValidator(lambda value: parse_budget(str(
 Name = Annotated[str, BeforeValidator(lambda value: _names(value) if isinstance(value, str) else value)]
 OptionDuration = Annotated[str, BeforeValidator(_option_duration)]
 ParamText = Annotated[str, BeforeValidator(_text_of_any)]
+ExtraText = Annotated[str, BeforeValidator(_json_text), Field(max_length=2_000)]
 
 DURATION_FIX = "Write a duration such as 240s, 5m, 24h or 30d."
 _BUDGETS_FIX = "Write a list such as [20usd/day, 500credits/month]: AMOUNT(usd|credits|images)/(day|week|month|total)."
@@ -218,6 +225,9 @@ UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
 class TableRowSection(Section):
     size: str | None = Field(None, description="Write a size such as 1024x1024, or leave it out for every size.")
     quality: Quality | None = Field(None, description="Write a quality such as low, or leave it out for every quality.")
+    step: str | None = Field(
+        None, description="Write the upstream's resolution step, such as 2K, or leave it out for all."
+    )
     usd: Usd = Field(description="Write the price of one picture in USD.")
 
 
@@ -228,6 +238,14 @@ class TokensSection(Section):
     image_out_tokens_max: int = Field(
         ge=1, le=1_000_000, description="Write the most output tokens of one picture: it is held for."
     )
+    image_out_tokens: dict[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
+        default_factory=dict,
+        description="Write the output tokens of one picture by resolution step, such as {1K: 1120, 4K: 2000}.",
+    )
+    text_out: Usd = Field(Decimal(0), description="Write USD per million text output tokens, thoughts included.")
+    text_out_tokens_max: int = Field(
+        0, ge=0, le=1_000_000, description="Write the most text output tokens of one call: they are held for."
+    )
 
 
 PRICE_FORMS = ("per_image_usd", "per_megapixel_usd", "table", "formula", "tokens")
@@ -237,10 +255,16 @@ _COST_FIX = f"Write one of {', '.join(PRICE_FORMS)}, such as cost: {{per_image_u
 class CostSection(Section):
     per_image_usd: Usd | None = Field(None, description="Write USD per picture, such as 0.0208.")
     per_megapixel_usd: Usd | None = Field(None, description="Write USD per million pixels.")
+    whole_megapixels: bool = Field(
+        False, description="Write true where the upstream charges every begun 1024x1024; only with per_megapixel_usd."
+    )
     table: tuple[TableRowSection, ...] | None = Field(
         None, min_length=1, description="Write a list of rows such as [{size: 1024x1024, quality: low, usd: 0.005}]."
     )
     formula: str | None = Field(None, description="Write the name of a published formula, such as gpt-image-2.")
+    round_up_usd: Annotated[Decimal, Field(gt=0, le=1)] | None = Field(
+        None, description="Write the step in USD to which the upstream rounds a picture's price up; only with formula."
+    )
     tokens: TokensSection | None = Field(
         None, description="Write {text_in, image_in, image_out, image_out_tokens_max}."
     )
@@ -252,6 +276,10 @@ class CostSection(Section):
         given = [name for name in PRICE_FORMS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"names {' and '.join(given) or 'no price'}")
+        if self.whole_megapixels and self.per_megapixel_usd is None:
+            raise ValueError("has whole_megapixels without per_megapixel_usd")
+        if self.round_up_usd is not None and self.formula is None:
+            raise ValueError("has round_up_usd without formula")
         return self
 
 
@@ -260,6 +288,11 @@ class OfferSection(Section):
     model: str = Field(min_length=1, description="Write the upstream's name for the model.")
     params: dict[str, ParamText] = Field(
         default_factory=dict, description="Write fixed parameters such as {quality: medium}."
+    )
+    extra: dict[str, ExtraText] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Write what only this upstream knows, by its own names, such as {num_inference_steps: 4}.",
     )
     cost: CostSection = Field(description=_COST_FIX)
     on_unknown: OnUnknown | None = Field(None, description="Write stop or next.")

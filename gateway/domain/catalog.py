@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from gateway.domain.images import Contract, Operation, OutputFormat, Pixels, Quality, parse_pixels, parse_ratio
+from gateway.domain.sizes import Sizes
 
 
 class Recovery(StrEnum):
@@ -33,18 +34,21 @@ class PerImage:
 
 @dataclass(frozen=True, slots=True)
 class PerMegapixel:
-    """USD for every million pixels."""
+    """USD for every million pixels; `whole`: for every begun 1024x1024."""
 
     per_megapixel_usd: Decimal
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PriceRow:
-    """One row of a price table; None matches any size or quality."""
+    """One row of a price table; None matches any size, quality or resolution step."""
 
     usd: Decimal
     size: str | None = None
     quality: Quality | None = None
+    step: str | None = None
+    """The upstream's resolution step, such as 2K."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class PriceFormula:
     """A published formula by name (`gpt-image-2`, `gpt-image-2.5`): output tokens by size and quality, plus the prompt's tokens."""
 
     formula: str
+    round_up_usd: Decimal | None = None
+    """A reseller that takes whole steps of this per picture: what the formula says, rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,30 @@ class TokenPrice:
     image_in: Decimal
     image_out: Decimal
     image_out_tokens_max: int
+    image_out_tokens: tuple[tuple[str, int], ...] = ()
+    """Tokens of one image by resolution step; a step that is not named counts as the worst case."""
+    text_out: Decimal = Decimal(0)
+    """For text beside the image, thoughts included."""
+    text_out_tokens_max: int = 0
+    """The worst case of such text in one call, for the hold."""
 
 
 Price = PerImage | PerMegapixel | PriceTable | PriceFormula | TokenPrice
+
+
+class MaskPolarity(StrEnum):
+    """Which part of a mask is to be made anew."""
+
+    TRANSPARENT = "transparent"  # as OpenAI: where alpha is 0
+    WHITE = "white"
+
+
+class CostSource(StrEnum):
+    """Where the actual cost of a call comes from."""
+
+    CATALOG = "catalog"  # the price of what came: the upstream does not say what it took
+    TOKENS = "tokens"  # the usage in its answer, by the catalogue's price a token
+    ANSWER = "answer"  # the upstream names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +108,21 @@ class Capabilities:
     operations: frozenset[Operation] = frozenset({Operation.GENERATE})
     n: tuple[int, ...] = (1,)
     """Counts that one call may ask for, ascending; other counts are split."""
-    sizes: tuple[str, ...] | None = None
-    """Pixel sizes and ratios understood, or None for any size of the model."""
+    sizes: Sizes | None = None
+    """What it makes of a size; None: any size of the model, as it is."""
     params: frozenset[str] = frozenset()
     """Optional parameters of OpenAI's contract that are understood, by name."""
     output_formats: frozenset[OutputFormat] = frozenset({OutputFormat.PNG})
     recovery: Recovery = Recovery.NONE
     can_cancel: bool = False
+    references_max: int = 0
+    """Reference pictures that one call may carry."""
+    mask: MaskPolarity | None = None
+    streams: bool = False
+    """Whether it sends partial pictures as they come."""
+    links_live_s: float | None = None
+    """How long the links of its answers live; None: pictures stand in the answer."""
+    cost: CostSource = CostSource.CATALOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +136,8 @@ class Offer:
     price: Price
     params: tuple[tuple[str, str], ...] = ()
     """Parameters that are fixed here, whatever the caller says, e.g. quality."""
+    extra: tuple[tuple[str, str], ...] = ()
+    """What only this upstream knows, by its own names, as JSON text: sent as it is, e.g. num_inference_steps."""
     on_unknown: OnUnknown | None = None
     n_max: int | None = None
     """Lowers what the adapter's capabilities say."""

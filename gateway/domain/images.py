@@ -132,6 +132,8 @@ class Usage:
     input_text_tokens: int
     input_image_tokens: int
     output_tokens: int
+    output_text_tokens: int = 0
+    """How many of them are text, thoughts included; these may cost less."""
 
     @property
     def input_tokens(self) -> int:
@@ -150,6 +152,7 @@ def add_usages(usages: "list[Usage]") -> Usage | None:
         sum(usage.input_text_tokens for usage in usages),
         sum(usage.input_image_tokens for usage in usages),
         sum(usage.output_tokens for usage in usages),
+        sum(usage.output_text_tokens for usage in usages),
     )
 
 

@@ -57,7 +57,7 @@ def hold_options(plan: Plan, frozen: FrozenPlan, n: int) -> tuple[HoldOption, ..
 def presumed_microusd(offer: Offer, capabilities: Capabilities, request: ImageRequest, n: int) -> int:
     """The most that one call for `n` pictures may cost: in flight until its bill is known, in doubt where it never is."""
     shaped = request_for(request, offer, capabilities, n)
-    quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=n, calls=1)
+    quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=n, calls=1, sizes=capabilities.sizes)
     return 0 if quote is None else quote.most_microusd
 
 
@@ -72,9 +72,10 @@ def receipt(offer: Offer, capabilities: Capabilities, request: ImageRequest, del
     count = len(delivery.images)
     shaped = request_for(request, offer, capabilities, count)
     pixels = request.pixels or Pixels(delivery.images[0].width, delivery.images[0].height)
-    quote = cost_usd(offer.price, shaped, pixels=pixels, n=count, calls=1)
+    sizes = capabilities.sizes
+    quote = cost_usd(offer.price, shaped, pixels=pixels, n=count, calls=1, sizes=sizes)
     if quote is None:  # a size that came out of `auto` and has no row: the price the offer was planned with
-        quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=count, calls=1)
+        quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=count, calls=1, sizes=sizes)
     return Receipt(0 if quote is None else quote.expected_microusd, delivery.usage)
 
 

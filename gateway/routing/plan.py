@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from gateway.domain.catalog import Capabilities, Model, Offer
 from gateway.domain.images import Background, ImageRequest, OutputFormat, Quality
+from gateway.domain.sizes import fit
 from gateway.routing.quote import Quote, cost_usd
 
 SHAPING = ("quality", "background", "output_format")
@@ -162,18 +163,20 @@ def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabili
     if request.operation not in capabilities.operations:
         return LeftOut(offer, None, f"cannot {request.operation}")
     sizes = capabilities.sizes
-    if request.pixels is not None and sizes is not None and not {request.size, str(request.pixels)} & set(sizes):
-        return LeftOut(offer, "size", f"does not make {request.size}; it makes {', '.join(sizes)}")
+    if request.pixels is not None and fit(sizes, request.size, request.pixels) is None:
+        return LeftOut(offer, "size", f"does not make {request.size}; it makes {sizes}")
     try:
         calls = len(split(request.n, allowed_counts(offer, capabilities)))
     except ValueError as exc:
         return LeftOut(offer, "n", str(exc))
     shaped = request_for(request, offer, capabilities)
-    quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=request.n, calls=calls)
+    quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=request.n, calls=calls, sizes=sizes)
     if quote is not None:
         return quote
     any_quality = replace(shaped, quality=Quality.AUTO)
-    has_size = cost_usd(offer.price, any_quality, pixels=request.pixels, n=request.n, calls=calls) is not None
+    has_size = (
+        cost_usd(offer.price, any_quality, pixels=request.pixels, n=request.n, calls=calls, sizes=sizes) is not None
+    )
     why = f"has no price for size {request.size} at quality {shaped.quality} of {model.name}"
     return LeftOut(offer, "quality" if has_size else "size", why)
 

@@ -4,15 +4,19 @@ Owns the published formulas and the reading of price tables. Pure: no clock, no 
 without a price for this very request cannot be held for, so the plan leaves it out.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from gateway.domain import money
 from gateway.domain.catalog import PerImage, PerMegapixel, Price, PriceFormula, PriceRow, PriceTable, TokenPrice
 from gateway.domain.images import ImageRequest, Pixels, Quality, Usage, parse_ratio
+from gateway.domain.sizes import Fit, Sizes, fit
 
 MILLION = Decimal(1_000_000)
+WHOLE_MEGAPIXEL = 1024 * 1024
+"""What vendors who round to whole megapixels call one."""
 
 AUTO_SIZES = (Pixels(1024, 1024), Pixels(1536, 1024), Pixels(1024, 1536))
 """What `size: auto` may turn out to be: the sizes every GPT image model has. The first orders offers, the dearest is held."""
@@ -58,22 +62,28 @@ def image_tokens(formula: str, quality: Quality, width: int, height: int) -> int
     return FORMULAS[formula].tokens(quality, width, height)
 
 
-def cost_usd(price: Price, request: ImageRequest, *, pixels: Pixels | None, n: int, calls: int) -> Quote | None:
-    """The cost of `n` pictures made in `calls` upstream calls; each call pays for the prompt again. None: no price for this size and quality.
+def cost_usd(
+    price: Price, request: ImageRequest, *, pixels: Pixels | None, n: int, calls: int, sizes: Sizes | None = None
+) -> Quote | None:
+    """The cost of `n` pictures made in `calls` upstream calls; each pays for the prompt again. None: no price for this size and quality.
 
-    Where the caller left the choice to the model, `most` takes the dearest: any quality, and for size (pixels None) the dearest of AUTO_SIZES;
-    `expected` takes medium and 1024x1024.
+    `sizes` is what the upstream makes: what it makes of `pixels` is priced. Where the caller left the choice to the model, `most` takes
+    the dearest: any quality, and for size (pixels None) the dearest of AUTO_SIZES; `expected` takes medium and 1024x1024.
     """
-    sizes = AUTO_SIZES if pixels is None else (pixels,)
-    expected = _image_usd(price, request, sizes[0])
-    most = max((usd for size in sizes for usd in _all_image_usd(price, request, size)), default=None)
+    asked = AUTO_SIZES if pixels is None else (pixels,)
+    fits = [found for size in asked if (found := fit(sizes, request.size, size)) is not None]
+    if not fits and pixels is None:  # none of the usual sizes: what it makes unasked is not known
+        fits = [Fit(str(size), size) for size in asked]
+    expected = _image_usd(price, request, fits[0]) if fits else None
+    most = max((usd for size in fits for usd in _all_image_usd(price, request, size)), default=None)
     if expected is None or most is None:
         return None
     prompt = calls * request.prompt_tokens * _text_in(price) / MILLION
+    beside = calls * _text_out_most(price)
     # Each attempt's cost is rounded half-up by itself, so that a split call may end up to half a micro higher per call than the sum.
     return Quote(
         expected_microusd=money.usd_cost(n * expected + prompt),
-        most_microusd=money.usd_cost_most(n * most + prompt) + (calls - 1),
+        most_microusd=money.usd_cost_most(n * most + prompt + beside) + (calls - 1),
     )
 
 
@@ -82,57 +92,78 @@ def cost_of_usage(price: Price, usage: Usage) -> Decimal | None:
     match price:
         case TokenPrice():
             text_in, image_in, image_out = price.text_in, price.image_in, price.image_out
+            text_out = price.text_out or image_out
         case PriceFormula():
             formula = FORMULAS[price.formula]
             text_in, image_in, image_out = formula.text_in, formula.image_in, formula.image_out
+            text_out = image_out
         case _:
             return None
+    image_tokens_out = usage.output_tokens - usage.output_text_tokens
     tokens_usd = (
-        usage.input_text_tokens * text_in + usage.input_image_tokens * image_in + usage.output_tokens * image_out
+        usage.input_text_tokens * text_in
+        + usage.input_image_tokens * image_in
+        + image_tokens_out * image_out
+        + usage.output_text_tokens * text_out
     )
     return tokens_usd / MILLION
 
 
-def _image_usd(price: Price, request: ImageRequest, pixels: Pixels) -> Decimal | None:
+def _image_usd(price: Price, request: ImageRequest, size: Fit) -> Decimal | None:
     """One picture as expected: `auto` quality is taken as medium, or as the dearest where a price knows no medium."""
     if request.quality is not Quality.AUTO:
-        return max(_all_image_usd(price, request, pixels), default=None)
-    medium = list(_all_image_usd(price, replace(request, quality=Quality.MEDIUM), pixels))
-    return max(medium or _all_image_usd(price, request, pixels), default=None)
+        return max(_all_image_usd(price, request, size), default=None)
+    medium = list(_all_image_usd(price, replace(request, quality=Quality.MEDIUM), size))
+    return max(medium or _all_image_usd(price, request, size), default=None)
 
 
-def _all_image_usd(price: Price, request: ImageRequest, pixels: Pixels) -> Iterable[Decimal]:
-    """What one picture of these pixels may cost: one price, or one a quality where the model chooses; empty where there is none."""
+def _all_image_usd(price: Price, request: ImageRequest, size: Fit) -> Iterable[Decimal]:
+    """What one picture of this size may cost: one price, or one a quality where the model chooses; empty where there is none."""
     match price:
         case PerImage():
             return (price.per_image_usd,)
         case PerMegapixel():
-            return (price.per_megapixel_usd * pixels.area / MILLION,)
+            area = size.pixels.area
+            return (price.per_megapixel_usd * (math.ceil(area / WHOLE_MEGAPIXEL) if price.whole else area / MILLION),)
         case TokenPrice():
-            return (price.image_out_tokens_max * price.image_out / MILLION,)
+            tokens = dict(price.image_out_tokens).get(size.step or "", price.image_out_tokens_max)
+            return (tokens * price.image_out / MILLION,)
         case PriceFormula():
             formula = FORMULAS[price.formula]
             steps = formula.steps if request.quality is Quality.AUTO else formula.steps.keys() & {request.quality}
-            return [
-                formula.tokens(quality, pixels.width, pixels.height) * formula.image_out / MILLION for quality in steps
+            usd = [
+                formula.tokens(quality, size.pixels.width, size.pixels.height) * formula.image_out / MILLION
+                for quality in steps
             ]
+            return [_rounded_up(amount, price.round_up_usd) for amount in usd]
         case PriceTable():
-            return _table_usd(price, request, pixels)
+            return _table_usd(price, request, size)
 
 
-def _table_usd(price: PriceTable, request: ImageRequest, pixels: Pixels) -> list[Decimal]:
-    rows = [row for row in price.table if _row_has_size(row, request, pixels)]
+def _rounded_up(usd: Decimal, unit: Decimal | None) -> Decimal:
+    return usd if unit is None else (usd / unit).to_integral_value(ROUND_CEILING) * unit
+
+
+def _table_usd(price: PriceTable, request: ImageRequest, size: Fit) -> list[Decimal]:
+    rows = [row for row in price.table if _row_has_size(row, request, size)]
     if request.quality is Quality.AUTO:
         return [row.usd for row in rows]
     return [row.usd for row in rows if row.quality in (None, request.quality)][:1]
 
 
-def _row_has_size(row: PriceRow, request: ImageRequest, pixels: Pixels) -> bool:
-    """A row names pixels, or a ratio as the caller wrote it or as the pixels have it."""
-    if row.size is None or row.size in (str(pixels), request.size):
+def _row_has_size(row: PriceRow, request: ImageRequest, size: Fit) -> bool:
+    """A row names pixels, or a ratio as the caller wrote it, as the upstream does, or as the pixels have it; and perhaps a step."""
+    if row.step is not None and row.step != size.step:
+        return False
+    if row.size is None or row.size in (str(size.pixels), request.size, size.text):
         return True
     ratio = parse_ratio(row.size)
-    return ratio is not None and Pixels(*ratio).ratio == pixels.ratio
+    return ratio is not None and Pixels(*ratio).ratio == size.pixels.ratio
+
+
+def _text_out_most(price: Price) -> Decimal:
+    """What the text beside the pictures of one call may cost."""
+    return price.text_out_tokens_max * price.text_out / MILLION if isinstance(price, TokenPrice) else Decimal(0)
 
 
 def _text_in(price: Price) -> Decimal:

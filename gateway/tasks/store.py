@@ -474,7 +474,8 @@ def _storable(text: str | None) -> str | None:
 def _usage_text(usage: Usage | None) -> str | None:
     if usage is None:
         return None
-    return orjson.dumps([usage.input_text_tokens, usage.input_image_tokens, usage.output_tokens]).decode()
+    counts = [usage.input_text_tokens, usage.input_image_tokens, usage.output_tokens]
+    return orjson.dumps(counts + ([usage.output_text_tokens] if usage.output_text_tokens else [])).decode()
 
 
 def _str(value: str | int | None) -> str:

@@ -7,7 +7,6 @@ goes on without us. Poll addresses are built from `base_url`, never taken from a
 Options: `poll_interval` (seconds, `3s`, `500ms`; default 3 s) and `credits_per_usd` (default 72, for answers that name credits only).
 """
 
-import asyncio
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -17,7 +16,8 @@ import orjson
 from pydantic import BaseModel, Field
 
 from gateway.domain.catalog import Capabilities, Offer, Recovery
-from gateway.domain.images import ImageRequest, parse_pixels, parse_ratio
+from gateway.domain.images import ImageRequest
+from gateway.domain.sizes import listed
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import faults
 from gateway.upstreams.answers import Lenient, decode_object
@@ -31,18 +31,16 @@ from gateway.upstreams.base import (
     UpstreamSettings,
 )
 from gateway.upstreams.options import decimal_option, seconds_option
-from gateway.upstreams.params import fixed_params, optional_params
+from gateway.upstreams.params import extra_params, fixed_params, optional_params
+from gateway.upstreams.polling import Polling
 from gateway.upstreams.wire import Resources, Send, Wire
 
-SIZES = ("auto", "1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024")
+SIZES = listed("1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024")
 SUBMIT_TIMEOUT_S = 120.0
 POLL_TIMEOUT_S = 15.0
 """Both as EvoLink's own client has them."""
 RATE_LIMIT_S = 60.0
 """EvoLink's documentation: wait about a minute after 429."""
-POLL_PAUSE_S_MAX = 15.0
-POLLS_REJECTED_MAX = 3
-"""Answers in a row that reject a poll itself (401, 404, …) before it is believed: a fresh task may not be everywhere yet."""
 _TASK_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:-]{0,127}")
 
 TASK_ROWS: tuple[faults.Row, ...] = (
@@ -106,7 +104,8 @@ class EvoLinkAdapter(Adapter):
         super().__init__(settings)
         self._wire = Wire(settings, resources, {"Authorization": f"Bearer {settings.api_key}"})
         self._clock = resources.clock
-        self._poll_interval_s = max(0.01, seconds_option(settings, "poll_interval", 3.0))
+        interval_s = max(0.01, seconds_option(settings, "poll_interval", 3.0))
+        self._polling = Polling(resources.clock, interval_s, first_s=interval_s / 3)
         self._credits_per_usd = decimal_option(settings, "credits_per_usd", "72")
 
     def capabilities(self, upstream_model: str) -> Capabilities:
@@ -127,7 +126,11 @@ class EvoLinkAdapter(Adapter):
             await on_submitted(task_id)
         elif not _TASK_ID.fullmatch(task_id):
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the stored task id cannot be asked for")
-        return self._outcome(await self._finished(task_id, task, deadline_s))
+        if task is None or not _is_done(task):
+            task = await self._polling.until(
+                f"task {task_id}", lambda: self._poll(task_id, deadline_s), _is_done, deadline_s
+            )
+        return self._outcome(task)
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)
@@ -164,28 +167,6 @@ class EvoLinkAdapter(Adapter):
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "accepted without a usable task id")
         return task
 
-    async def _finished(self, task_id: str, task: TaskBody | None, deadline_s: float) -> TaskBody:
-        """Polls until the task is in a final state. Raises NO_ANSWER/UNKNOWN at the deadline."""
-        # The first poll comes sooner: a replayed task is long finished, and the sandbox of a test is fast.
-        pause_s, rejected, last = self._poll_interval_s / 3, 0, "still running"
-        while task is None or (task.status or "") not in _STATUSES:
-            now_s = self._clock.monotonic_s()
-            if now_s + pause_s >= deadline_s:
-                raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, f"task {task_id} not finished in time: {last}")
-            await asyncio.sleep(pause_s)
-            try:
-                task = await self._poll(task_id, deadline_s)
-                pause_s, rejected, last = self._poll_interval_s, 0, "still running"
-            except UpstreamFailure as exc:
-                hopeless = exc.fault in (Fault.CREDENTIALS, Fault.BAD_REQUEST, Fault.NO_MONEY, Fault.REFUSED)
-                rejected, last = rejected + 1 if hopeless else 0, exc.message
-                if rejected >= POLLS_REJECTED_MAX:
-                    # A poll was refused, not the task, and what became of that nobody can say.
-                    fault = Fault.NO_ANSWER if exc.fault is Fault.REFUSED else exc.fault
-                    raise UpstreamFailure(fault, Billed.UNKNOWN, f"task {task_id}: {last}") from exc
-                pause_s = min(max(pause_s * 2, exc.retry_after_s or 0.0), POLL_PAUSE_S_MAX)
-        return task
-
     async def _poll(self, task_id: str, deadline_s: float) -> TaskBody:
         deadline_s = min(deadline_s, self._clock.monotonic_s() + POLL_TIMEOUT_S)
         return await self._wire.call(Send("GET", f"/v1/tasks/{task_id}", deadline_s=deadline_s), _decode_task)
@@ -217,6 +198,10 @@ class EvoLinkAdapter(Adapter):
         return None if usage.credits_used is None else usage.credits_used / self._credits_per_usd
 
 
+def _is_done(task: TaskBody) -> bool:
+    return (task.status or "") in _STATUSES
+
+
 def _body(request: ImageRequest, offer: Offer, capabilities: Capabilities) -> dict[str, object]:
     body: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt, "n": request.n}
     size = _size(request)
@@ -224,15 +209,14 @@ def _body(request: ImageRequest, offer: Offer, capabilities: Capabilities) -> di
         body["size"] = size
     body.update(optional_params(request, capabilities.params))
     body.update(fixed_params(offer.params))
+    body.update(extra_params(offer))
     return body
 
 
 def _size(request: ImageRequest) -> str | None:
-    """The caller's own text or its pixels where EvoLink lists them, else the ratio; None for auto."""
+    """The caller's own text or its pixels, whichever EvoLink lists, else the ratio; None for auto."""
     if request.pixels is None:
         return None
-    for text in (request.size, str(request.pixels)):
-        if text in SIZES and (parse_pixels(text) or parse_ratio(text)):
-            return text
+    made = SIZES.fit(request.size, request.pixels)
     width, height = request.pixels.ratio
-    return f"{width}:{height}"
+    return made.text if made is not None else f"{width}:{height}"

@@ -26,7 +26,7 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
-from gateway.upstreams.params import fixed_params, optional_params
+from gateway.upstreams.params import extra_params, fixed_params, optional_params
 from gateway.upstreams.wire import Resources, Send, Wire
 
 _GPT_IMAGE = re.compile(r"(?:.*/)?(?:gpt-image-|chatgpt-image-).*")
@@ -95,6 +95,7 @@ class OpenAIAdapter(Adapter):
             body["response_format"] = self.settings.options.get("response_format", "b64_json")
         body.update(optional_params(request, self.capabilities(offer.upstream_model).params))
         body.update(fixed_params(offer.params))
+        body.update(extra_params(offer))
         if body.get("output_format", "png") == "png":
             body.pop(
                 "output_compression", None

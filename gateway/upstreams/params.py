@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import orjson
 
+from gateway.domain.catalog import Offer
 from gateway.domain.images import Background, ImageRequest, Quality
 
 _TEXT_PARAMS = frozenset(
@@ -27,6 +28,11 @@ def optional_params(request: ImageRequest, understood: frozenset[str]) -> dict[s
 def fixed_params(params: Iterable[tuple[str, str]]) -> dict[str, object]:
     """An offer's own parameters, which the config keeps as text: numbers, booleans and objects get their JSON type back."""
     return {name: text if name in _TEXT_PARAMS else _value(text) for name, text in params}
+
+
+def extra_params(offer: Offer) -> dict[str, object]:
+    """What only the offer's upstream knows, by its own names: goes over everything else, since the operator wrote it for this very upstream."""
+    return {name: orjson.loads(text) for name, text in offer.extra}
 
 
 def _value(text: str) -> object:

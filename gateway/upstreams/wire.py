@@ -104,11 +104,13 @@ def translated(request: TrackedBody) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Reply:
+    """A whole answer."""
+
     status: int
     headers: Mapping[str, str]
     body: bytearray
-    cut: bool
+    cut: bool = False
     """The body was longer than allowed; this is its beginning."""
 
 
@@ -132,7 +134,11 @@ class Wire:
         return min(call_deadline_s, self.resources.clock.monotonic_s() + self.settings.timeout_s)
 
     async def call(self, send: Send, decode: Callable[[bytearray], T]) -> T:
-        """Sends, reads, and decodes (ValueError: not what the API promises). Raises UpstreamFailure for everything but a decodable 2xx."""
+        """Sends, reads, and decodes the body (ValueError: not what the API promises). Raises UpstreamFailure for everything but a decodable 2xx."""
+        return await self.reply(send, lambda reply: decode(reply.body))
+
+    async def reply(self, send: Send, decode: Callable[[Reply], T]) -> T:
+        """The same for an answer whose status or headers matter. A decoder may raise UpstreamFailure: an error inside a 2xx answer."""
         request, lease = TrackedBody(send.body), self.resources.budget.lease(0)
         try:  # the bytes stay counted until they are decoded
             with translated(request):
@@ -142,7 +148,7 @@ class Wire:
             if answer.cut:
                 raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, f"answered more than {BODY_BYTES_MAX} bytes")
             with suppress(ValueError):  # not chained below: the decoder's exception holds the whole body
-                return await self._decoded(decode, answer.body)
+                return await self._decoded(decode, answer)
             message = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the JSON expected"
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, message)
         finally:
@@ -184,7 +190,7 @@ class Wire:
             lease.cover(len(found.content))
             return found.content
 
-    async def _answer(self, send: Send, request: TrackedBody, lease: Lease) -> _Answer:
+    async def _answer(self, send: Send, request: TrackedBody, lease: Lease) -> Reply:
         seconds = send.deadline_s - self.resources.clock.monotonic_s()
         if seconds <= 0:
             raise TimeoutError
@@ -202,12 +208,12 @@ class Wire:
                 announced = send.assumed_bytes if response.content_length is None else response.content_length
                 await lease.wait_for(min(announced, bytes_max))
                 body, cut = await _read(response, bytes_max, lease)
-                return _Answer(response.status, response.headers, body, cut)
+                return Reply(response.status, response.headers, body, cut)
 
-    async def _decoded(self, decode: Callable[[bytearray], T], body: bytearray) -> T:
-        if len(body) <= PARSED_ON_LOOP_BYTES_MAX:
-            return decode(body)
-        return await asyncio.get_running_loop().run_in_executor(self.resources.threads, decode, body)
+    async def _decoded(self, decode: Callable[[Reply], T], answer: Reply) -> T:
+        if len(answer.body) <= PARSED_ON_LOOP_BYTES_MAX:
+            return decode(answer)
+        return await asyncio.get_running_loop().run_in_executor(self.resources.threads, decode, answer)
 
     async def _api_session(self) -> ClientSession:
         settings = self.settings

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, PriceFormula, SizeRule
 from gateway.domain.images import Background, Contract, ImageRequest, Operation, OutputFormat, Pixels, Quality
+from gateway.domain.sizes import listed
 from gateway.routing.plan import Candidate, NotAble, Plan, plan, request_for, split
 
 FULL = Capabilities(
@@ -14,7 +15,7 @@ FULL = Capabilities(
     params=frozenset({"quality", "background", "output_format", "moderation", "user"}),
     output_formats=frozenset(OutputFormat),
 )
-PLAIN = Capabilities(n=(1, 2, 4), sizes=("1:1", "1024x1024"))
+PLAIN = Capabilities(n=(1, 2, 4), sizes=listed("1:1", "1024x1024"))
 MODEL = Model("m", Contract.IMAGE, 2000, SizeRule(("1024x1024", "1:1", "1536x1024")), tuple(range(1, 11)), ())
 REQUEST = ImageRequest("m", "a cat", size="1024x1024", pixels=Pixels(1024, 1024))
 
