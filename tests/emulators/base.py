@@ -296,7 +296,12 @@ class Emulator(ABC):
         """Log the request, take its behaviour and carry it out around `answer`, which validates, works and bills."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         received = Received(
-            id=f"req_{uuid.uuid4().hex}", at=at, method=request.method, path=request.path_qs, headers=headers
+            id=f"req_{uuid.uuid4().hex}",
+            at=at,
+            method=request.method,
+            path=request.path_qs,
+            headers=headers,
+            came_s=time.monotonic(),
         )
         self.requests.append(received)
         self._notify()

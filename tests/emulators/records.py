@@ -45,6 +45,8 @@ class Received:
     body: bytes = b""
     behaviour: str = ""
     status: int | None = None
+    came_s: float = 0.0
+    """Monotonic time at which its head was read."""
 
     @property
     def json(self) -> Json | None:
