@@ -1,0 +1,62 @@
+"""Every adapter with its emulator and offers at the emulator's own prices: what the tests that compare plans with bills go over."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from gateway.domain.catalog import Offer, PerImage, Price, PriceFormula, PriceRow, PriceTable
+from gateway.domain.images import Quality
+from gateway.upstreams.base import UpstreamSettings
+from tests.emulators.base import Emulator
+from tests.emulators.evolink import EvolinkEmulator
+from tests.emulators.openai import OpenAIEmulator
+
+
+def per_image(usd: str) -> Price:
+    return PerImage(Decimal(usd))
+
+
+def by_quality(**usd: str) -> Price:
+    return PriceTable(tuple(PriceRow(Decimal(amount), quality=Quality(quality)) for quality, amount in usd.items()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One kind of upstream. `prices` has the models that its emulator serves."""
+
+    make: Callable[[], Emulator]
+    kind: str
+    prices: Mapping[str, Price]
+    options: Mapping[str, str] = field(default_factory=dict)
+    extra: tuple[tuple[str, str], ...] = ()
+
+    def settings(self, emulator: Emulator) -> UpstreamSettings:
+        return UpstreamSettings(
+            "lane", self.kind, base_url=emulator.base_url, api_key=emulator.api_key, options=self.options
+        )
+
+    def offers(self) -> list[Offer]:
+        return [Offer(f"lane/{model}", "lane", model, price, extra=self.extra) for model, price in self.prices.items()]
+
+
+FAST = {"poll_interval": "30ms"}
+
+LANES: Mapping[str, Lane] = {
+    "openai": Lane(
+        make=OpenAIEmulator,
+        kind="openai",
+        prices={
+            "gpt-image-2": PriceFormula("gpt-image-2"),
+            "gpt-image-2.5-flare": PriceFormula("gpt-image-2.5"),
+        },
+    ),
+    "evolink": Lane(
+        make=lambda: EvolinkEmulator(work_s=0),
+        kind="evolink",
+        prices={
+            "gpt-4o-image": per_image("0.0208"),
+            "gpt-image-2": by_quality(low="0.0054", medium="0.0477", high="0.1899"),
+        },
+        options=FAST,
+    ),
+}
