@@ -1,6 +1,8 @@
 """Which offers are worth trying now: one circuit an offer, in this process's memory.
 
-A circuit opens for 30 s after 5 failures in a row, or when at least half of at least 20 calls within 30 s failed; then one probe decides.
+A circuit opens after 5 failures in a row, or when at least half of at least 20 calls within 30 s failed; then one probe decides. It opens for
+5 s, or for 30 s where answers did not come, since a probe of a silent upstream costs its caller the whole time-out; for twice as long after
+every probe that failed, up to two minutes.
 Bad credentials open it for 10 minutes at once, an empty account does so for every offer of the upstream; both ask for an operator.
 A rate limit only leaves the offer alone until the upstream's own time. A content refusal, a bad request, a caller's cancel or
 a machine out of descriptors says nothing about health. Losing this memory costs a few failed tries, nothing else.
@@ -17,7 +19,9 @@ from gateway.routing.closed import ClosedUpstreams
 FAILURES_IN_A_ROW_MAX = 5
 RATIO_WINDOW_S = 30
 RATIO_CALLS_MIN = 20
-OPEN_S = 30.0
+OPEN_S = 5.0
+OPEN_SILENT_S = 30.0
+OPEN_S_MAX = 120.0
 OPEN_LONG_S = 600.0
 """For what only an operator can mend; also the longest Retry-After that is believed."""
 RATE_LIMIT_DEFAULT_S = 10.0
@@ -44,6 +48,8 @@ class _Circuit:
     fault: Fault | None = None
     """What opened it; None while closed."""
     open_until_s: float = 0.0
+    openings: int = 0
+    """In a row, without a success between."""
     alert: bool = False
     probe_until_s: float | None = None
     blocked_until_s: float = 0.0
@@ -66,8 +72,14 @@ class _Circuit:
     def open(self, fault: Fault, until_s: float, alert: bool) -> None:
         self.fault, self.open_until_s, self.alert, self.probe_until_s = fault, until_s, alert, None
 
+    def open_again(self, fault: Fault, now_s: float) -> None:
+        """For a while that grows with every opening without a success between."""
+        first_s = OPEN_SILENT_S if fault is Fault.NO_ANSWER else OPEN_S
+        self.open(fault, now_s + min(first_s * 2 ** min(self.openings, 10), OPEN_S_MAX), alert=False)
+        self.openings += 1
+
     def close(self) -> None:
-        self.fault, self.alert, self.probe_until_s, self.in_a_row = None, False, None, 0
+        self.fault, self.alert, self.probe_until_s, self.in_a_row, self.openings = None, False, None, 0, 0
         self.calls.clear()
 
     def closed_to(self, now_s: float) -> bool:
@@ -136,7 +148,7 @@ class Circuits:
             # While it is open, calls begun before may still fail: they do not prolong it. A failed probe does.
             was_open = circuit.fault is not None and now_s < circuit.open_until_s
             if not was_open and (circuit.fault is not None or circuit.is_bad()):
-                circuit.open(fault, now_s + OPEN_S, alert=False)
+                circuit.open_again(fault, now_s)
 
     def open_offers(self) -> Mapping[str, OpenCircuit]:
         """Everything that is left alone now, by offer id (`upstream/model`) or upstream name."""

@@ -69,16 +69,16 @@ def test_bad_ratio_opens(circuits: Circuits, clock: SetClock) -> None:
 
 
 def test_half_open_lets_one_probe_through(circuits: Circuits, clock: SetClock) -> None:
-    """After thirty seconds one call decides: its success closes, its failure opens for thirty more, the others wait for neither."""
+    """After five seconds one call decides: its success closes, its failure opens for ten more, the others wait for neither."""
     fail(circuits, 5)
-    clock.now_s += 29.9
+    clock.now_s += 4.9
     assert not circuits.allows(A)
     clock.now_s += 0.1
     assert not circuits.is_open(A)
     assert circuits.allows(A)
     assert not circuits.allows(A)
     circuits.failed(A, Fault.OVERLOADED)
-    clock.now_s += 29.9
+    clock.now_s += 9.9
     assert not circuits.allows(A)
     clock.now_s += 0.1
     assert circuits.allows(A)
@@ -88,10 +88,28 @@ def test_half_open_lets_one_probe_through(circuits: Circuits, clock: SetClock) -
     assert circuits.allows(A)
 
 
+@pytest.mark.parametrize(
+    ("fault", "open_s"), [(Fault.UNREACHABLE, [5, 10, 20, 40, 80, 120, 120]), (Fault.NO_ANSWER, [30, 60, 120, 120])]
+)
+def test_every_failed_probe_doubles_the_wait(
+    circuits: Circuits, clock: SetClock, fault: Fault, open_s: list[int]
+) -> None:
+    """Up to two minutes; a silent upstream is left alone for longer from the start, and after a success the wait begins anew."""
+    fail(circuits, 4, fault)
+    for seconds in open_s:
+        circuits.failed(A, fault)
+        assert circuits.open_offers()[A].reopens_in_s == seconds
+        clock.now_s += seconds
+        assert circuits.allows(A)
+    circuits.succeeded(A)
+    fail(circuits, 5, fault)
+    assert circuits.open_offers()[A].reopens_in_s == open_s[0]
+
+
 def test_probe_without_verdict_is_given_up(circuits: Circuits, clock: SetClock) -> None:
     """A refused probe frees the place at once, a lost one after the longest deadline."""
     fail(circuits, 5)
-    clock.now_s += 30
+    clock.now_s += 5
     assert circuits.allows(A)
     circuits.failed(A, Fault.REFUSED)
     assert circuits.allows(A)
@@ -102,11 +120,11 @@ def test_probe_without_verdict_is_given_up(circuits: Circuits, clock: SetClock) 
 def test_late_answers_do_not_move_an_open_circuit(circuits: Circuits, clock: SetClock) -> None:
     """Calls begun before it opened neither close nor prolong it."""
     fail(circuits, 5)
-    clock.now_s += 20
+    clock.now_s += 4
     circuits.succeeded(A)
     fail(circuits, 5)
     assert not circuits.allows(A)
-    clock.now_s += 10
+    clock.now_s += 1
     assert circuits.allows(A)
 
 
@@ -150,9 +168,9 @@ def test_open_offers_lists_only_what_is_closed_now(circuits: Circuits, clock: Se
     """The operator's view: fault and remaining time, gone when the time is over."""
     fail(circuits, 5, Fault.UNREACHABLE)
     circuits.failed(OTHER, Fault.RATE_LIMITED, 40)
-    clock.now_s += 10
+    clock.now_s += 1
     view = circuits.open_offers()
-    assert (view[A].fault, view[A].reopens_in_s, view[A].alert) == (Fault.UNREACHABLE, 20.0, False)
-    assert (view[OTHER].fault, view[OTHER].reopens_in_s) == (Fault.RATE_LIMITED, 30.0)
-    clock.now_s += 30
+    assert (view[A].fault, view[A].reopens_in_s, view[A].alert) == (Fault.UNREACHABLE, 4.0, False)
+    assert (view[OTHER].fault, view[OTHER].reopens_in_s) == (Fault.RATE_LIMITED, 39.0)
+    clock.now_s += 39
     assert not circuits.open_offers()
