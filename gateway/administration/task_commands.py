@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from gateway.administration.reports import ROWS_MAX, Arguments, Command, Report, Row, read_whole
 from gateway.administration.tasks import TaskDossier, TaskFilter, Tasks
 from gateway.domain import money
+from gateway.domain.considered import Considered
 from gateway.domain.errors import AdministrationError
 from gateway.domain.money import Amount
 from gateway.domain.tasks import Task, TaskState
@@ -92,7 +93,20 @@ def _plan(dossier: TaskDossier) -> list[tuple[str, str | int | None]]:
         if plan.charge_microcredits is None
         else f"{money.format_micro(plan.charge_microcredits)} credits a picture"
     )
-    return [("charge", charge), *((f"offer {number}", f"{offer.id}: {offer.price}") for number, offer in enumerate(plan.offers, 1))]  # fmt: skip
+    return [
+        ("charge", charge),
+        *((f"offer {number}", f"{offer.id}: {offer.price}") for number, offer in enumerate(plan.offers, 1)),
+        *((f"routing {number}", _considered(item)) for number, item in enumerate(plan.considered, 1)),
+    ]
+
+
+def _considered(item: Considered) -> str:
+    """`openai/gpt-image-2: 0.04 to 0.05 USD, skipped: circuit_open (it is failing …)`."""
+    price = "no price"
+    if item.expected_microusd is not None and item.most_microusd is not None:
+        price = f"{money.format_micro(item.expected_microusd)} to {money.format_micro(item.most_microusd)} USD"
+    skipped = "" if item.skipped is None else f", skipped: {item.skipped} ({item.why})"
+    return f"{item.offer}: {price}{skipped}"
 
 
 def _attempts(dossier: TaskDossier) -> list[tuple[str, str | int | None]]:

@@ -16,6 +16,7 @@ from gateway.domain.accounts import AccountKind
 from gateway.domain.administrators import COMMAND, Administrator
 from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock
+from gateway.domain.considered import Considered
 from gateway.domain.errors import AdministrationError, SubjectNotFound, TaskNotFound
 from gateway.domain.ids import TaskId, is_task_id, key_account_id, org_of
 from gateway.domain.tasks import Attempt, Task, TaskState
@@ -59,6 +60,8 @@ class ShownPlan:
     charge_microcredits: int | None
     markup: Decimal
     credits_per_usd: Decimal
+    considered: tuple[Considered, ...] = ()
+    """Every offer of the model in the order of the plan; empty in rows of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)

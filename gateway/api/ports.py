@@ -9,6 +9,7 @@ from typing import Protocol
 from gateway.domain.accounts import Principal, RateState
 from gateway.domain.administrators import Administrator
 from gateway.domain.catalog import Model
+from gateway.domain.considered import Considered
 from gateway.domain.images import Contract
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
@@ -54,12 +55,17 @@ class TaskView(Protocol):
     @property
     def upstream(self) -> str | None: ...
     @property
+    def considered(self) -> Sequence[Considered]: ...
+    @property
     def remaining_microcredits(self) -> int | None: ...
 
 
 class RunningTask(Protocol):
     @property
     def task_id(self) -> str: ...
+
+    @property
+    def considered(self) -> Sequence[Considered]: ...
 
     @property
     def view(self) -> TaskView:

@@ -9,6 +9,7 @@ import orjson
 
 from gateway.api.ports import TaskView
 from gateway.domain import money
+from gateway.domain.considered import Considered, upstream_and_model
 from gateway.domain.images import Background, ImageRequest, Quality, ResponseFormat
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.telemetry.redaction import without_keys
@@ -64,7 +65,23 @@ def task_answer(view: TaskView) -> JsonMap:
     if task.erased_at_ms is not None:
         answer["erased_at"] = task.erased_at_ms // 1000
     answer["attempts"] = [_attempt(attempt) for attempt in view.attempts]
+    answer["routing"] = {
+        "offers": [considered_offer(item) for item in view.considered],
+        "attempts": [_routed(attempt) for attempt in view.attempts],
+    }
     return answer
+
+
+def considered_offer(item: Considered) -> JsonMap:
+    """What an offer would have cost, and why it was not to be tried, as in a quote."""
+    upstream, model = upstream_and_model(item.offer)
+    return {
+        "upstream": upstream,
+        "model": model,
+        "expected_usd": None if item.expected_microusd is None else money.json_number(item.expected_microusd),
+        "most_usd": None if item.most_microusd is None else money.json_number(item.most_microusd),
+        "skipped": None if item.skipped is None else {"reason": item.skipped, "message": item.why or ""},
+    }
 
 
 def task_item(view: TaskView) -> JsonMap:
@@ -155,6 +172,23 @@ def _attempt(attempt: Attempt) -> JsonMap:
         "fault": attempt.fault.value if attempt.fault is not None else None,
         "cost_usd": money.json_number(attempt.cost_microusd),
         "ms": None if ended is None else ended - attempt.sent_at_ms,
+    }
+
+
+def _routed(attempt: Attempt) -> JsonMap:
+    """An attempt with its times. What the upstream said is an operator's: it may name our account there."""
+    upstream, model = upstream_and_model(attempt.offer_id)
+    return {
+        "upstream": upstream,
+        "model": model,
+        "n": attempt.n,
+        "images": attempt.images,
+        "status": attempt.state.value,
+        "fault": None if attempt.fault is None else attempt.fault.value,
+        "billed": None if attempt.billed is None else attempt.billed.value,
+        "cost_usd": money.json_number(attempt.cost_microusd),
+        "sent_at_ms": attempt.sent_at_ms,
+        "ended_at_ms": attempt.ended_at_ms,
     }
 
 

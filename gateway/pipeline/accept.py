@@ -13,6 +13,7 @@ from gateway.db.writer import CommitUnknown
 from gateway.domain import money
 from gateway.domain.accounts import AccountKind, Principal, Unit, Window
 from gateway.domain.catalog import Model
+from gateway.domain.considered import upstream_and_model
 from gateway.domain.errors import (
     InsufficientQuota,
     MaxCreditsExceeded,
@@ -26,6 +27,7 @@ from gateway.domain.windows import zone
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
+from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempts import Tools, new_attempt
 from gateway.pipeline.callers import Callers
@@ -130,9 +132,14 @@ class Acceptance:
         self._tools.metrics.credits(
             "held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits
         )
+        plan = quoted.frozen if len(quoted.options) == 1 else read_plan(task.plan_json)
+        for item in plan.considered:
+            if item.skipped is not None:
+                upstream, _ = upstream_and_model(item.offer)
+                self._tools.metrics.offer_skipped(upstream=upstream, reason=item.skipped)
         work = Work(
             task=task,
-            plan=quoted.frozen if len(quoted.options) == 1 else read_plan(task.plan_json),
+            plan=plan,
             request=admitted.request,
             ended=self._runner.new_future(),
             accepted_s=accepted_s,
@@ -194,7 +201,7 @@ def options_within(options: tuple[HoldOption, ...], max_microcredits: int | None
     """Those that a caller's own limit allows. Raises MaxCreditsExceeded where that is none."""
     if max_microcredits is None:
         return options
-    kept = tuple(option for option in options if option.amount.microcredits <= max_microcredits)
+    kept = pricing.within(options, max_microcredits)
     if not kept:
         needed = options[-1].amount.microcredits
         raise MaxCreditsExceeded(

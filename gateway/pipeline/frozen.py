@@ -6,9 +6,10 @@ Reading it back fails with pydantic's ValidationError only where a newer version
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.domain.catalog import Offer
+from gateway.domain.considered import Considered
 from gateway.domain.images import ImageRequest
 
 
@@ -25,12 +26,22 @@ class FrozenPlan:
     """Parameters that no offer understands."""
     dearest_microusd: int = 0
     """What the dearest able offer was expected to cost for the whole request: what routing saves is told against it."""
+    considered: tuple[Considered, ...] = ()
+    """Every offer of the model, in the order in which they were to be tried, with its price or why it was not; empty in rows of earlier versions."""
 
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The part of a plan that tells why."""
+
+    considered: tuple[Considered, ...] = ()
+
+
 _PLAN = TypeAdapter(FrozenPlan)
+_TOLD = TypeAdapter(_Told)
 _REQUEST = TypeAdapter(ImageRequest)
 
 
@@ -40,6 +51,14 @@ def plan_text(plan: FrozenPlan) -> str:
 
 def read_plan(text: str) -> FrozenPlan:
     return _PLAN.validate_json(text)
+
+
+def read_considered(text: str) -> tuple[Considered, ...]:
+    """What a plan tells of the model's offers; nothing where another version wrote it without, or in another form."""
+    try:
+        return _TOLD.validate_json(text).considered
+    except ValidationError:
+        return ()
 
 
 def request_text(request: ImageRequest) -> str:

@@ -5,11 +5,12 @@ AllUpstreamsUnavailable.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from gateway.domain.accounts import Principal
 from gateway.domain.catalog import Model
+from gateway.domain.considered import Skip
 from gateway.domain.errors import RETRY_AFTER_S_MAX, AllUpstreamsUnavailable, InvalidRequest, UnsupportedSize
 from gateway.domain.images import ImageRequest
 from gateway.pipeline import pricing
@@ -17,7 +18,8 @@ from gateway.pipeline.admission import Admitted
 from gateway.pipeline.commands import LEASE_MS
 from gateway.pipeline.quotation import Quotation, Quotations
 from gateway.routing.health import Circuits
-from gateway.routing.plan import NotAble, Plan, PlannedOffer, plan
+from gateway.routing.order import arrange
+from gateway.routing.plan import LeftOut, NotAble, Plan, PlannedOffer, plan
 from gateway.upstreams.base import Adapter
 
 
@@ -60,23 +62,34 @@ class Offering:
             for offer in model.offers
             if offer.upstream in self._adapters
         ]
-        return plan(request, model, candidates)
+        found = plan(request, model, candidates)
+        if isinstance(found, NotAble) or len(candidates) == len(model.offers):
+            return found
+        absent = tuple(
+            LeftOut(offer, None, "its upstream is not served by this process")
+            for offer in model.offers
+            if offer.upstream not in self._adapters
+        )
+        considered = (*found.considered, *(item.considered for item in absent))
+        return replace(found, left_out=(*found.left_out, *absent), considered=considered)
+
+    def arranged(self, planned: Plan) -> Plan:
+        """Without the offers that may not be tried now, perhaps without any; the very same plan where all may."""
+        closed = {item.offer.id: word for item in planned.offers if (word := self._why_closed(item)) is not None}
+        return arrange(planned, closed)
 
     def _open_now(self, planned: Plan, model: Model) -> Plan:
-        """Without the offers that may not be tried; the very same plan where all may."""
-        usable = tuple(item for item in planned.offers if self.why_closed(item) is None)
-        if len(usable) == len(planned.offers):
-            return planned
-        if not usable:
+        usable = self.arranged(planned)
+        if not usable.offers:
             raise self._none_usable(planned, model)
-        return Plan(usable, planned.dropped, planned.left_out)
+        return usable
 
-    def why_closed(self, planned: PlannedOffer) -> str | None:
-        """Why an offer may not be tried now, as a quote names it; None: it may."""
+    def _why_closed(self, planned: PlannedOffer) -> Skip | None:
+        """None: it may be tried."""
         if self._circuits.is_open(planned.offer.id):
-            return "circuit_open"
+            return Skip.CIRCUIT_OPEN
         closed = self._circuits.closed.is_closed(planned.offer.upstream, planned.most_microusd)
-        return "budget_closed" if closed else None
+        return Skip.BUDGET_CLOSED if closed else None
 
     def _none_usable(self, planned: Plan, model: Model) -> AllUpstreamsUnavailable:
         """Our own budgets are no caller's business: only the log names them."""

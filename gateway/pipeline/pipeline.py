@@ -15,6 +15,7 @@ from gateway.db.writer import Database
 from gateway.domain.accounts import Principal, RateState
 from gateway.domain.catalog import Catalog, Model
 from gateway.domain.clock import Clock
+from gateway.domain.considered import Considered
 from gateway.domain.errors import (
     InvalidTaskId,
     LeftRunning,
@@ -95,6 +96,11 @@ class RunningTask:
     @property
     def task_id(self) -> TaskId:
         return self.work.task.id
+
+    @property
+    def considered(self) -> tuple[Considered, ...]:
+        """Every offer of the model in the order of the plan."""
+        return self.work.plan.considered
 
     @property
     def view(self) -> TaskView:

@@ -1,18 +1,19 @@
 """Holds and charges of a task, and costs of its attempts: pure, by the prices that were frozen when it was accepted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from gateway.domain import money
 from gateway.domain.catalog import Capabilities, Model, Offer
+from gateway.domain.considered import CONSIDERED_MAX, Considered, Skip
 from gateway.domain.images import ImageRequest, Pixels
 from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, Receipt
 from gateway.ledger import usage
 from gateway.ledger.usage import Share
 from gateway.pipeline.commands import HoldOption
-from gateway.pipeline.frozen import FrozenPlan, plan_text
+from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan
 from gateway.pipeline.results import Delivery
 from gateway.routing.plan import Plan, request_for
 from gateway.routing.quote import cost_of_usage, cost_usd
@@ -34,6 +35,7 @@ def freeze(plan: Plan, model: Model, *, markup: Decimal, credits_per_usd: Decima
         credits_per_usd=credits_per_usd,
         dropped=plan.dropped,
         dearest_microusd=max(planned.expected_microusd for planned in plan.offers),
+        considered=plan.considered[:CONSIDERED_MAX],
     )
 
 
@@ -50,8 +52,33 @@ def hold_options(plan: Plan, frozen: FrozenPlan, n: int) -> tuple[HoldOption, ..
         kept = tuple(planned.offer for planned in plan.offers if planned.most_microusd <= most)
         held = money.hold_of_cost(most, markup=frozen.markup, credits_per_usd=frozen.credits_per_usd)
         amount = money.charge_amount(held, n, credits_per_usd=frozen.credits_per_usd)
-        options.append(HoldOption(amount, plan_text(replace(frozen, offers=kept)), frozen.offers[0] in kept))
+        considered = _without(frozen.considered, {offer.id for offer in kept})
+        text = plan_text(replace(frozen, offers=kept, considered=considered))
+        options.append(HoldOption(amount, text, frozen.offers[0] in kept))
     return tuple(options)
+
+
+def _without(considered: Iterable[Considered], kept: Collection[str]) -> tuple[Considered, ...]:
+    """What is not kept is too dear for what may be held."""
+    return tuple(
+        item if item.skipped is not None or item.offer in kept else item._replace(skipped=Skip.OVER_BUDGET)
+        for item in considered
+    )
+
+
+def within(options: Sequence[HoldOption], max_microcredits: int) -> tuple[HoldOption, ...]:
+    """Those that a caller's own limit allows, perhaps none; what their plans miss for it is told so."""
+    kept = [option for option in options if option.amount.microcredits <= max_microcredits]
+    if not kept or len(kept) == len(options):
+        return tuple(kept)
+    plans = [read_plan(option.plan_json) for option in kept]
+    cut = {item.offer for item in plans[0].considered if item.skipped == Skip.OVER_BUDGET}
+    return tuple(
+        replace(option, plan_json=plan_text(replace(plan, considered=tuple(
+            item._replace(skipped=Skip.OVER_MAX_CREDITS) if item.offer in cut else item for item in plan.considered
+        ))))
+        for option, plan in zip(kept, plans, strict=True)
+    )  # fmt: skip
 
 
 def presumed_microusd(offer: Offer, capabilities: Capabilities, request: ImageRequest, n: int) -> int:

@@ -11,6 +11,7 @@ from gateway.db.writer import Database
 from gateway.domain.accounts import Principal
 from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock
+from gateway.domain.considered import Considered, Skip
 from gateway.domain.errors import GatewayError
 from gateway.domain.ids import new_task_id
 from gateway.domain.money import Amount
@@ -23,21 +24,12 @@ from gateway.pipeline.admission import Admitted
 from gateway.pipeline.commands import Command, HoldOption, Outcome
 from gateway.pipeline.frozen import FrozenPlan, read_plan
 from gateway.pipeline.offering import Offering, Terms
-from gateway.routing.plan import LeftOut, NotAble, PlannedOffer
-
-SKIPPED = {
-    "not_able": "it cannot make this request",
-    "circuit_open": "it is failing and is left alone for a while",
-    "budget_closed": "the budget of its upstream is used up",
-    "over_max_credits": "its worst case is dearer than X-Max-Credits allows",
-    "over_budget": "its worst case is dearer than what the budgets have left",
-}
-"""Why an offer would not be tried."""
+from gateway.routing.plan import NotAble
 
 
 @dataclass(frozen=True, slots=True)
 class QuotedOffer:
-    """One way to make the pictures. Prices are for all of them, None where it cannot; `skipped` is a word of SKIPPED, None: it may be tried."""
+    """One way to make the pictures. Prices are for all of them, None where it cannot; `skipped` is a word of Skip, None: it may be tried."""
 
     offer: Offer
     expected_microusd: int | None
@@ -146,32 +138,28 @@ def _offers(
     within: Sequence[HoldOption],
     chosen: HoldOption | None,
 ) -> tuple[QuotedOffer, ...]:
+    by_id = {offer.id: offer for offer in admitted.model.offers}
     whole = offering.whole_plan(admitted.request, admitted.model)
     if isinstance(whole, NotAble):
-        return tuple(map(_left_out, whole.reasons))
+        return tuple(_quoted(item.offer, item.considered) for item in whole.reasons)
     affordable = _offers_of(chosen) if len(options) > 1 and chosen is not None else None
     allowed = _offers_of(within[0]) if len(options) > 1 and within else None
-    planned = []
-    for item in whole.offers:
-        skipped = offering.why_closed(item)
+    quoted = []
+    for item in offering.arranged(whole).considered:
+        skipped = item.skipped
         if skipped is None and options and not within:
-            skipped = "over_max_credits"
-        if skipped is None and allowed is not None and item.offer.id not in allowed:
-            skipped = "over_max_credits"
-        if skipped is None and affordable is not None and item.offer.id not in affordable:
-            skipped = "over_budget"
-        planned.append(_quoted(item, skipped))
-    return (*planned, *map(_left_out, whole.left_out))
+            skipped = Skip.OVER_MAX_CREDITS
+        if skipped is None and allowed is not None and item.offer not in allowed:
+            skipped = Skip.OVER_MAX_CREDITS
+        if skipped is None and affordable is not None and item.offer not in affordable:
+            skipped = Skip.OVER_BUDGET
+        quoted.append(_quoted(by_id[item.offer], item._replace(skipped=skipped)))
+    return tuple(quoted)
 
 
 def _offers_of(option: HoldOption) -> set[str]:
     return {offer.id for offer in read_plan(option.plan_json).offers}
 
 
-def _quoted(item: PlannedOffer, skipped: str | None) -> QuotedOffer:
-    why = None if skipped is None else SKIPPED[skipped]
-    return QuotedOffer(item.offer, item.expected_microusd, item.most_microusd, skipped, why)
-
-
-def _left_out(item: LeftOut) -> QuotedOffer:
-    return QuotedOffer(item.offer, None, None, "not_able", item.why)
+def _quoted(offer: Offer, item: Considered) -> QuotedOffer:
+    return QuotedOffer(offer, item.expected_microusd, item.most_microusd, item.skipped, item.why)

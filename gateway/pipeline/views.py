@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.blobs.links import LinkSigner
+from gateway.domain.considered import Considered
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskState
+from gateway.pipeline.frozen import read_considered
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class TaskView:
     dropped: tuple[str, ...]
     credits_per_usd: Decimal
     remaining_microcredits: int | None = None
+
+    @property
+    def considered(self) -> tuple[Considered, ...]:
+        """Every offer of the model in the order of the plan; read when it is asked for."""
+        return read_considered(self.task.plan_json)
 
     @property
     def upstream(self) -> str | None:

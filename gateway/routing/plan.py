@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.domain.catalog import Capabilities, Model, Offer
+from gateway.domain.considered import WHY_CHARS_MAX, Considered, Skip
 from gateway.domain.images import Background, ImageRequest, OutputFormat, Quality
 from gateway.domain.sizes import fit
 from gateway.routing.quote import Quote, cost_usd
@@ -44,6 +45,10 @@ class LeftOut:
     def __str__(self) -> str:
         return f"{self.offer.id}: {self.why}"
 
+    @property
+    def considered(self) -> Considered:
+        return Considered(self.offer.id, skipped=Skip.NOT_ABLE, said=self.why[:WHY_CHARS_MAX])
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -52,6 +57,8 @@ class Plan:
     offers: tuple[PlannedOffer, ...]
     dropped: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    considered: tuple[Considered, ...] = ()
+    """Every offer of the model in the order of the plan, those that are not able at the end."""
 
     @property
     def most_microusd(self) -> int:
@@ -96,7 +103,9 @@ def plan(request: ImageRequest, model: Model, candidates: Sequence[Candidate]) -
         for name in _wishes(request)
         if not any(understands(request, name, item.offer, item.capabilities) for item in planned)
     }
-    return Plan(tuple(planned), tuple(sorted(dropped)), tuple(unable))
+    considered = [Considered(item.offer.id, item.expected_microusd, item.most_microusd) for item in planned]
+    considered += [item.considered for item in unable]
+    return Plan(tuple(planned), tuple(sorted(dropped)), tuple(unable), tuple(considered))
 
 
 def understands(request: ImageRequest, name: str, offer: Offer, capabilities: Capabilities) -> bool:

@@ -62,6 +62,9 @@ class Metrics:
                 "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
             )
         )
+        self._skipped = kept(
+            _Counter("gateway_offers_skipped", "Offers that a call was not to try, by why.", ("upstream", "reason"))
+        )
         self._limited = kept(
             _Counter("gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level"))
         )
@@ -130,6 +133,10 @@ class Metrics:
     def attempt_ended(self, *, upstream: str, model: str, fault: str | None) -> None:
         """`fault` None: it succeeded."""
         self._attempts.add((self._upstream(upstream), self._model(model), fault or "none"), 1)
+
+    def offer_skipped(self, *, upstream: str, reason: str) -> None:
+        """`reason` is a word of `domain.considered.Skip`."""
+        self._skipped.add((self._upstream(upstream), reason), 1)
 
     def limited(self, kind: str, level: str) -> None:
         """`kind` is rate or concurrency, `level` org, team or key."""

@@ -19,8 +19,12 @@ from gateway.domain.catalog import (
     SizeRule,
     TokenPrice,
 )
+from gateway.domain.considered import Skip
 from gateway.domain.images import Contract, ImageRequest, OutputFormat, Pixels, Quality
 from gateway.domain.money import usd_cost
+from gateway.pipeline import pricing
+from gateway.pipeline.frozen import read_considered, read_plan
+from gateway.routing.order import arrange
 from gateway.routing.plan import NotAble, plan, split
 from gateway.routing.quote import cost_usd
 
@@ -108,3 +112,44 @@ def test_plan_is_sorted_and_deterministic(request: ImageRequest, made: list[tupl
     assert len(result.offers) + len(result.left_out) == len(candidates)
     expected = [item.expected_microusd for item in result.offers]
     assert expected == sorted(expected)
+
+
+@given(
+    requests,
+    st.lists(st.tuples(prices, capabilities), max_size=5),
+    st.sets(st.integers(0, 4)),
+    st.one_of(st.none(), st.integers(0, 10_000_000)),
+)
+def test_a_kept_plan_tells_of_every_offer_once(
+    request: ImageRequest, made: list[tuple[Price, Capabilities]], closed: set[int], most: int | None
+) -> None:
+    """Whatever is closed, held or limited: each offer of the model stands once in what a task keeps; without a reason exactly where it may be tried,
+    and then with prices; in the order of the prices."""
+    candidates = [
+        (Offer(f"up{index}/m", f"up{index}", "m", price), ability) for index, (price, ability) in enumerate(made)
+    ]
+    whole = plan(request, MODEL, candidates)
+    if isinstance(whole, NotAble):
+        return
+    shut = {f"up{index}/m": Skip.CIRCUIT_OPEN for index in closed}
+    usable = arrange(
+        whole,
+        {offer_id: word for offer_id, word in shut.items() if offer_id in {item.offer.id for item in whole.offers}},
+    )
+    if not usable.offers:
+        return
+    frozen = pricing.freeze(usable, MODEL, markup=Decimal(1), credits_per_usd=Decimal(72))
+    options = pricing.hold_options(usable, frozen, request.n)
+    for option in options if most is None else pricing.within(options, most):
+        kept = read_considered(option.plan_json)
+        assert sorted(item.offer for item in kept) == sorted(offer.id for offer, _ in candidates)
+        plain = read_plan(option.plan_json)
+        assert [item.offer for item in kept if item.skipped is None] == [offer.id for offer in plain.offers]
+        priced = [(item.expected_microusd, item.most_microusd) for item in kept if item.skipped != Skip.NOT_ABLE]
+        assert all(expected is not None and most_of is not None for expected, most_of in priced)
+        assert [expected for expected, _ in priced] == sorted(
+            expected for expected, _ in priced if expected is not None
+        )
+        assert all(item.why for item in kept if item.skipped is not None)
+        closed_now = {item.offer for item in kept if item.skipped == Skip.CIRCUIT_OPEN}
+        assert closed_now == shut.keys() & {item.offer.id for item in whole.offers}

@@ -38,6 +38,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
     asked, dropped = admitted.request, generation.dropped
     del admitted, draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
     request[LOG]["task_id"] = running.task_id
+    _note_skipped(request, running)
 
     view = await _wait(running, choice)
     if view is None or not view.task.state.is_final:
@@ -122,6 +123,13 @@ def _response(model: Model | None) -> Contract:
     return Contract.IMAGE if model is None else model.response
 
 
+def _note_skipped(request: web.Request, running: RunningTask) -> None:
+    """`dear/m over_budget, other/m not_able`; nothing where every offer was to be tried."""
+    skipped = [f"{item.offer} {item.skipped}" for item in running.considered if item.skipped is not None]
+    if skipped:
+        request[LOG]["skipped"] = ", ".join(skipped)
+
+
 def _note(request: web.Request, view: TaskView) -> None:
     task = view.task
     request[LOG].update(
@@ -131,3 +139,6 @@ def _note(request: web.Request, view: TaskView) -> None:
         credits=money.format_micro(task.used_microcredits),
         cost_usd=money.format_micro(sum(attempt.cost_microusd for attempt in view.attempts)),
     )
+    failed = [f"{attempt.offer_id} {attempt.fault}" for attempt in view.attempts if attempt.fault is not None]
+    if failed:
+        request[LOG]["failed"] = ", ".join(failed)

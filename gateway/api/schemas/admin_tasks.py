@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gateway.api.schemas.answers import Answer
+from gateway.api.schemas.answers import Answer, QuotedOfferAnswer
 
 
 class AmountAnswer(Answer):
@@ -52,13 +52,23 @@ class AdminOfferAnswer(Answer):
     price: dict[str, object]
 
 
+class AdminConsideredAnswer(QuotedOfferAnswer):
+    """`offer` is its id: attempts name it."""
+
+    offer: str
+
+
 class AdminPlanAnswer(Answer):
-    """Frozen when the task was accepted. `charge_credits`: fixed, a picture; null: the actual cost × `markup`."""
+    """Frozen when the task was accepted. `charge_credits`: fixed, a picture; null: the actual cost × `markup`.
+
+    `considered`: every offer of the model in the order in which they were to be tried; empty in tasks of earlier versions.
+    """
 
     offers: list[AdminOfferAnswer]
     charge_credits: float | None
     markup: float
     credits_per_usd: float
+    considered: list[AdminConsideredAnswer]
 
 
 class AdminAttemptAnswer(Answer):

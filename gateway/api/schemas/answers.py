@@ -82,6 +82,43 @@ class AttemptAnswer(Answer):
     ms: int | None
 
 
+class SkippedAnswer(Answer):
+    reason: Literal["not_able", "circuit_open", "budget_closed", "over_max_credits", "over_budget"]
+    message: str
+
+
+class QuotedOfferAnswer(Answer):
+    """One upstream's price for all pictures. `most_usd` is its worst case; `skipped`: why it would not be tried."""
+
+    upstream: str
+    model: str
+    expected_usd: float | None
+    most_usd: float | None
+    skipped: SkippedAnswer | None
+
+
+class RoutedAttemptAnswer(Answer):
+    """One try of an offer for `n` of the pictures. `billed` says whether a failure cost us something."""
+
+    upstream: str
+    model: str
+    n: int
+    images: int
+    status: str
+    fault: str | None
+    billed: Literal["no", "yes", "unknown"] | None
+    cost_usd: float
+    sent_at_ms: int
+    ended_at_ms: int | None
+
+
+class RoutingAnswer(Answer):
+    """Why this upstream: every offer of the model in the order in which they were to be tried, and what was tried."""
+
+    offers: list[QuotedOfferAnswer]
+    attempts: list[RoutedAttemptAnswer]
+
+
 class TaskAnswer(Answer):
     """A task as it stands. `results` are links that live 24 hours."""
 
@@ -99,6 +136,7 @@ class TaskAnswer(Answer):
     error: TaskFailure | None = None
     erased_at: int | None = None
     attempts: list[AttemptAnswer]
+    routing: RoutingAnswer
 
 
 class TaskItem(Answer):

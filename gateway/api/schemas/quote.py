@@ -2,22 +2,7 @@
 
 from typing import Literal
 
-from gateway.api.schemas.answers import Answer
-
-
-class SkippedAnswer(Answer):
-    reason: Literal["not_able", "circuit_open", "budget_closed", "over_max_credits", "over_budget"]
-    message: str
-
-
-class QuotedOfferAnswer(Answer):
-    """One upstream's price for all pictures. `most_usd` is its worst case; `skipped`: why it would not be tried."""
-
-    upstream: str
-    model: str
-    expected_usd: float | None
-    most_usd: float | None
-    skipped: SkippedAnswer | None
+from gateway.api.schemas.answers import Answer, QuotedOfferAnswer
 
 
 class ChargeAnswer(Answer):

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from gateway.domain.accounts import Principal, RateState
 from gateway.domain.catalog import Model, SizeRule
+from gateway.domain.considered import Considered, Skip
 from gateway.domain.errors import GatewayError, InvalidKey, MissingKey, ModelNotFound, TaskNotFound
 from gateway.domain.ids import AccountId, AttemptId, KeyId, TaskId
 from gateway.domain.images import Contract, ImageRequest, ImageResult, OutputFormat, Quality, Usage
@@ -18,6 +19,11 @@ from gateway.telemetry.logs import LogValue
 TASK_ID = TaskId("task-unified-1757165031-uyujaw3d")
 KEY = "igw_aKeyThatWorks"
 PRINCIPAL = Principal(KeyId("key_1"), "ci", (AccountId("key:acme//ci"), AccountId("org:acme")), "acme", None)
+CONSIDERED = (
+    Considered("dear/gpt-image-2#2", 40_000, 52_710, Skip.CIRCUIT_OPEN),
+    Considered("evolink/gpt-4o-image", 20_800, 20_800),
+    Considered("small/tiny", skipped=Skip.NOT_ABLE, said="does not make 1024x1024"),
+)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 LINK = "http://127.0.0.1:8080/v1/results/dG9rZW4/att_1-0.png"
 
@@ -38,6 +44,7 @@ class View:
     upstream: str | None = None
     remaining_microcredits: int | None = None
     credits_per_usd: Decimal = Decimal(72)
+    considered: tuple[Considered, ...] = ()
 
 
 def pending_task(contract: Contract = Contract.TASK) -> Task:
@@ -89,6 +96,10 @@ class Running:
     @property
     def task_id(self) -> str:
         return self.view.task.id
+
+    @property
+    def considered(self) -> Sequence[Considered]:
+        return self.final.considered
 
     async def wait(self) -> View:
         if self.hangs:

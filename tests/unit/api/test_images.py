@@ -11,9 +11,18 @@ from openai.types import ImagesResponse
 from gateway.api.schemas.answers import ImagesAnswer, TaskCreated
 from gateway.domain.errors import InsufficientQuota
 from gateway.domain.images import Contract
-from gateway.domain.tasks import TaskErrorCode
+from gateway.domain.tasks import AttemptState, Fault, TaskErrorCode
 from tests.unit.api.conftest import Edge, MakeEdge
-from tests.unit.api.fake_pipeline import KEY, LINK, TASK_ID, FakePipeline, completed_view, failed_view
+from tests.unit.api.fake_pipeline import (
+    CONSIDERED,
+    KEY,
+    LINK,
+    TASK_ID,
+    FakePipeline,
+    attempt,
+    completed_view,
+    failed_view,
+)
 
 PICTURE = b"aGVsbG8=" * 100_000  # 800 kB: far beyond what is joined in memory
 
@@ -195,6 +204,21 @@ async def test_the_canonical_line_tells_the_whole_call(edge: Edge) -> None:
         "credits": "1.5", "cost_usd": "0.0208",
     }  # fmt: skip
     assert {name: line.get(name) for name in expected} == expected
+
+
+async def test_the_canonical_line_tells_what_was_skipped_and_what_failed(make_edge: MakeEdge) -> None:
+    """Short: offers with a word; absent where all is well."""
+    final = completed_view()
+    edge = await make_edge(FakePipeline(final=final))
+    await edge.generate(model="gpt-image-2")
+    final.considered = CONSIDERED
+    failed = attempt(state=AttemptState.FAILED, fault=Fault.OVERLOADED, cost_microusd=0, message="come back later")
+    final.attempts = (failed, *final.attempts)
+    await edge.generate(model="gpt-image-2")
+    quiet, telling = edge.lines.lines
+    assert (quiet.get("skipped"), quiet.get("failed")) == (None, None)
+    assert telling["skipped"] == "dear/gpt-image-2#2 circuit_open, small/tiny not_able"
+    assert (telling["failed"], telling["attempts"]) == ("evolink/gpt-4o-image overloaded", 2)
 
 
 async def test_unexpected_errors_are_logged_once_and_tell_nothing(

@@ -4,9 +4,18 @@ import pytest
 
 from gateway.api.schemas.answers import CreditsAnswer, ModelListAnswer, TaskAnswer, TaskBatchAnswer, TaskListAnswer
 from gateway.domain.errors import TaskNotCancellable
-from gateway.domain.tasks import AttemptState, Fault, TaskErrorCode, TaskState
+from gateway.domain.tasks import AttemptState, Billed, Fault, TaskErrorCode, TaskState
 from tests.unit.api.conftest import Edge, MakeEdge
-from tests.unit.api.fake_pipeline import LINK, TASK_ID, FakePipeline, View, attempt, failed_view, pending_task
+from tests.unit.api.fake_pipeline import (
+    CONSIDERED,
+    LINK,
+    TASK_ID,
+    FakePipeline,
+    View,
+    attempt,
+    failed_view,
+    pending_task,
+)
 
 OTHER_ID = "task-unified-1757165031-00000000"
 
@@ -25,6 +34,43 @@ async def test_a_completed_task_shows_results_and_cost(edge: Edge) -> None:
     ]
     assert body["task_info"]["can_cancel"] is False
     assert "error" not in body
+
+
+async def test_a_task_tells_why_this_upstream(make_edge: MakeEdge) -> None:
+    """Every offer with price or reason, as in a quote; attempts with fault, cost and times; nothing that an upstream said."""
+    said = "organization org-42 has run out"
+    failed = attempt(
+        state=AttemptState.FAILED, fault=Fault.NO_MONEY, billed=Billed.NO, cost_microusd=0, images=0, message=said
+    )
+    edge = await make_edge(FakePipeline(final=View(pending_task(), (failed, attempt()), considered=CONSIDERED)))
+    answer = await edge.get(f"/v1/tasks/{TASK_ID}")
+    body = await answer.json()
+    TaskAnswer.model_validate(body)
+    open_circuit = {"reason": "circuit_open", "message": "it is failing and is left alone for a while"}
+    not_able = {"reason": "not_able", "message": "does not make 1024x1024"}
+    assert body["routing"]["offers"] == [
+        {
+            "upstream": "dear",
+            "model": "gpt-image-2",
+            "expected_usd": 0.04,
+            "most_usd": 0.05271,
+            "skipped": open_circuit,
+        },
+        {"upstream": "evolink", "model": "gpt-4o-image", "expected_usd": 0.0208, "most_usd": 0.0208, "skipped": None},
+        {"upstream": "small", "model": "tiny", "expected_usd": None, "most_usd": None, "skipped": not_able},
+    ]
+    first, second = body["routing"]["attempts"]
+    assert first == {
+        "upstream": "evolink", "model": "gpt-4o-image", "n": 1, "images": 0, "status": "failed", "fault": "no_money", "billed": "no",
+        "cost_usd": 0, "sent_at_ms": 1_757_165_031_410, "ended_at_ms": 1_757_165_033_410,
+    }  # fmt: skip
+    assert (second["status"], second["fault"], second["billed"], second["cost_usd"]) == (
+        "succeeded",
+        None,
+        None,
+        0.0208,
+    )
+    assert said not in await answer.text()
 
 
 @pytest.mark.parametrize(

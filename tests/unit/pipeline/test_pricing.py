@@ -6,10 +6,11 @@ from decimal import Decimal
 import pytest
 
 from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, Price, PriceFormula, SizeRule
+from gateway.domain.considered import CONSIDERED_MAX, Considered, Skip
 from gateway.domain.images import Contract, ImageRequest, ImageResult, Pixels, Quality, Usage
 from gateway.domain.money import Amount
 from gateway.pipeline import pricing
-from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, read_request, request_text
+from gateway.pipeline.frozen import FrozenPlan, plan_text, read_considered, read_plan, read_request, request_text
 from gateway.pipeline.results import Delivery
 from gateway.routing.plan import NotAble, Plan, plan
 
@@ -125,3 +126,58 @@ def test_plan_and_request_survive_their_row() -> None:
     request = replace(REQUEST, quality=Quality.HIGH, options=(("user", '"u1"'),))
     assert "cat" not in request_text(request)
     assert read_request(request_text(request), "a cat") == request
+
+
+def told(text: str) -> list[tuple[str, str | None]]:
+    return [(item.offer, item.skipped) for item in read_considered(text)]
+
+
+def test_every_option_tells_which_offers_it_is_too_small_for() -> None:
+    """Whatever is held, all offers are told of: the largest option tries them all, the smaller ones say over_budget of the others."""
+    found = planned(REQUEST, DEAR, CHEAP)
+    frozen = pricing.freeze(found, model(CHEAP, DEAR), markup=Decimal(1), credits_per_usd=RATE)
+    whole, small = pricing.hold_options(found, frozen, 2)
+    assert told(whole.plan_json) == [("cheap/m", None), ("dear/m", None)]
+    assert told(small.plan_json) == [("cheap/m", None), ("dear/m", Skip.OVER_BUDGET)]
+    assert read_plan(small.plan_json).considered[1].expected_microusd == 100_000
+
+
+def test_what_a_callers_own_limit_cuts_is_told_as_such() -> None:
+    """Too dear for X-Max-Credits is another reason than too dear for a budget; where nothing is cut nothing is written anew."""
+    middle = offer("middle", PerImage(Decimal("0.03")))
+    found = planned(REQUEST, DEAR, middle, CHEAP)
+    frozen = pricing.freeze(found, model(CHEAP, DEAR), markup=Decimal(1), credits_per_usd=RATE)
+    options = pricing.hold_options(found, frozen, 2)
+    first, second = pricing.within(options, options[1].amount.microcredits)
+    assert told(first.plan_json) == [("cheap/m", None), ("middle/m", None), ("dear/m", "over_max_credits")]
+    assert told(second.plan_json) == [("cheap/m", None), ("middle/m", "over_budget"), ("dear/m", "over_max_credits")]
+    assert (first.amount, second.has_first_offer) == (options[1].amount, options[2].has_first_offer)
+    assert pricing.within(options, options[0].amount.microcredits) == options
+    assert pricing.within(options, 1) == ()
+
+
+def test_what_a_plan_tells_is_short_and_bounded() -> None:
+    """Lists of an id and integers, some forty bytes an offer, and no more than CONSIDERED_MAX of them."""
+    offers = [offer(f"upstream-{index:03}", PerImage(Decimal(1))) for index in range(CONSIDERED_MAX + 10)]
+    found = planned(REQUEST, *offers)
+    frozen = pricing.freeze(found, model(*offers), markup=Decimal(1), credits_per_usd=RATE)
+    assert len(found.considered) == CONSIDERED_MAX + 10
+    assert [item.offer for item in frozen.considered] == [item.id for item in offers[:CONSIDERED_MAX]]
+    bare = len(plan_text(replace(frozen, considered=())))
+    assert len(plan_text(frozen)) - bare < 60 * CONSIDERED_MAX
+    assert '["upstream-000/m",2000000,2000000,null,null]' in plan_text(frozen)
+
+
+def test_plans_of_other_versions_are_read() -> None:
+    """Without the offers' reasons, with words that this version does not know, and with a form that it does not know."""
+    frozen = FrozenPlan((CHEAP,), None, Decimal(1), RATE, considered=(Considered("cheap/m", 1, 2),))
+    text = plan_text(frozen)
+    before = text.replace(',"considered":[["cheap/m",1,2,null,null]]', "")
+    assert before != text
+    assert read_plan(before) == replace(frozen, considered=())
+    assert read_considered(before) == ()
+    later = text.replace('["cheap/m",1,2,null,null]', '["cheap/m",1,2,"too_slow",null]')
+    assert read_considered(later) == (Considered("cheap/m", 1, 2, "too_slow"),)
+    assert read_considered(later)[0].why == "too_slow"
+    assert read_considered(text.replace('["cheap/m",1,2,null,null]', "7")) == ()
+    assert read_considered("") == ()

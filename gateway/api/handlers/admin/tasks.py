@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.administration.tasks import ShownPlan, TaskDossier, TaskFilter
 from gateway.api.answers import json_answer
 from gateway.api.handlers.admin.query import whole
-from gateway.api.rendering import JsonMap, JsonValue
+from gateway.api.rendering import JsonMap, JsonValue, considered_offer
 from gateway.api.state import ADMINISTRATION, ADMINISTRATOR
 from gateway.domain import money
 from gateway.domain.errors import InvalidRequest
@@ -118,6 +118,7 @@ def _plan(plan: ShownPlan) -> JsonMap:
         "charge_credits": None if plan.charge_microcredits is None else money.json_number(plan.charge_microcredits),
         "markup": float(plan.markup),
         "credits_per_usd": float(plan.credits_per_usd),
+        "considered": [{"offer": item.offer, **considered_offer(item)} for item in plan.considered],
     }
 
 
