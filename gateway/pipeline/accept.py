@@ -132,7 +132,7 @@ class Acceptance:
         self._tools.metrics.credits(
             "held", model=task.model, team=task.user_group, microcredits=task.reserved_microcredits
         )
-        plan = quoted.frozen if len(quoted.options) == 1 else read_plan(task.plan_json)
+        plan = quoted.frozen if task.plan_json == quoted.options[0].plan_json else read_plan(task.plan_json)
         for item in plan.considered:
             if item.skipped is not None:
                 upstream, _ = upstream_and_model(item.offer)
