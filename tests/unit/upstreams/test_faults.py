@@ -23,7 +23,7 @@ UNPAID = [
     (400, openai_error("filtered", "", "contentFilter"), Fault.REFUSED),
     (400, openai_error("blocked", "", None, inner_error={"code": "ResponsibleAIPolicyViolation"}), Fault.REFUSED),
     (403, {"id": "1", "name": "content_moderation", "errors": ["Your request was flagged by our content moderation"]}, Fault.REFUSED),
-    (422, {"detail": [{"loc": ["body", "prompt"], "msg": "flagged", "type": "content_policy_violation"}]}, Fault.BAD_REQUEST),
+    (422, {"detail": [{"loc": ["body", "prompt"], "msg": "flagged", "type": "content_policy_violation"}]}, Fault.REFUSED),
     (422, {"detail": "Prompt failed NSFW check"}, Fault.REFUSED),
     (400, {"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."}, Fault.REFUSED),
     (400, openai_error("x", "", "OutputImageSensitiveContentDetected"), Fault.REFUSED),
@@ -118,7 +118,7 @@ def test_every_status_has_a_row(status: int) -> None:
     """Without any body, only a server's own failure or a time-out is doubtful."""
     fault, billed = classify(ApiError(status))
     assert (billed is Billed.UNKNOWN) == (fault is Fault.NO_ANSWER)
-    assert (billed is Billed.UNKNOWN) == (status == 408 or (status >= 500 and status not in (503, 529)))
+    assert (billed is Billed.UNKNOWN) == (status in (408, 499) or (status >= 500 and status not in (503, 529)))
 
 
 @pytest.mark.parametrize(
