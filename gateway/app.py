@@ -52,7 +52,7 @@ from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
 from gateway.config import Config, load
 from gateway.db.connection import StatementFailed
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.errors import GatewayError
 from gateway.domain.ids import new_owner_id
@@ -373,7 +373,7 @@ def _listen(host: str, port: int) -> tuple[int, socket.socket]:
 @asynccontextmanager
 async def _control(config: Config, operator: Operator) -> AsyncIterator[None]:
     """The commands' socket of an embedded gateway."""
-    path = config.control_socket
+    path = config.database.control_socket
     if path is None:
         yield
         return

@@ -37,7 +37,7 @@ from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
 from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
 from gateway.db.sqlite import DatabaseLocked, SqliteLock
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect
 from gateway.db.writer import Database
 from gateway.domain.accounts import Account, AccountKind
 from gateway.domain.clock import Clock

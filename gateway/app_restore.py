@@ -14,11 +14,11 @@ from pathlib import Path
 from gateway.administration import store as trail
 from gateway.config import Config
 from gateway.db.connection import Connection, StatementFailed
-from gateway.db.engine import DatabaseUrl, open_database
+from gateway.db.engine import open_database
 from gateway.db.migrate import MigrationFailed, migrate
 from gateway.db.snapshot import SnapshotFailed, check_snapshot, copy_of_snapshot, fill_postgresql, sync_folder
 from gateway.db.sqlite import DatabaseLocked, SqliteLock
-from gateway.db.statements import Dialect
+from gateway.db.url import DatabaseUrl, Dialect
 from gateway.db.writer import Transact
 from gateway.domain.administrators import COMMAND
 from gateway.domain.clock import Clock

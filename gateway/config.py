@@ -28,8 +28,7 @@ from gateway.config_findings import Finding, PriceOrigin, findings_of_markups, f
 from gateway.config_schema import ConfigFile, check
 from gateway.config_sections import UPSTREAM_OPTIONS, UpstreamSection
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
-from gateway.db.engine import DatabaseUrl, parse_database_url
-from gateway.db.statements import Dialect
+from gateway.db.url import DatabaseUrl, Dialect, parse_database_url
 from gateway.domain.accounts import Budget
 from gateway.domain.catalog import Catalog
 from gateway.domain.clock import Clock, SystemClock
@@ -46,7 +45,6 @@ __all__ = [
     "OrgDeclaration",
     "Problem",
     "TeamDeclaration",
-    "default_path",
     "load",
 ]
 
@@ -157,11 +155,6 @@ class Config:
         """A file of an embedded gateway, in the folder of its database."""
         return self.database.path.with_name(name)
 
-    @property
-    def control_socket(self) -> Path | None:
-        """Where commands reach a running embedded gateway. With PostgreSQL they go to the database itself."""
-        return self.beside_database("gateway.sock") if self.database.dialect is Dialect.SQLITE else None
-
     def listening_on(self, host: str | None, port: int | None) -> "Config":
         """With the command line's host and port; the public URL follows unless it was given."""
         server = replace(self.server, host=host or self.server.host, port=self.server.port if port is None else port)
@@ -183,12 +176,6 @@ class Config:
         if not self.catalog.models:
             lines.append("no model is served: every upstream of the catalogue is off")
         return (*lines, *self.notes)
-
-
-def default_path(folder: Path) -> Path | None:
-    """`config/gateway.yaml` below a folder, where there is one: what `serve` uses without --config."""
-    path = folder / "config" / "gateway.yaml"
-    return path if path.is_file() else None
 
 
 def load(

@@ -5,7 +5,6 @@ would not be tried. Refuses nothing: what makes a config unusable is a problem o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,7 +17,6 @@ from gateway.domain.images import ImageRequest, Pixels, Quality, parse_pixels
 from gateway.routing.plan import Candidate, NotAble, PlannedOffer, plan
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.registry import build
-from gateway.upstreams.wire import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,11 @@ def findings_of_models(
     models: Mapping[str, Model], upstreams: Iterable[UpstreamSettings], credits_per_usd: Decimal
 ) -> list[Finding]:
     """Sizes and qualities that a model lists and no offer makes, and offers that cost more than the model's fixed charge brings in."""
+    # Imported here: the form of a config is checked, and every command's help printed, without an HTTP client.
+    from concurrent.futures import ThreadPoolExecutor
+
+    from gateway.upstreams.wire import Resources
+
     # Adapters open nothing before their first call; these are asked what they can do, and forgotten.
     resources = Resources(SystemClock(), ThreadPoolExecutor(1))
     adapters = {settings.name: build(settings, resources) for settings in upstreams}

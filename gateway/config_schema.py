@@ -25,6 +25,7 @@ from gateway.config_sections import (
     UpstreamSection,
     UsageSection,
 )
+from gateway.config_socket import DEFAULT_DATABASE
 from gateway.config_text import Plain, Problems, join
 
 
@@ -37,7 +38,7 @@ class ConfigFile(Section):
         "", description="Write a long random text, best as ${GATEWAY_SECRET_KEY}; put a number in quotes."
     )
     database: str = Field(
-        "sqlite:///var/gateway.db", description="Write sqlite:///var/gateway.db or postgresql://user:pass@host/db."
+        DEFAULT_DATABASE, description="Write sqlite:///var/gateway.db or postgresql://user:pass@host/db."
     )
     state: str = Field("memory", description="Write memory.")
     blobs: str = Field("file:///var/images", description="Write file:///var/images.")

@@ -7,11 +7,12 @@ from functools import partial
 from sqlalchemy import bindparam, update
 
 from gateway.db.connection import Connection
-from gateway.db.engine import open_database, parse_database_url
+from gateway.db.engine import open_database
 from gateway.db.migrate import migrate
 from gateway.db.schema import accounts, balances
 from gateway.db.sqlite import SqliteLock
-from gateway.db.statements import Dialect, Statement, insert_rows
+from gateway.db.statements import Statement, insert_rows
+from gateway.db.url import Dialect, parse_database_url
 from gateway.db.writer import Database, Transact
 from gateway.domain.accounts import parse_budget
 from gateway.domain.clock import Clock, SystemClock

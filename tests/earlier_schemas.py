@@ -8,8 +8,7 @@ from alembic import command
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.db import migrate as migrations
-from gateway.db.engine import DatabaseUrl
-from gateway.db.statements import Dialect
+from gateway.db.url import DatabaseUrl, Dialect
 
 T = TypeVar("T")
 

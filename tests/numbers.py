@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import BigInteger, Column, MetaData, Table, select, text
 
 from gateway.db.connection import Connection, StatementFailed
-from gateway.db.engine import open_database, parse_database_url
+from gateway.db.engine import open_database
 from gateway.db.sqlite import SqliteLock
-from gateway.db.statements import Dialect, Statement, insert_rows
+from gateway.db.statements import Statement, insert_rows
+from gateway.db.url import Dialect, parse_database_url
 from gateway.db.writer import Database, Now
 from gateway.domain.clock import SystemClock
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from gateway.administration import store as trail
 from gateway.administration.reports import Arguments, Command, Report, Row
 from gateway.db.connection import Connection
-from gateway.db.engine import DatabaseUrl
 from gateway.db.snapshot import SnapshotFailed, write_snapshot
+from gateway.db.url import DatabaseUrl
 from gateway.db.writer import Database, Transact
 from gateway.domain.administrators import COMMAND, Administrator
 from gateway.domain.errors import AdministrationError

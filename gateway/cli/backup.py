@@ -1,6 +1,5 @@
 """`gateway backup` and `gateway restore`."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +31,8 @@ def restore(
     config: ConfigOption = None,
 ) -> None:
     """Put a backup in the place of the database; the gateway must be stopped."""
+    import asyncio
+
     from gateway.administration.backup import NOT_HELD
     from gateway.app_restore import RestoreRefused
     from gateway.app_restore import restore as put_in_place

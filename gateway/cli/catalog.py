@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from gateway.cli.operator import ConfigOption, FormatOption, OutputFormat, load_config
-from gateway.config_findings import findings_of_origins
-from gateway.config_text import parse_duration_s
-from gateway.domain.clock import SystemClock
 
 DAY_S = 86_400
 
@@ -25,6 +22,10 @@ def catalog_check(
     output: FormatOption = OutputFormat.TABLE,
 ) -> None:
     """Check the catalogue in use: exit 1 and one line a problem."""
+    from gateway.config_findings import findings_of_origins
+    from gateway.config_text import parse_duration_s
+    from gateway.domain.clock import SystemClock
+
     try:
         age_days_max = parse_duration_s(max_age) / DAY_S
     except ValueError as exc:

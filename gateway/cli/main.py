@@ -1,6 +1,5 @@
 """The command itself: what starts, checks and migrates a gateway, and the nouns that have commands of their own."""
 
-import asyncio
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,6 @@ import typer
 
 from gateway.cli import accounts, admin_tokens, alerts, backup, books, catalog, keys, tasks, upstreams, usage
 from gateway.cli.operator import ConfigOption, fail, load_config
-from gateway.cli.welcome import welcome
 
 app = typer.Typer(
     name="gateway",
@@ -57,7 +55,9 @@ def serve(
     from gateway.app import Gateway
     from gateway.app import serve as run
     from gateway.app_office import StartFailed
-    from gateway.config import Config, default_path, load
+    from gateway.cli.welcome import welcome
+    from gateway.config import Config, load
+    from gateway.config_socket import default_path
 
     def reread(running: Collection[str]) -> Config:
         return load(config or default_path(Path()), running=running).listening_on(host, port)
@@ -84,9 +84,11 @@ def check_config(config: ConfigOption = None) -> None:
 @app.command("migrate")
 def migrate_database(config: ConfigOption = None) -> None:
     """Bring the database to this version's schema."""
+    import asyncio
+
     from gateway.db.migrate import MigrationFailed, migrate
     from gateway.db.sqlite import DatabaseLocked, SqliteLock
-    from gateway.db.statements import Dialect
+    from gateway.db.url import Dialect
 
     loaded = load_config(config)
     lock = SqliteLock(loaded.database.path) if loaded.database.dialect is Dialect.SQLITE else None

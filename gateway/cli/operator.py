@@ -3,21 +3,18 @@
 Exit codes: 0 done, 1 failed, 2 a config or a command line that cannot be used.
 """
 
-import asyncio
-import http.client
 import json
 import socket
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from gateway.config import Config, ConfigError, default_path, load
+if TYPE_CHECKING:
+    from gateway.config import Config
 
 SOCKET_TIMEOUT_S = 120.0
 """An audit of a large ledger takes its time."""
@@ -55,11 +52,15 @@ def answer_of(
     command: str, arguments: Mapping[str, str | None], path: Path | None, timeout_s: float = SOCKET_TIMEOUT_S
 ) -> dict[str, object]:
     """The answer of a command, unprinted; ends the process with 1 where it failed."""
-    config = load_config(path)
-    control = config.control_socket  # known without the office, whose modules take as long to import as all the rest
+    from gateway.config_socket import control_socket, default_path
+
+    # What runs answers whatever the config says now; reading all of it takes longer to import than the question takes.
+    control = control_socket(path or default_path(Path()))
     answer = _ask(control, command, arguments, timeout_s) if control is not None and control.exists() else None
     if answer is None:
-        answer = asyncio.run(_run_alone(config, command, arguments))
+        import asyncio
+
+        answer = asyncio.run(_run_alone(load_config(path), command, arguments))
     if "error" in answer:
         fail(str(answer["error"]))
     return answer
@@ -69,6 +70,8 @@ def _ask(
     control: Path, command: str, arguments: Mapping[str, str | None], timeout_s: float
 ) -> dict[str, object] | None:
     """The running gateway's answer; None where nobody listens."""
+    import http.client
+
     connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(timeout_s)
@@ -85,9 +88,9 @@ def _ask(
     return answer
 
 
-async def _run_alone(config: Config, command: str, arguments: Mapping[str, str | None]) -> dict[str, object]:
+async def _run_alone(config: "Config", command: str, arguments: Mapping[str, str | None]) -> dict[str, object]:
     from gateway.app_office import StartFailed, open_office
-    from gateway.db.statements import Dialect
+    from gateway.db.url import Dialect
     from gateway.domain.clock import SystemClock
     from gateway.domain.errors import GatewayError
     from gateway.telemetry.redaction import without_keys
@@ -101,6 +104,9 @@ async def _run_alone(config: Config, command: str, arguments: Mapping[str, str |
 
 
 def _print_table(answer: Mapping[str, object]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(width=None if sys.stdout.isatty() else 200)
     rows = answer.get("rows")
     if isinstance(rows, list) and rows:
@@ -114,7 +120,10 @@ def _print_table(answer: Mapping[str, object]) -> None:
         console.print(str(answer["message"]), highlight=False)
 
 
-def load_config(path: Path | None) -> Config:
+def load_config(path: Path | None) -> "Config":
+    from gateway.config import ConfigError, load
+    from gateway.config_socket import default_path
+
     try:
         return load(path or default_path(Path()))
     except ConfigError as exc:

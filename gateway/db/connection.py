@@ -7,7 +7,8 @@ SQLite's connection lives in a thread of its own and never waits for anything, s
 from collections.abc import Coroutine, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.db.statements import BulkStatement, Dialect, Statement, Together, Value
+from gateway.db.statements import BulkStatement, Statement, Together, Value
+from gateway.db.url import Dialect
 
 T = TypeVar("T")
 

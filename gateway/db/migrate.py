@@ -16,8 +16,7 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.db.engine import DatabaseUrl
-from gateway.db.statements import Dialect
+from gateway.db.url import DatabaseUrl, Dialect
 
 _FOLDER = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x1A6E_6A7E

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 import asyncpg
 
 from gateway.db.connection import BulkRows, Connection, Row, StatementFailed
-from gateway.db.statements import BulkStatement, Dialect, Statement, Together, Value, in_one_text
+from gateway.db.statements import BulkStatement, Statement, Together, Value, in_one_text
+from gateway.db.url import Dialect
 from gateway.db.writer import (
     BATCH_MAX,
     Apply,

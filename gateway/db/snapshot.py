@@ -18,10 +18,9 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy import Table
 
-from gateway.db.engine import DatabaseUrl
 from gateway.db.migrate import MigrationFailed, migrate, newest_revision
 from gateway.db.schema import metadata
-from gateway.db.statements import Dialect
+from gateway.db.url import DatabaseUrl, Dialect
 
 BATCH_ROWS = 1_000
 MARK = 0x1A6E_BACC

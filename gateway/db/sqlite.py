@@ -20,7 +20,8 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from gateway.db.connection import BulkRows, Connection, Row, StatementFailed, run_to_end
-from gateway.db.statements import BulkStatement, Dialect, Statement, Together, Value
+from gateway.db.statements import BulkStatement, Statement, Together, Value
+from gateway.db.url import Dialect
 from gateway.db.writer import BATCH_MAX, Apply, Committed, commit_batch, failure_of, refuse_when_full
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable

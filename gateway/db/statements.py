@@ -6,7 +6,6 @@ where `in_one_text` makes one of several. Nothing here runs anything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -30,12 +29,9 @@ from sqlalchemy.engine.interfaces import Dialect as EngineDialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from gateway.db.url import Dialect
+
 Value = str | int | None | Sequence[str] | Sequence[int]
-
-
-class Dialect(StrEnum):
-    SQLITE = "sqlite"
-    POSTGRESQL = "postgresql"
 
 
 _SQLITE: EngineDialect = sqlite.dialect(paramstyle="qmark")
@@ -231,7 +227,6 @@ def _arrays(table: Table, columns: Sequence[str], first: int) -> str:
 
 __all__ = [
     "BulkStatement",
-    "Dialect",
     "Statement",
     "Together",
     "Value",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from gateway.db.connection import Connection
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect
 from gateway.domain.errors import GatewayError, Overloaded, StorageUnavailable
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from sqlalchemy import bindparam, func, select
 
 from gateway.db.connection import Connection, Row
 from gateway.db.schema import accounts, balances, entries, holds
-from gateway.db.statements import Dialect, Statement
+from gateway.db.statements import Statement
+from gateway.db.url import Dialect
 from gateway.domain.accounts import AccountKind, Window
 from gateway.domain.ids import AccountId
 from gateway.domain.windows import NO_WINDOWS, WindowStarts

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 
 from gateway.db.connection import Connection, StatementFailed
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect
 from gateway.db.writer import Database
 from gateway.domain.clock import Clock
 from gateway.domain.errors import GatewayError

@@ -2,35 +2,43 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from gateway.upstreams.base import Adapter, UpstreamSettings
-from gateway.upstreams.evolink import EvoLinkAdapter
-from gateway.upstreams.openai import OpenAIAdapter
-from gateway.upstreams.sandbox import SandboxAdapter
-from gateway.upstreams.wire import Resources
 
-_ADAPTERS: Mapping[str, Callable[[UpstreamSettings, Resources], Adapter]] = {
-    OpenAIAdapter.kind: OpenAIAdapter,
-    EvoLinkAdapter.kind: EvoLinkAdapter,
-    SandboxAdapter.kind: SandboxAdapter,
+if TYPE_CHECKING:
+    from gateway.upstreams.wire import Resources
+
+_ADAPTERS: Mapping[str, str] = {
+    "openai": "openai.OpenAIAdapter",
+    "evolink": "evolink.EvoLinkAdapter",
+    "sandbox": "sandbox.SandboxAdapter",
 }
+"""Module and class. Imported only where one is built: the config, and with it every command, needs no more than the names."""
 
 KINDS = tuple(_ADAPTERS)
-KINDS_WITHOUT_KEY = frozenset({SandboxAdapter.kind})
+KINDS_WITHOUT_KEY = frozenset({"sandbox"})
 """On without an `api_key`."""
 DEFAULT_BASE_URLS: Mapping[str, str] = {
-    OpenAIAdapter.kind: "https://api.openai.com/v1",
-    EvoLinkAdapter.kind: "https://api.evolink.ai",
+    "openai": "https://api.openai.com/v1",
+    "evolink": "https://api.evolink.ai",
 }
 
 
-def build(settings: UpstreamSettings, resources: Resources) -> Adapter:
+def build(settings: UpstreamSettings, resources: "Resources") -> Adapter:
     """The adapter for one upstream of the config; opens nothing. ValueError for an unknown kind or an option that cannot be read."""
-    adapter = _ADAPTERS.get(settings.kind)
-    if adapter is None:
+    if settings.kind not in _ADAPTERS:
         raise ValueError(
             f"upstreams.{settings.name}.kind: {settings.kind!r} is unknown; write one of {', '.join(KINDS)}"
         )
     if not settings.base_url:
         settings = replace(settings, base_url=DEFAULT_BASE_URLS.get(settings.kind, ""))
-    return adapter(settings, resources)
+    return adapter_class(settings.kind)(settings, resources)
+
+
+def adapter_class(kind: str) -> "Callable[[UpstreamSettings, Resources], Adapter]":
+    """The class that serves a kind, of KINDS."""
+    module, name = _ADAPTERS[kind].split(".")
+    found: type[Adapter] = getattr(import_module(f"gateway.upstreams.{module}"), name)
+    return found

@@ -16,9 +16,9 @@ from random import Random
 
 import orjson
 
-from gateway.db.engine import open_database, parse_database_url
+from gateway.db.engine import open_database
 from gateway.db.sqlite import SqliteLock
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect, parse_database_url
 from gateway.domain.accounts import Budget, Unit, Window
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import AccountId, new_attempt_id, new_task_id, upstream_account_id

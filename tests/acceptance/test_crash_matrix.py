@@ -27,8 +27,8 @@ import asyncpg
 import pytest
 from PIL import Image
 
-from gateway.db.engine import parse_database_url
 from gateway.db.migrate import migrate
+from gateway.db.url import parse_database_url
 from gateway.pipeline.crash_points import CrashPoint
 from gateway.upstreams.base import Adapter
 from tests.acceptance.crash_cases import ALL, CASES, Case, Kind, Outcome, chosen

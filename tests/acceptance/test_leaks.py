@@ -14,7 +14,7 @@ import pytest
 
 from gateway.app_office import open_office
 from gateway.config import load
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect
 from gateway.domain.clock import SystemClock
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import Answer, GatewayProcess, until

@@ -17,7 +17,8 @@ from sqlalchemy import select
 from gateway.app_office import open_office
 from gateway.config import load
 from gateway.db.schema import entries
-from gateway.db.statements import Dialect, Statement
+from gateway.db.statements import Statement
+from gateway.db.url import Dialect
 from gateway.domain.clock import SystemClock
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.dollar_calls import (

@@ -14,8 +14,8 @@ from gateway.alerts import deliverer as module
 from gateway.alerts import store
 from gateway.alerts.deliverer import LEASE_MS, PAUSES_S, Deliverer, Receiver
 from gateway.db.connection import Connection, StatementFailed
-from gateway.db.engine import open_database, parse_database_url
-from gateway.db.statements import Dialect
+from gateway.db.engine import open_database
+from gateway.db.url import Dialect, parse_database_url
 from gateway.db.writer import Transact
 from gateway.domain.alerts import AlertState, BudgetAlert
 from gateway.domain.clock import SystemClock

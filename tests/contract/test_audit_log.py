@@ -12,8 +12,7 @@ from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.audit_log import AuditLog
 from gateway.administration.keys import Keys
 from gateway.db.connection import StatementFailed
-from gateway.db.engine import parse_database_url
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect, parse_database_url
 from gateway.domain.accounts import parse_budget
 from gateway.domain.administrators import COMMAND, Scope
 from gateway.domain.clock import SystemClock

@@ -16,8 +16,8 @@ from gateway.administration.budget_watch import BudgetWatch
 from gateway.administration.refused_budgets import RefusedBudgets
 from gateway.alerts import store
 from gateway.db.connection import Connection
-from gateway.db.engine import open_database, parse_database_url
-from gateway.db.statements import Dialect
+from gateway.db.engine import open_database
+from gateway.db.url import Dialect, parse_database_url
 from gateway.db.writer import Transact
 from gateway.domain.accounts import Account, AccountKind
 from gateway.domain.alerts import AlertState, BudgetAlert

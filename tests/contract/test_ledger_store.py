@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import bindparam, update
 
-from gateway.db.engine import parse_database_url
 from gateway.db.migrate import migrate, newest_revision
 from gateway.db.schema import balances
 from gateway.db.statements import Statement
+from gateway.db.url import parse_database_url
 from gateway.db.writer import Transact
 from gateway.domain.accounts import Budget, Unit
 from gateway.domain.ids import (

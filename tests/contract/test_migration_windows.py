@@ -10,8 +10,8 @@ from alembic.runtime.migration import MigrationContext
 
 from gateway.db import migrate as migrations
 from gateway.db.connection import Connection
-from gateway.db.engine import parse_database_url
 from gateway.db.schema import metadata
+from gateway.db.url import parse_database_url
 from gateway.db.writer import Transact
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId
 from gateway.domain.money import Amount

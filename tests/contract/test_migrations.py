@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from gateway.db.engine import parse_database_url
 from gateway.db.migrate import migrate, newest_revision
+from gateway.db.url import parse_database_url
 from gateway.db.writer import Transact
 from gateway.domain.accounts import UNLIMITED, Account, AccountKind, Limits, parse_budget
 from gateway.domain.ids import org_account_id

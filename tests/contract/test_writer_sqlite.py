@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.db.connection import Connection, run_to_end
-from gateway.db.engine import open_database, parse_database_url
+from gateway.db.engine import open_database
 from gateway.db.sqlite import DatabaseLocked, SqliteLock
+from gateway.db.url import parse_database_url
 from gateway.db.writer import Database, Now
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import StorageUnavailable

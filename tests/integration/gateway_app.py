@@ -26,7 +26,7 @@ from gateway import app
 from gateway.app_office import FirstSecrets, open_office
 from gateway.config import Config, load
 from gateway.db.migrate import migrate
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, key_account_id, upstream_account_id
 from gateway.ledger import store as ledger_store

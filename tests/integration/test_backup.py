@@ -17,11 +17,10 @@ import pytest
 
 from gateway.app_restore import Restored, RestoreRefused, restore
 from gateway.config import Config
-from gateway.db.engine import parse_database_url
 from gateway.db.migrate import migrate, newest_revision
 from gateway.db.schema import metadata
 from gateway.db.snapshot import SnapshotFailed, write_snapshot
-from gateway.db.statements import Dialect
+from gateway.db.url import Dialect, parse_database_url
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import TaskId
 from gateway.domain.money import Amount
@@ -304,7 +303,7 @@ async def test_what_was_erased_is_in_no_backup(sqlite_database: str, tmp_path: P
 BACKING_UP = """
 import asyncio, sys
 from pathlib import Path
-from gateway.db.engine import parse_database_url
+from gateway.db.url import parse_database_url
 from gateway.db.snapshot import write_snapshot
 print("begun", flush=True)
 asyncio.run(write_snapshot(parse_database_url(sys.argv[1]), Path(sys.argv[2]), replace=True))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.db import postgresql
-from gateway.db.engine import parse_database_url
 from gateway.db.migrate import migrate
+from gateway.db.url import parse_database_url
 from gateway.pipeline import attempts, pipeline, runner
 from tests.emulators.openai import OpenAIEmulator
 from tests.integration import machine

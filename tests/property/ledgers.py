@@ -11,12 +11,12 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gateway.db.connection import Connection, run_to_end
-from gateway.db.engine import DatabaseUrl
 from gateway.db.migrate import migrate
 from gateway.db.postgresql import PostgresqlDatabase
 from gateway.db.schema import accounts, attempts, balances, metadata, tasks
 from gateway.db.sqlite import SqliteConnection, SqliteTransaction
-from gateway.db.statements import Dialect, Statement, any_of, insert_rows
+from gateway.db.statements import Statement, any_of, insert_rows
+from gateway.db.url import DatabaseUrl, Dialect
 from gateway.db.writer import Transact, commit_batch
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import AccountId, AttemptId, TaskId

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import default_path, load
+from gateway.config import load
 from gateway.config_sections import ModelSection
+from gateway.config_socket import default_path
 from gateway.config_text import Problems, read_file
 from gateway.domain.catalog import PriceTable
 from tests.unit.config_files import MODEL, OFFER, ROOT, SHIPPED, SetClock, problems, read, write
