@@ -70,6 +70,8 @@ class Send:
     assumed_bytes: int = 64 * 1024
     """Reserved where the answer announces no length."""
     rows: tuple[faults.Row, ...] = ()
+    failure: "Callable[[Reply], UpstreamFailure] | None" = None
+    """What an answer that is no 2xx means, where a vendor's errors have a form of their own; None: `rows`, then the general table."""
 
 
 class TrackedBody(BytesPayload):
@@ -144,6 +146,8 @@ class Wire:
             with translated(request):
                 answer = await self._answer(send, request, lease)
             if not 200 <= answer.status < 300:
+                if send.failure is not None:
+                    raise send.failure(answer)
                 raise faults.failure(faults.read_error(answer.status, answer.body), answer.headers, send.rows)
             if answer.cut:
                 raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, f"answered more than {BODY_BYTES_MAX} bytes")
