@@ -48,7 +48,12 @@ __all__ = [
     "load",
 ]
 
-PROVIDER_VARIABLES = {"openai": "OPENAI_API_KEY", "evolink": "EVOLINK_API_KEY"}
+PROVIDER_VARIABLES = {
+    "openai": "OPENAI_API_KEY",
+    "evolink": "EVOLINK_API_KEY",
+    "fal": "FAL_KEY",
+    "replicate": "REPLICATE_API_TOKEN",
+}
 """The usual variable of each provider; set, it turns the built-in upstream of that name on."""
 SANDBOX = "sandbox"
 SECRET_KEY_CHARS_MIN = 32

@@ -202,7 +202,7 @@ class UpstreamSection(Section):
         None, description="For kind sandbox: write the share of calls that fail, 0 to 1."
     )
     poll_interval: OptionDuration | None = Field(
-        None, description="For kind evolink: write the time between two polls, such as 3s."
+        None, description="For kinds evolink, fal and replicate: write the time between two polls, such as 3s."
     )
     credits_per_usd: Positive | None = Field(
         None, description="For kind evolink: write how many of its credits one USD is."
@@ -218,6 +218,8 @@ class UpstreamSection(Section):
 UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "openai": ("params", "response_format"),
     "evolink": ("poll_interval", "credits_per_usd"),
+    "fal": ("poll_interval",),
+    "replicate": ("poll_interval",),
     "sandbox": ("latency", "failure_rate"),
 }
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _ADAPTERS: Mapping[str, str] = {
     "openai": "openai.OpenAIAdapter",
     "evolink": "evolink.EvoLinkAdapter",
+    "fal": "fal.FalAdapter",
+    "replicate": "replicate.ReplicateAdapter",
     "sandbox": "sandbox.SandboxAdapter",
 }
 """Module and class. Imported only where one is built: the config, and with it every command, needs no more than the names."""
@@ -23,6 +25,8 @@ KINDS_WITHOUT_KEY = frozenset({"sandbox"})
 DEFAULT_BASE_URLS: Mapping[str, str] = {
     "openai": "https://api.openai.com/v1",
     "evolink": "https://api.evolink.ai",
+    "fal": "https://queue.fal.run",
+    "replicate": "https://api.replicate.com",
 }
 
 

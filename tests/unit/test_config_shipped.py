@@ -31,6 +31,7 @@ def test_without_config_and_credentials_the_sandbox_draws_everything() -> None:
     [
         ({"OPENAI_API_KEY": "sk-1"}, ["openai", "sandbox"], {"openai"}, {"openai"}),
         ({"EVOLINK_API_KEY": "evo"}, ["evolink", "sandbox"], {"evolink"}, {"sandbox"}),
+        ({"FAL_KEY": "f", "REPLICATE_API_TOKEN": "r8"}, ["fal", "replicate", "sandbox"], {"sandbox"}, {"sandbox"}),
         (
             {"OPENAI_API_KEY": "sk-1", "EVOLINK_API_KEY": "evo"},
             ["openai", "evolink", "sandbox"],
