@@ -4,16 +4,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gateway.domain.catalog import Offer, PerImage, Price, PriceFormula, PriceRow, PriceTable
+from gateway.domain.catalog import Offer, PerImage, PerMegapixel, Price, PriceFormula, PriceRow, PriceTable
 from gateway.domain.images import Quality
 from gateway.upstreams.base import UpstreamSettings
 from tests.emulators.base import Emulator
 from tests.emulators.evolink import EvolinkEmulator
+from tests.emulators.fal import FalEmulator
 from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.replicate import ReplicateEmulator
 
 
 def per_image(usd: str) -> Price:
     return PerImage(Decimal(usd))
+
+
+def per_begun_megapixel(usd: str) -> Price:
+    return PerMegapixel(Decimal(usd), whole=True)
 
 
 def by_quality(**usd: str) -> Price:
@@ -56,6 +62,27 @@ LANES: Mapping[str, Lane] = {
         prices={
             "gpt-4o-image": per_image("0.0208"),
             "gpt-image-2": by_quality(low="0.0054", medium="0.0477", high="0.1899"),
+        },
+        options=FAST,
+    ),
+    "fal": Lane(
+        make=lambda: FalEmulator(work_s=0),
+        kind="fal",
+        prices={
+            "fal-ai/flux/schnell": per_begun_megapixel("0.003"),
+            "fal-ai/flux-pro/v1.1": per_begun_megapixel("0.04"),
+            "fal-ai/nano-banana": per_image("0.039"),
+            "openai/gpt-image-2": PriceFormula("gpt-image-2", round_up_usd=Decimal("0.001")),
+        },
+        options=FAST,
+    ),
+    "replicate": Lane(
+        make=lambda: ReplicateEmulator(work_s=0),
+        kind="replicate",
+        prices={
+            "black-forest-labs/flux-schnell": per_image("0.003"),
+            "black-forest-labs/flux-dev": per_image("0.025"),
+            "black-forest-labs/flux-1.1-pro": per_image("0.04"),
         },
         options=FAST,
     ),
