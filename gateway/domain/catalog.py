@@ -112,9 +112,13 @@ class Capabilities:
     """What it makes of a size; None: any size of the model, as it is."""
     params: frozenset[str] = frozenset()
     """Optional parameters of OpenAI's contract that are understood, by name."""
+    qualities: frozenset[Quality] | None = None
+    """The values of `quality` that are understood; None: all."""
     output_formats: frozenset[OutputFormat] = frozenset({OutputFormat.PNG})
     recovery: Recovery = Recovery.NONE
     can_cancel: bool = False
+    prompt_chars_max: int | None = None
+    """None: as many as the model's tokens allow."""
     references_max: int = 0
     """Reference pictures that one call may carry."""
     mask: MaskPolarity | None = None

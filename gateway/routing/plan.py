@@ -117,6 +117,8 @@ def understands(request: ImageRequest, name: str, offer: Offer, capabilities: Ca
         formats = capabilities.output_formats
         # A single format needs no parameter: the upstream always makes it.
         return request.output_format in formats and (name in capabilities.params or len(formats) == 1)
+    if name == "quality" and capabilities.qualities is not None and request.quality not in capabilities.qualities:
+        return False
     return name in capabilities.params
 
 
@@ -127,6 +129,7 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities,
     """
     count = request.n if n is None else n
     plain = count == request.n and not offer.params and request.output_format is None
+    plain = plain and (capabilities.qualities is None or request.quality in capabilities.qualities)
     if plain and request.option_names() <= capabilities.params:
         return request  # mostly so, and a call comes here several times
     fixed = dict(offer.params)
@@ -171,6 +174,9 @@ def split(n: int, allowed: tuple[int, ...]) -> tuple[int, ...]:
 def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabilities: Capabilities) -> Quote | LeftOut:
     if request.operation not in capabilities.operations:
         return LeftOut(offer, None, f"cannot {request.operation}")
+    most = capabilities.prompt_chars_max
+    if most is not None and len(request.prompt) > most:
+        return LeftOut(offer, "prompt", f"takes {most} characters of prompt, not {len(request.prompt)}")
     sizes = capabilities.sizes
     if request.pixels is not None and fit(sizes, request.size, request.pixels) is None:
         return LeftOut(offer, "size", f"does not make {request.size}; it makes {sizes}")

@@ -177,3 +177,31 @@ def test_split_refuses_counts_that_do_not_add_up() -> None:
     for allowed in [(2, 4), ()]:
         with pytest.raises(ValueError, match="3 pictures"):
             split(3, allowed)
+
+
+def test_a_quality_that_one_upstream_does_not_have() -> None:
+    """It leaves the plan while another makes that quality; alone, it makes its own and the caller's wish is reported as dropped."""
+    few = replace(FULL, qualities=frozenset({Quality.LOW, Quality.MEDIUM}))
+    limited: Candidate = (offer("limited", ".01"), few)
+    high = replace(REQUEST, quality=Quality.HIGH)
+    assert names(planned(high, limited, DEAR)) == ["dear"]
+    alone = planned(high, limited)
+    assert (names(alone), alone.dropped) == (["limited"], ("quality",))
+    assert request_for(high, *limited).quality is Quality.AUTO
+    low = replace(REQUEST, quality=Quality.LOW)
+    assert names(planned(low, limited, DEAR)) == ["limited", "dear"]
+    assert request_for(low, *limited) is low
+    assert names(planned(REQUEST, limited, DEAR)) == ["limited", "dear"]
+    assert request_for(REQUEST, *limited).quality is Quality.AUTO
+
+
+@pytest.mark.parametrize(("length", "able"), [(10, ["short", "dear"]), (11, ["dear"])])
+def test_a_prompt_that_one_upstream_refuses(length: int, able: list[str]) -> None:
+    """An upstream that takes fewer characters than the model allows is not asked; alone, it is the prompt's fault."""
+    short: Candidate = (offer("short", ".01"), replace(FULL, prompt_chars_max=10))
+    request = replace(REQUEST, prompt="狐" * length)
+    assert names(planned(request, short, DEAR)) == able
+    if length > 10:
+        refused = plan(request, MODEL, [short])
+        assert isinstance(refused, NotAble)
+        assert refused.param == "prompt"
