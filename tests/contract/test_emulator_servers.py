@@ -79,3 +79,16 @@ def test_a_server_of_ones_own_has_no_filter_and_no_account() -> None:
     for behaviour in (b.Refuse(), b.OutOfMoney(), b.RateLimit()):
         with pytest.raises(ValueError):
             ServerEmulator("ollama").next(behaviour)
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+async def test_the_list_of_models_is_free(profile: str) -> None:
+    """OpenAI's SDK reads it, a wrong key does not, and it is no call for pictures."""
+    async with ServerEmulator(profile) as emulator:
+        async with openai.AsyncOpenAI(
+            base_url=emulator.base_url, api_key=emulator.api_key, max_retries=0, timeout=5.0
+        ) as client:
+            assert [model.id async for model in client.models.list()] == ["a-model"]
+            with pytest.raises(openai.AuthenticationError):
+                await client.with_options(api_key="wrong").models.list()
+        assert (emulator.billed_images, [received.at for received in emulator.requests]) == (0, ["free", "free"])

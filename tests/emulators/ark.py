@@ -54,6 +54,7 @@ class ArkEmulator(CompatibleEmulator):
     """The vendor."""
 
     path = "/api/v3"
+    free = ""
     refusals = ("", _SENSITIVE, "InputTextSensitiveContentDetected", "InputImageSensitiveContentDetected")
     overloads = ("", "503")
 

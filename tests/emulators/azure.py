@@ -10,15 +10,15 @@ Refuses content as `contentFilter` (its usual form), `content_policy_violation` 
 import argparse
 from collections.abc import Mapping
 from typing import Unpack
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from aiohttp import web
 
 from tests.emulators import behaviours as b
 from tests.emulators import process
-from tests.emulators.base import Emulator, Options
+from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.openai import OpenAIEmulator
-from tests.emulators.openai_rules import Invalid, Job, check
+from tests.emulators.openai_rules import FAMILIES, Invalid, Job, check
 from tests.emulators.records import Received
 
 API_VERSION = "2025-04-01-preview"
@@ -29,7 +29,7 @@ class AzureEmulator(OpenAIEmulator):
     """The vendor: one resource."""
 
     path = ""
-    points = ("create", "download", "other")
+    points = ("create", "models", "download", "other")
     refusals = ("", "contentFilter", "content_policy_violation", "moderation_blocked")
 
     def __init__(
@@ -48,6 +48,8 @@ class AzureEmulator(OpenAIEmulator):
         return [
             web.post("/openai/deployments/{deployment}/images/generations", self._create),
             web.post("/openai/v1/images/generations", self._create),
+            web.get("/openai/models", self._models),
+            web.get("/openai/v1/models", self._models),
             web.get("/files/{name}", self._download),
             web.route("*", "/openai/{tail:.*}", self._unknown_url),
         ]
@@ -91,7 +93,7 @@ class AzureEmulator(OpenAIEmulator):
         if path.startswith("/openai/v1/"):
             name = str(body.get("model", ""))
         else:
-            name = path.split("/")[3]
+            name = unquote(path.split("/")[3])
             if "model" in body:
                 raise Invalid("invalid_value", "The model is the deployment's.", "model")
         if name not in self.deployments:
@@ -101,6 +103,13 @@ class AzureEmulator(OpenAIEmulator):
             )
             raise Invalid("DeploymentNotFound", message, status=404)
         return check({**body, "model": self.deployments[name]}, legacy=False)
+
+    def _list_models(self, received: Received, _: b.Behaviour) -> web.Response:
+        denied = self._denied(received)
+        if denied is not None:
+            return denied
+        models = [{"id": name, "object": "model", "status": "succeeded"} for name in sorted(FAMILIES)]
+        return self._with_headers(received, json_response({"object": "list", "data": models}))
 
     def _filtered(self, received: Received, behaviour: b.Refuse) -> web.Response:
         results: dict[str, object] = {

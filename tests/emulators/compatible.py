@@ -19,6 +19,9 @@ class CompatibleEmulator(PictureEmulator):
     """One of them. `path` ends where the vendor's clients append `/images/generations`."""
 
     path = "/v1"
+    free = "/models"
+    """What follows the path in a call that needs a key and costs nothing; empty where the vendor documents none."""
+    points: tuple[str, ...] = ("create", "free", "download")
     unsupported: tuple[type, ...] = (b.FailTask, b.StallTask)
     link_life_s = 24 * 3600.0
 
@@ -26,6 +29,7 @@ class CompatibleEmulator(PictureEmulator):
         """Generations; edits are not served."""
         return [
             web.post(f"{self.path}/images/generations", self._create),
+            *([web.get(self.path + self.free, self._ask_free)] if self.free else []),
             self.download_route(),
             web.route("*", f"{self.path}/{{tail:.*}}", self._unknown_url),
         ]
@@ -55,10 +59,22 @@ class CompatibleEmulator(PictureEmulator):
             return {"b64_json": self.base64_of(job, label, behaviour)}
         return {"url": self.link(job, label, behaviour)}
 
+    def free_answer(self) -> object:
+        """The body of the call that costs nothing: OpenAI's list of models."""
+        return {"object": "list", "data": [{"id": "a-model", "object": "model", "owned_by": "emulator"}]}
+
     # --- the call
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         return await self.serve(request, "create", self._generate)
+
+    async def _ask_free(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(request, "free", self._free)
+
+    def _free(self, received: Received, _: b.Behaviour) -> web.Response:
+        if received.bearer != self.api_key:
+            return self.unauthorized(received)
+        return json_response(self.free_answer(), headers=self.answer_headers(received))
 
     async def _unknown_url(self, request: web.Request) -> web.StreamResponse:
         return await self.serve(

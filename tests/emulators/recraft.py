@@ -1,7 +1,7 @@
 """Recraft: OpenAI's path with sizes from a list or as ratios, up to six pictures, and the cost of the call in credits (1000 are one dollar).
 
 Errors are flat: `{"code", "message"}`. The words of its refusal are assumed, as is that it ignores fields it does not know. Pictures are WebP behind
-links of a day. Places with a script: `create`, `download`.
+links of a day. Places with a script: `create`, `free` (the account), `download`.
 
 `python -m tests.emulators.recraft` runs it as a process of its own.
 """
@@ -47,6 +47,8 @@ _PROMPT_CHARS_MAX = 1_000
 
 class RecraftEmulator(CompatibleEmulator):
     """The vendor."""
+
+    free = "/users/me"
 
     def envelope(self, received: Received, status: int, code: str | None, message: str) -> web.Response:
         """`{"code", "message"}`."""
@@ -96,6 +98,10 @@ class RecraftEmulator(CompatibleEmulator):
         """With the credits that it took."""
         credits = int(len(items) * job.usd_per_image * CREDITS_PER_USD)
         return {"created": int(self.now()), "credits": credits, "data": items}
+
+    def free_answer(self) -> object:
+        """Who the key's owner is, and what is left."""
+        return {"id": "emulator", "name": "Emulator", "email": "emulator@example.com", "credits": 1000}
 
 
 def _size(text: str) -> Size:

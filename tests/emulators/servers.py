@@ -3,7 +3,7 @@
 Owns one profile for each: how a picture comes back, which size it makes when none is asked for, how it words errors, what it can say at all. Servers
 of one's own are free and never refuse content; gateways rewrite what their upstream said (LiteLLM makes every code the status as text, new-api every
 type its own). Fields that they do not know are ignored. Bodies of errors are from memory of the projects' code. Places with a script: `create`,
-`download`.
+`free` (models), `download`.
 
 `python -m tests.emulators.servers --profile vllm` runs it as a process of its own.
 """

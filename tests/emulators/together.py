@@ -1,7 +1,7 @@
 """Together: OpenAI's path with `width` and `height`, and `response_format` of `base64` or `url`.
 
 Fields that it does not know are ignored (`size` is one of them). A refusal is a 422 whose text says NSFW, and the price is by begun megapixel:
-both from memory of others, not from its documentation. Links live an hour (assumed). Places with a script: `create`, `download`.
+both from memory of others, not from its documentation. Links live an hour (assumed). Places with a script: `create`, `free` (models), `download`.
 
 `python -m tests.emulators.together` runs it as a process of its own.
 """
@@ -45,6 +45,7 @@ class TogetherEmulator(CompatibleEmulator):
         """Under `/v1`, whatever the SDK's base address is."""
         return [
             web.post("/v1/images/generations", self._create),
+            web.get("/v1/models", self._ask_free),
             self.download_route(),
             web.route("*", "/v1/{tail:.*}", self._unknown_url),
         ]
@@ -105,6 +106,10 @@ class TogetherEmulator(CompatibleEmulator):
         """Each item says which of the two it is."""
         data = [{"index": index, "type": next(iter(item)), **item} for index, item in enumerate(items)]
         return {"id": received.id, "model": job.model, "object": "list", "data": data}
+
+    def free_answer(self) -> object:
+        """A bare list."""
+        return [{"id": model, "object": "model", "type": "image"} for model in MODELS]
 
     def _error(
         self, received: Received, status: int, message: str, *, code: str | None = None, param: str | None = None

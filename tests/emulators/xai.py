@@ -2,7 +2,7 @@
 
 A moderated call is a success of status 200: without any item (usual), with a `block_reason` beside the empty list, or with an item that has no
 picture and `respect_moderation: false`. Refused calls are free here; a `bills` of the behaviour makes them cost. An empty account is 403, a wrong key
-400. With `data_urls` the text in `b64_json` is a data URL. Places with a script: `create`, `download`.
+400. With `data_urls` the text in `b64_json` is a data URL. Places with a script: `create`, `free` (models), `download`.
 
 `python -m tests.emulators.xai` runs it as a process of its own.
 """
