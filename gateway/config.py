@@ -52,6 +52,7 @@ PROVIDER_VARIABLES = {
     "openai": "OPENAI_API_KEY",
     "evolink": "EVOLINK_API_KEY",
     "fal": "FAL_KEY",
+    "gemini": "GEMINI_API_KEY",
     "replicate": "REPLICATE_API_TOKEN",
 }
 """The usual variable of each provider; set, it turns the built-in upstream of that name on."""

@@ -228,6 +228,7 @@ def _price(cost: CostSection) -> Price:
             image_out_tokens=tuple(sorted(tokens.image_out_tokens.items())),
             text_out=tokens.text_out,
             text_out_tokens_max=tokens.text_out_tokens_max,
+            own_tokenizer=tokens.own_tokenizer,
         )
     return PriceFormula(cost.formula or "", cost.round_up_usd)
 

@@ -207,6 +207,9 @@ class UpstreamSection(Section):
     credits_per_usd: Positive | None = Field(
         None, description="For kind evolink: write how many of its credits one USD is."
     )
+    api_version: str | None = Field(
+        None, max_length=40, description="For kind gemini: write the API's version, v1beta or v1."
+    )
     params: str | None = Field(
         None, description="For kind openai: write the parameters understood, such as quality,user."
     )
@@ -220,6 +223,7 @@ UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "evolink": ("poll_interval", "credits_per_usd"),
     "fal": ("poll_interval",),
     "replicate": ("poll_interval",),
+    "gemini": ("api_version",),
     "sandbox": ("latency", "failure_rate"),
 }
 
@@ -247,6 +251,10 @@ class TokensSection(Section):
     text_out: Usd = Field(Decimal(0), description="Write USD per million text output tokens, thoughts included.")
     text_out_tokens_max: int = Field(
         0, ge=0, le=1_000_000, description="Write the most text output tokens of one call: they are held for."
+    )
+    own_tokenizer: bool = Field(
+        False,
+        description="Write true where the upstream counts a prompt's tokens in its own way: its bytes are held for.",
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from gateway.domain.images import Contract, Operation, OutputFormat, Pixels, Quality, parse_pixels, parse_ratio
+from gateway.domain.images import Contract, Operation, OutputFormat, Pixels, Quality, Usage, parse_pixels, parse_ratio
 from gateway.domain.sizes import Sizes
 
 
@@ -81,6 +81,18 @@ class TokenPrice:
     """For text beside the image, thoughts included."""
     text_out_tokens_max: int = 0
     """The worst case of such text in one call, for the hold."""
+    own_tokenizer: bool = False
+    """The upstream does not count prompts as OpenAI does: every byte of one is held for, since no tokenizer makes more tokens than that."""
+
+    def usd(self, usage: Usage) -> Decimal:
+        """What these tokens cost, unrounded. Text beside the picture costs as much as the picture where no price of its own is given."""
+        tokens_usd = (
+            usage.input_text_tokens * self.text_in
+            + usage.input_image_tokens * self.image_in
+            + (usage.output_tokens - usage.output_text_tokens) * self.image_out
+            + usage.output_text_tokens * (self.text_out or self.image_out)
+        )
+        return tokens_usd / 1_000_000
 
 
 Price = PerImage | PerMegapixel | PriceTable | PriceFormula | TokenPrice

@@ -79,11 +79,12 @@ def cost_usd(
     if expected is None or most is None:
         return None
     prompt = calls * request.prompt_tokens * _text_in(price) / MILLION
+    prompt_most = calls * _prompt_tokens_most(price, request) * _text_in(price) / MILLION
     beside = calls * _text_out_most(price)
     # Each attempt's cost is rounded half-up by itself, so that a split call may end up to half a micro higher per call than the sum.
     return Quote(
         expected_microusd=money.usd_cost(n * expected + prompt),
-        most_microusd=money.usd_cost_most(n * most + prompt + beside) + (calls - 1),
+        most_microusd=money.usd_cost_most(n * most + prompt_most + beside) + (calls - 1),
     )
 
 
@@ -91,22 +92,13 @@ def cost_of_usage(price: Price, usage: Usage) -> Decimal | None:
     """The actual cost in USD by reported tokens, unrounded. None where the price does not depend on tokens."""
     match price:
         case TokenPrice():
-            text_in, image_in, image_out = price.text_in, price.image_in, price.image_out
-            text_out = price.text_out or image_out
+            return price.usd(usage)
         case PriceFormula():
             formula = FORMULAS[price.formula]
-            text_in, image_in, image_out = formula.text_in, formula.image_in, formula.image_out
-            text_out = image_out
+            rates = TokenPrice(formula.text_in, formula.image_in, formula.image_out, image_out_tokens_max=0)
+            return rates.usd(usage)
         case _:
             return None
-    image_tokens_out = usage.output_tokens - usage.output_text_tokens
-    tokens_usd = (
-        usage.input_text_tokens * text_in
-        + usage.input_image_tokens * image_in
-        + image_tokens_out * image_out
-        + usage.output_text_tokens * text_out
-    )
-    return tokens_usd / MILLION
 
 
 def _image_usd(price: Price, request: ImageRequest, size: Fit) -> Decimal | None:
@@ -161,9 +153,18 @@ def _row_has_size(row: PriceRow, request: ImageRequest, size: Fit) -> bool:
     return ratio is not None and Pixels(*ratio).ratio == size.pixels.ratio
 
 
+def _prompt_tokens_most(price: Price, request: ImageRequest) -> int:
+    """A prompt that is gone by its retention counts as the tokens it was held for as."""
+    if isinstance(price, TokenPrice) and price.own_tokenizer:
+        return max(request.prompt_tokens, len(request.prompt.encode(errors="surrogatepass")))
+    return request.prompt_tokens
+
+
 def _text_out_most(price: Price) -> Decimal:
     """What the text beside the pictures of one call may cost."""
-    return price.text_out_tokens_max * price.text_out / MILLION if isinstance(price, TokenPrice) else Decimal(0)
+    if not isinstance(price, TokenPrice):
+        return Decimal(0)
+    return price.text_out_tokens_max * (price.text_out or price.image_out) / MILLION
 
 
 def _text_in(price: Price) -> Decimal:

@@ -15,6 +15,7 @@ _ADAPTERS: Mapping[str, str] = {
     "evolink": "evolink.EvoLinkAdapter",
     "fal": "fal.FalAdapter",
     "replicate": "replicate.ReplicateAdapter",
+    "gemini": "gemini.GeminiAdapter",
     "sandbox": "sandbox.SandboxAdapter",
 }
 """Module and class. Imported only where one is built: the config, and with it every command, needs no more than the names."""
@@ -27,6 +28,7 @@ DEFAULT_BASE_URLS: Mapping[str, str] = {
     "evolink": "https://api.evolink.ai",
     "fal": "https://queue.fal.run",
     "replicate": "https://api.replicate.com",
+    "gemini": "https://generativelanguage.googleapis.com",
 }
 
 

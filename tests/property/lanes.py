@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gateway.domain.catalog import Offer, PerImage, PerMegapixel, Price, PriceFormula, PriceRow, PriceTable
+from gateway.domain.catalog import Offer, PerImage, PerMegapixel, Price, PriceFormula, PriceRow, PriceTable, TokenPrice
 from gateway.domain.images import Quality
 from gateway.upstreams.base import UpstreamSettings
+from tests.emulators import gemini_rules
 from tests.emulators.base import Emulator
 from tests.emulators.evolink import EvolinkEmulator
 from tests.emulators.fal import FalEmulator
+from tests.emulators.gemini import GeminiEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.replicate import ReplicateEmulator
 
@@ -45,6 +47,23 @@ class Lane:
         return [Offer(f"lane/{model}", "lane", model, price, extra=self.extra) for model, price in self.prices.items()]
 
 
+THOUGHTS = 50
+
+
+def by_tokens(model: str) -> Price:
+    known = gemini_rules.MODELS[model]
+    return TokenPrice(
+        known.text_in_usd,
+        known.text_in_usd,
+        known.image_out_usd,
+        max(known.tokens.values()),
+        image_out_tokens=tuple(known.tokens.items()),
+        text_out=known.text_out_usd,
+        text_out_tokens_max=THOUGHTS,
+        own_tokenizer=True,
+    )
+
+
 FAST = {"poll_interval": "30ms"}
 
 LANES: Mapping[str, Lane] = {
@@ -55,6 +74,11 @@ LANES: Mapping[str, Lane] = {
             "gpt-image-2": PriceFormula("gpt-image-2"),
             "gpt-image-2.5-flare": PriceFormula("gpt-image-2.5"),
         },
+    ),
+    "gemini": Lane(
+        make=lambda: GeminiEmulator(thoughts=THOUGHTS),
+        kind="gemini",
+        prices={model: by_tokens(model) for model in gemini_rules.MODELS},
     ),
     "evolink": Lane(
         make=lambda: EvolinkEmulator(work_s=0),

@@ -1,5 +1,6 @@
 """Prices: the published formula, tables, tokens, and what is held where the model chooses."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -126,3 +127,24 @@ def test_token_price_holds_its_worst_case() -> None:
     quote = cost_usd(tokens, request(prompt_tokens=200), pixels=SQUARE, n=2, calls=1)
     assert quote is not None
     assert quote.most_microusd == 61_000
+
+
+def test_another_tokenizer_is_held_for_by_bytes() -> None:
+    """No tokenizer makes more tokens than the prompt has bytes; a prompt that is gone counts as it was counted. What is expected stays."""
+    tokens = TokenPrice(Decimal(5), Decimal(8), Decimal(30), image_out_tokens_max=1000, own_tokenizer=True)
+    for prompt, counted, most in (("ü" * 200, 100, 400), ("", 150, 150), ("\ud800", 1, 3)):
+        asked = replace(request(prompt_tokens=counted), prompt=prompt)
+        quote = cost_usd(tokens, asked, pixels=SQUARE, n=2, calls=2)
+        assert quote is not None
+        assert quote.most_microusd == 60_000 + 2 * most * 5 + 1
+        assert quote.expected_microusd == 60_000 + 2 * counted * 5
+
+
+def test_text_beside_a_picture_is_held_for_as_it_is_billed() -> None:
+    """With a price of its own, or without one as the picture's."""
+    tokens = TokenPrice(Decimal(0), Decimal(0), Decimal(30), image_out_tokens_max=1000, text_out_tokens_max=100)
+    for price, text_microusd in ((tokens, 3_000), (replace(tokens, text_out=Decimal(2)), 200)):
+        quote = cost_usd(price, request(), pixels=SQUARE, n=1, calls=1)
+        assert quote is not None
+        assert quote.most_microusd == 30_000 + text_microusd
+        assert cost_of_usage(price, Usage(0, 0, 1100, 100)) == Decimal(30_000 + text_microusd) / 1_000_000

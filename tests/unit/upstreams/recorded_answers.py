@@ -7,6 +7,7 @@ wait that is found in it, and the adapter's own rows. The lists are grouped by v
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.upstreams import gemini
 from gateway.upstreams.faults import Row
 
 
@@ -130,6 +131,10 @@ NO_MONEY = [
     Answer("gemini prepaid as 429", 429, google(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted.")),
     Answer("gemini limit of zero", 429, [google(429, "RESOURCE_EXHAUSTED", f"{QUOTA} limit: 0, model: x", retry_in("34s"))]),
     Answer("gemini quota of zero", 429, google(429, "RESOURCE_EXHAUSTED", QUOTA, quota("0"))),
+    Answer(
+        "gemini billing account", 400,
+        google(400, "FAILED_PRECONDITION", "Please enable billing on your project in Google AI Studio."), rows=gemini.ROWS,
+    ),
     Answer("fal locked", 403, {"detail": "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."}),
     Answer("replicate 402", 402, problem(402, "You have insufficient credit to run this model.")),
     Answer("stability 402", 402, {"id": "1", "name": "payment_required", "errors": ["You lack sufficient credits to make this request."]}),
@@ -260,6 +265,9 @@ CREDENTIALS = [
     Answer("kie code 404 in a 200", 200, {"code": 404, "msg": "Not found"}),
     Answer("gemini key", 400, google(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", info("API_KEY_INVALID"))),
     Answer("gemini key text", 400, google(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.")),
+    Answer(
+        "gemini region", 400, google(400, "FAILED_PRECONDITION", "User location is not supported for the API use."), rows=gemini.ROWS,
+    ),
     Answer("gemini permission", 403, google(403, "PERMISSION_DENIED", "Method doesn't allow unregistered callers.")),
     Answer("gemini model", 404, google(404, "NOT_FOUND", "models/x is not found for API version v1.")),
     Answer("fal key", 401, {"detail": "Invalid authentication credentials: not authorized."}),
