@@ -4,6 +4,8 @@ VENV := .venv
 CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 CONFIG ?= config/gateway.yaml
+# A hundred processes start in the tests; without bytecode kept, each would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Two workers: the size of the smallest machine we test on. More cores: make test WORKERS=8
 WORKERS ?= 2
 PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
