@@ -222,6 +222,7 @@ class Making:
         capabilities = adapter.capabilities(offer.upstream_model)
         request = request_for(self.request, offer, capabilities, attempt.n)
         ref, resends, clock = attempt.upstream_ref, 0, self.tools.clock
+        began_s = clock.monotonic_s()
 
         async def on_submitted(upstream_ref: str) -> None:
             nonlocal ref
@@ -256,6 +257,8 @@ class Making:
                 failure = UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, repr(exc))
             else:
                 self._free(attempt)
+                if not sent_before:
+                    self.tools.circuits.latencies.took(offer.id, clock.monotonic_s() - began_s)
                 self._succeeded(attempt, offer, adapter, delivery, tuple(pictures))
                 reached(CrashPoint.SUCCESS_KNOWN)
                 return

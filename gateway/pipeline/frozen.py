@@ -25,7 +25,7 @@ class FrozenPlan:
     dropped: tuple[str, ...] = ()
     """Parameters that no offer understands."""
     dearest_microusd: int = 0
-    """What the dearest able offer was expected to cost for the whole request: what routing saves is told against it."""
+    """What the dearest offer that could be tried was expected to cost for the whole request: what routing saves is told against it."""
     considered: tuple[Considered, ...] = ()
     """Every offer of the model, in the order in which they were to be tried, with its price or why it was not; empty in rows of earlier versions."""
 

@@ -74,9 +74,9 @@ class Offering:
         return replace(found, left_out=(*found.left_out, *absent), considered=considered)
 
     def arranged(self, planned: Plan) -> Plan:
-        """Without the offers that may not be tried now, perhaps without any; the very same plan where all may."""
+        """Without the offers that may not be tried now, perhaps without any, and in the order of now; the very same plan where nothing changes."""
         closed = {item.offer.id: word for item in planned.offers if (word := self._why_closed(item)) is not None}
-        return arrange(planned, closed)
+        return arrange(planned, closed, self._circuits.latencies.step)
 
     def _open_now(self, planned: Plan, model: Model) -> Plan:
         usable = self.arranged(planned)

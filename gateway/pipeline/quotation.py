@@ -1,7 +1,8 @@
 """What a request may be made by and what must be held for it: plan, frozen prices and hold options, kept for requests of the same shape.
 
 Pure but for its memory. A shape is everything of a request that a price or a plan depends on: all but the prompt's words. Plans are kept as they are
-with every circuit closed; which offers may be tried now is the caller's to say each time. It fails with what `plan` answers: NotAble.
+with every circuit closed, in the order of the latest call; which may be tried now, and in which order, is the caller's to say. It fails with
+what `plan` answers: NotAble.
 """
 
 from collections.abc import Callable
@@ -68,23 +69,23 @@ class Quotations:
         markup: Decimal,
         credits_per_usd: Decimal,
     ) -> Quotation | NotAble:
-        """The quotation over those offers of the plan that `open_now` leaves; it answers the very same plan where it leaves all."""
+        """The quotation over those offers of the plan that `open_now` leaves; it answers the same plan where nothing changes."""
         shape = _shape(request, model, markup, credits_per_usd)
         kept = self._kept.get(shape)
-        if kept is not None and kept.model is model:
-            usable = open_now(kept.plan)
-            if usable is kept.plan:
-                return kept.quotation
-            return quotation(usable, request, model, markup, credits_per_usd)
-        found = self._make_plan(request, model)
+        if kept is not None and kept.model is not model:
+            kept = None
+        found = self._make_plan(request, model) if kept is None else kept.plan
         if isinstance(found, NotAble):
             return found
         usable = open_now(found)
+        if kept is not None and usable is kept.plan:
+            return kept.quotation
         made = quotation(usable, request, model, markup, credits_per_usd)
-        if usable is found and not request.options:  # options have callers' own words: hardly two calls would be alike
+        whole = len(usable.offers) == len(found.offers)
+        if whole and not request.options:  # options have callers' own words: hardly two calls would be alike
             if len(self._kept) >= SHAPES_MAX:
                 self._kept.clear()
-            self._kept[shape] = _Kept(model, found, made)
+            self._kept[shape] = _Kept(model, usable, made)
         return made
 
 

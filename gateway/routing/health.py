@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from gateway.domain.clock import Clock
 from gateway.domain.tasks import Fault
 from gateway.routing.closed import ClosedUpstreams
+from gateway.routing.latency import Latencies
 
 FAILURES_IN_A_ROW_MAX = 5
 RATIO_WINDOW_S = 30
@@ -98,6 +99,8 @@ class Circuits:
         self._circuits: dict[str, _Circuit] = {}
         self.closed = ClosedUpstreams(clock)
         """Beside them: who is left alone because of our own budget, not because of how it works."""
+        self.latencies = Latencies(clock)
+        """And how long pictures took at those that work."""
 
     def is_open(self, offer_id: str) -> bool:
         """For plans and quotes: whether the offer would be left alone now. Takes no probe."""

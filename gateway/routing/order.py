@@ -1,24 +1,32 @@
-"""Which offers of a plan are tried at this moment, and what is told of the others.
+"""In which order the offers of a plan are tried at this moment, and what is told of those that are not.
 
-Pure: circuits and budgets are looked at by the caller. Nothing fails here; a plan may be left without offers.
+Able, then healthy, then cheapest, then fastest, then by id. Pure: circuits, budgets and latencies are looked at by the caller. Nothing fails here; a
+plan may be left without offers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from gateway.domain.considered import Skip
-from gateway.routing.plan import Plan
+from gateway.routing.plan import Plan, PlannedOffer
 
 
-def arrange(plan: Plan, closed: Mapping[str, Skip]) -> Plan:
-    """The plan without the offers that are closed now, by id; what it tells of them says so. The very same plan where nothing changes."""
-    if not closed:
+def arrange(plan: Plan, closed: Mapping[str, Skip], latency: Callable[[str], int]) -> Plan:
+    """The plan of this moment, and the very same one where nothing is otherwise.
+
+    `closed`: offers, by id, that may not be tried now; `latency` orders offers of the same price, the smaller the sooner.
+    """
+
+    def key(item: PlannedOffer) -> tuple[int, int, int, str]:
+        return item.expected_microusd, item.most_microusd, latency(item.offer.id), item.offer.id
+
+    ordered = sorted(plan.offers, key=key)
+    if not closed and all(item is other for item, other in zip(ordered, plan.offers, strict=True)):
         return plan
+    told = {item.offer: item for item in plan.considered}
+    able = [told.pop(item.offer.id) for item in ordered]
     return replace(
         plan,
-        offers=tuple(item for item in plan.offers if item.offer.id not in closed),
-        considered=tuple(
-            item if item.skipped is not None else item._replace(skipped=closed.get(item.offer))
-            for item in plan.considered
-        ),
+        offers=tuple(item for item in ordered if item.offer.id not in closed),
+        considered=(*(item._replace(skipped=closed.get(item.offer)) for item in able), *told.values()),
     )

@@ -131,11 +131,9 @@ def test_a_kept_plan_tells_of_every_offer_once(
     whole = plan(request, MODEL, candidates)
     if isinstance(whole, NotAble):
         return
-    shut = {f"up{index}/m": Skip.CIRCUIT_OPEN for index in closed}
-    usable = arrange(
-        whole,
-        {offer_id: word for offer_id, word in shut.items() if offer_id in {item.offer.id for item in whole.offers}},
-    )
+    able = {item.offer.id for item in whole.offers}
+    shut = {offer_id: Skip.CIRCUIT_OPEN for offer_id in (f"up{index}/m" for index in closed) if offer_id in able}
+    usable = arrange(whole, shut, lambda _: 0)
     if not usable.offers:
         return
     frozen = pricing.freeze(usable, MODEL, markup=Decimal(1), credits_per_usd=Decimal(72))
@@ -152,4 +150,38 @@ def test_a_kept_plan_tells_of_every_offer_once(
         )
         assert all(item.why for item in kept if item.skipped is not None)
         closed_now = {item.offer for item in kept if item.skipped == Skip.CIRCUIT_OPEN}
-        assert closed_now == shut.keys() & {item.offer.id for item in whole.offers}
+        assert closed_now == shut.keys()
+
+
+@given(
+    requests,
+    st.lists(st.tuples(prices, capabilities, st.integers(0, 3)), max_size=6),
+    st.sets(st.integers(0, 5)),
+)
+def test_offers_are_tried_by_price_then_latency_then_id(
+    request: ImageRequest, made: list[tuple[Price, Capabilities, int]], closed: set[int]
+) -> None:
+    """The order of trying is that of the sorted prices, whatever is closed and however fast anything is; latency decides ties, and nothing else."""
+    # The first price for every other offer, so that there are ties.
+    candidates = [
+        (Offer(f"up{index}/m", f"up{index}", "m", made[0][0] if index % 2 else price), ability)
+        for index, (price, ability, _) in enumerate(made)
+    ]
+    steps = {f"up{index}/m": step for index, (_, _, step) in enumerate(made)}
+    whole = plan(request, MODEL, candidates)
+    if isinstance(whole, NotAble):
+        return
+    able = {item.offer.id for item in whole.offers}
+    shut = {offer_id: Skip.BUDGET_CLOSED for offer_id in (f"up{index}/m" for index in closed) if offer_id in able}
+    arranged = arrange(whole, shut, steps.__getitem__)
+    tried = [
+        (item.expected_microusd, item.most_microusd, steps[item.offer.id], item.offer.id) for item in arranged.offers
+    ]
+    assert tried == sorted(tried)
+    assert {item.offer.id for item in arranged.offers} == able - shut.keys()
+    assert [item.offer for item in arranged.considered if item.skipped is None] == [
+        item.offer.id for item in arranged.offers
+    ]
+    assert sorted(item.offer for item in arranged.considered) == sorted(item.offer for item in whole.considered)
+    assert arrange(arranged, {}, steps.__getitem__) is arranged
+    assert (arranged is whole) == (arranged == whole)

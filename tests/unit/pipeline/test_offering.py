@@ -1,0 +1,118 @@
+"""Which offers a call tries now, in which order, and what routing's savings are told against."""
+
+from decimal import Decimal
+
+import pytest
+
+from gateway.domain.accounts import Budget, Principal, Unit, Window
+from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, SizeRule
+from gateway.domain.clock import SystemClock
+from gateway.domain.errors import AllUpstreamsUnavailable
+from gateway.domain.ids import AccountId, KeyId
+from gateway.domain.images import Contract, ImageRequest, Pixels
+from gateway.domain.tasks import Fault
+from gateway.pipeline.admission import Admitted
+from gateway.pipeline.offering import Offering, Terms
+from gateway.pipeline.quotation import Quotation
+from gateway.routing.health import Circuits
+from gateway.upstreams.base import Adapter, Generated, LinkedImage, OnSubmitted, UpstreamCall, UpstreamSettings
+
+TERMS = Terms(Decimal(1), Decimal(72), 240.0)
+PRINCIPAL = Principal(KeyId("key_1"), "ci", (AccountId("key:acme//ci"), AccountId("org:acme")), "acme", None)
+REQUEST = ImageRequest("m", "a cat", size="1024x1024", pixels=Pixels(1024, 1024))
+PRICES = {"a": "0.02", "b": "0.02", "c": "0.02", "dear": "0.05", "dearest": "0.09"}
+
+
+class Able(Adapter):
+    """Can everything, and is never asked to."""
+
+    kind = "able"
+
+    def capabilities(self, upstream_model: str) -> Capabilities:
+        return Capabilities()
+
+    async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
+        raise NotImplementedError
+
+    async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
+        raise NotImplementedError
+
+
+def model(*names: str) -> Model:
+    offers = tuple(Offer(f"{name}/m", name, "m", PerImage(Decimal(PRICES[name]))) for name in names)
+    return Model("m", Contract.IMAGE, 2000, SizeRule(("1024x1024",)), (1,), offers)
+
+
+class Desk:
+    """The offers of a process whose upstreams are those of PRICES."""
+
+    def __init__(self) -> None:
+        self.circuits = Circuits(SystemClock())
+        self.offering = Offering({name: Able(UpstreamSettings(name, "able")) for name in PRICES}, self.circuits)
+
+    def ask(self, sold: Model) -> Quotation:
+        return self.offering.quoted(PRINCIPAL, Admitted(REQUEST, sold), TERMS)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def tried(quoted: Quotation) -> list[str]:
+    return [offer.upstream for offer in quoted.frozen.offers]
+
+
+def told(quoted: Quotation) -> list[tuple[str, str | None]]:
+    return [(item.offer.partition("/")[0], item.skipped) for item in quoted.frozen.considered]
+
+
+def test_equal_prices_go_by_latency_and_ids_last(desk: Desk) -> None:
+    """Until something is known by id; then the faster first; a dearer offer never, however fast. What is told has the same order."""
+    sold = model("c", "dear", "b", "a")
+    first = desk.ask(sold)
+    assert tried(first) == ["a", "b", "c", "dear"]
+    assert desk.ask(sold) is first
+    for name, seconds in (("a", 8.0), ("b", 2.0), ("c", 2.0), ("dear", 0.01)):
+        desk.circuits.latencies.took(f"{name}/m", seconds)
+    second = desk.ask(sold)
+    assert tried(second) == ["b", "c", "a", "dear"]
+    assert told(second) == [("b", None), ("c", None), ("a", None), ("dear", None)]
+    assert desk.ask(sold) is second, "the new order is kept"
+    desk.circuits.failed("b/m", Fault.CREDENTIALS)
+    assert told(desk.ask(sold)) == [("b", "circuit_open"), ("c", None), ("a", None), ("dear", None)]
+
+
+def test_savings_are_told_against_what_could_have_been_tried(desk: Desk) -> None:
+    """The dearest offer counts while it is open; failing, or closed by its own budget, it was no alternative."""
+    sold = model("a", "dear", "dearest")
+    assert desk.ask(sold).frozen.dearest_microusd == 90_000
+    desk.circuits.failed("dearest/m", Fault.CREDENTIALS)
+    assert desk.ask(sold).frozen.dearest_microusd == 50_000
+    desk.circuits.closed.refused("dear", Budget(1, Unit.USD, Window.MONTH), 50_000, None)
+    alone = desk.ask(sold)
+    assert alone.frozen.dearest_microusd == 20_000
+    assert told(alone) == [("a", None), ("dear", "budget_closed"), ("dearest", "circuit_open")]
+
+
+def test_an_offer_that_only_money_keeps_out_counts_for_savings(desk: Desk) -> None:
+    """What a budget or X-Max-Credits leaves is one of the options; all are told against the same dearest offer."""
+    quoted = desk.ask(model("a", "dear"))
+    assert len(quoted.options) == 2
+    assert all('"dearest_microusd":50000' in option.plan_json for option in quoted.options)
+
+
+def test_nothing_may_be_tried(desk: Desk) -> None:
+    """503, with when to come back."""
+    desk.circuits.failed("a/m", Fault.CREDENTIALS)
+    with pytest.raises(AllUpstreamsUnavailable):
+        desk.ask(model("a"))
+
+
+def test_an_offer_without_its_upstream_is_told_of(desk: Desk) -> None:
+    """A reload may name an upstream that only a restart brings."""
+    known = model("a")
+    absent = Offer("gone/m", "gone", "m", PerImage(Decimal(1)))
+    quoted = desk.ask(Model("m", Contract.IMAGE, 2000, known.sizes, (1,), (absent, *known.offers)))
+    assert told(quoted) == [("a", None), ("gone", "not_able")]
+    assert quoted.frozen.considered[1].why == "its upstream is not served by this process"
