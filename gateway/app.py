@@ -207,7 +207,11 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             blobs = await office.blobs()
         except BlobStoreUnavailable as exc:
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
-        slots = Slots({upstream.name: upstream.concurrency for upstream in config.upstreams}, clock)
+        slots = Slots(
+            {upstream.name: upstream.concurrency for upstream in config.upstreams},
+            clock,
+            {upstream.name: upstream.queue_max for upstream in config.upstreams},
+        )
         office.upstreams.live = lambda: app_upstreams.live(config, circuits, slots)
         refusals = RefusedBudgets()
         tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock, refusals.note)

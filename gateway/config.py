@@ -417,6 +417,8 @@ def _settings(name: str, section: UpstreamSection, options: Mapping[str, str]) -
         timeout_s=section.timeout,
         connect_timeout_s=section.connect_timeout,
         concurrency=section.concurrency,
+        queue_max=section.queue.max,
+        queue_wait_s=section.queue.wait,
         on_unknown=section.on_unknown,
         proxy=section.proxy,
         ca_file=section.ca_file,

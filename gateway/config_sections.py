@@ -175,6 +175,11 @@ class RetentionSection(Section):
     prompts: Duration = Field(86_400.0, ge=0, description=DURATION_FIX)
 
 
+class QueueSection(Section):
+    max: int = Field(10_000, ge=1, le=100_000, description="Write the most tasks that wait for a place, 1 to 100000.")
+    wait: Duration = Field(5.0, ge=0, description=DURATION_FIX)
+
+
 class UpstreamSection(Section):
     kind: Annotated[str, AfterValidator(_kind)] = Field(description="Write the kind of upstream, such as kind: openai.")
     base_url: Annotated[HttpUrl | None, OrNone] = Field(
@@ -186,6 +191,7 @@ class UpstreamSection(Section):
     timeout: Duration = Field(180.0, gt=0, description=DURATION_FIX)
     connect_timeout: Duration = Field(5.0, gt=0, description=DURATION_FIX)
     concurrency: int = Field(64, ge=1, le=10_000, description="Write the most calls in flight, 1 to 10000.")
+    queue: QueueSection = Field(default_factory=QueueSection, description="Write {max: 10000, wait: 5s}.")
     on_unknown: OnUnknown | None = Field(None, description="Write stop or next.")
     budget: Annotated[Budget, PlainValidator(_usd_budget)] | None = Field(
         None, description="Write AMOUNTusd/(day|week|month|total), such as 500usd/month."

@@ -1,7 +1,8 @@
 """Concurrency slots: how many attempts may be out at one upstream, in this process.
 
-A slot is held from immediately before an attempt's row is committed until the attempt's outcome is known. Waiting is bounded by the task's
-deadline, and by WAITERS_MAX: a longer queue is turned away at once. How it fails: SlotTimeout; nothing was sent.
+A slot is held from immediately before an attempt's row is committed until the attempt's outcome is known. Waiting is bounded by who waits (until the
+task's deadline, or for a while where another offer could do it), and each queue by its length: a longer one is turned away at once. How it fails:
+SlotTimeout; nothing was sent.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from gateway.domain.clock import Clock
 
 WAITERS_MAX = 10_000
-"""Tasks that may wait for one upstream: as many as fit their deadline at some hundred pictures a second."""
+"""Tasks that may wait for one upstream, where the config does not say: as many as fit their deadline at some hundred pictures a second."""
 
 
 class SlotTimeout(Exception):
@@ -42,9 +43,12 @@ class _Places(asyncio.Semaphore):
 class Slots:
     """The slots of all upstreams."""
 
-    def __init__(self, concurrency: Mapping[str, int], clock: Clock) -> None:
+    def __init__(
+        self, concurrency: Mapping[str, int], clock: Clock, waiters_max: Mapping[str, int] | None = None
+    ) -> None:
         self._semaphores = {name: _Places(count) for name, count in concurrency.items()}
         self._waiting = dict.fromkeys(concurrency, 0)
+        self._waiters_max = waiters_max or {}
         self._clock = clock
 
     def taken(self, upstream: str) -> int:
@@ -70,8 +74,9 @@ class Slots:
     async def acquire(self, upstream: str, deadline_s: float) -> Slot:
         """One slot, waiting until the monotonic deadline at most. Raises SlotTimeout."""
         semaphore = self._semaphores[upstream]
-        if self._waiting[upstream] >= WAITERS_MAX:
-            raise SlotTimeout(f"{WAITERS_MAX} tasks wait for {upstream}")
+        most = self._waiters_max.get(upstream, WAITERS_MAX)
+        if semaphore.locked() and self._waiting[upstream] >= most:
+            raise SlotTimeout(f"{most} tasks wait for {upstream}")
         self._waiting[upstream] += 1
         try:
             async with asyncio.timeout(max(0.0, deadline_s - self._clock.monotonic_s())):

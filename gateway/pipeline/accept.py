@@ -29,7 +29,8 @@ from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
-from gateway.pipeline.attempts import Tools, new_attempt
+from gateway.pipeline.attempt_rows import new_attempt
+from gateway.pipeline.attempts import Tools
 from gateway.pipeline.callers import Callers
 from gateway.pipeline.commands import Accept, Accepted, HoldOption
 from gateway.pipeline.crash_points import CrashPoint, reached

@@ -9,7 +9,7 @@ waited for; it never makes this code forget a picture in flight. TaskLost ends t
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.blobs.store import BlobStoreUnavailable
@@ -18,12 +18,13 @@ from gateway.domain import money
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown, Recovery
 from gateway.domain.clock import Clock
 from gateway.domain.errors import StorageUnavailable, Unavailable
-from gateway.domain.ids import AttemptId, TaskId, new_attempt_id
+from gateway.domain.ids import AttemptId
 from gateway.domain.images import ImageRequest
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskState
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.slots import Slot, Slots, SlotTimeout
 from gateway.pipeline import pricing
+from gateway.pipeline.attempt_rows import in_doubt, new_attempt
 from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, RecordSubmitted, SendRefused
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
@@ -156,9 +157,12 @@ class Making:
             self.failures.append(Failure(None))
 
     async def _try(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, index: int) -> None:
+        slots = self.tools.slots
         try:
-            slot = await self.tools.slots.acquire(offer.upstream, self.deadline_s)
+            free = slots.try_acquire(offer.upstream, 1)
+            slot = free[0] if free else await slots.acquire(offer.upstream, self._waits_until_s(adapter, n, index))
         except SlotTimeout:
+            self.tools.metrics.offer_skipped(upstream=offer.upstream, reason="no_slot")
             self.tools.circuits.failed(offer.id, Fault.CANCELLED)  # no verdict: the next call may probe
             self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
             await self._begin(n, parent, index + 1)
@@ -166,6 +170,17 @@ class Making:
         self.has_begun = True
         reached(CrashPoint.SLOT_TAKEN)
         await self._send_new(offer, adapter, n, parent, slot)
+
+    def _waits_until_s(self, adapter: Adapter, n: int, index: int) -> float:
+        """For a place at one offer: until the deadline, or only for a while where one after it could make `n` pictures now."""
+        for offer in self.plan.offers[index + 1 :]:
+            other = self.tools.adapters.get(offer.upstream)
+            if other is None or self.tools.circuits.is_open(offer.id):
+                continue
+            counts = allowed_counts(offer, other.capabilities(offer.upstream_model))
+            if counts and not self._closed(offer, other, min(n, counts[0])):
+                return min(self.deadline_s, self.tools.clock.monotonic_s() + adapter.settings.queue_wait_s)
+        return self.deadline_s
 
     async def _send_new(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, slot: Slot) -> None:
         """Its row, and with it the ends that wait to be written; then the sending."""
@@ -448,34 +463,6 @@ class Making:
 
     def _time_is_up(self) -> bool:
         return self.tools.clock.monotonic_s() >= self.deadline_s
-
-
-def new_attempt(
-    task_id: TaskId, parent: AttemptId | None, offer: Offer, n: int, presumed_microusd: int, now_ms: int
-) -> Attempt:
-    """The row of an attempt that is about to be sent."""
-    return Attempt(
-        new_attempt_id(),
-        task_id,
-        parent,
-        offer.id,
-        offer.upstream,
-        n,
-        AttemptState.SENDING,
-        presumed_microusd,
-        sent_at_ms=now_ms,
-    )
-
-
-def in_doubt(attempts: Iterable[Attempt], now_ms: int, why: str) -> list[Attempt]:
-    """Those of the attempts that are open, as ends of which nobody knows whether they were billed."""
-    return [
-        replace(
-            attempt, state=AttemptState.UNKNOWN, ended_at_ms=now_ms, fault=Fault.NO_ANSWER, billed=Billed.UNKNOWN, message=why[:300]
-        )
-        for attempt in attempts
-        if attempt.state.is_open
-    ]  # fmt: skip
 
 
 async def _all(jobs: Sequence[Awaitable[None]]) -> None:

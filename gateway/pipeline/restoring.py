@@ -12,7 +12,7 @@ from gateway.domain.clock import Clock
 from gateway.domain.ids import new_owner_id
 from gateway.domain.money import NOTHING
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
-from gateway.pipeline.attempts import in_doubt
+from gateway.pipeline.attempt_rows import in_doubt
 from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, Finish, Finished, Outcome
 from gateway.tasks import store as task_store
 

@@ -24,7 +24,8 @@ from gateway.ledger import usage
 from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
-from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools, in_doubt
+from gateway.pipeline.attempt_rows import in_doubt
+from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import FrozenPlan

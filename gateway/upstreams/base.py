@@ -31,6 +31,10 @@ class UpstreamSettings:
     timeout_s: float = 180.0
     connect_timeout_s: float = 5.0
     concurrency: int = 64
+    queue_max: int = 10_000
+    """Tasks that may wait for one of those places."""
+    queue_wait_s: float = 5.0
+    """How long one waits while another offer could make its picture; the last one waits until the task's deadline."""
     on_unknown: OnUnknown | None = None
     """None: STOP where a lost submit cannot be found again, NEXT is the operator's choice."""
     proxy: str | None = None

@@ -58,9 +58,15 @@ class ScriptedAdapter(Adapter):
     kind = "scripted"
 
     def __init__(
-        self, name: str, *, n: tuple[int, ...] = (1,), recovery: Recovery = Recovery.NONE, job: str | None = None
+        self,
+        name: str,
+        *,
+        n: tuple[int, ...] = (1,),
+        recovery: Recovery = Recovery.NONE,
+        job: str | None = None,
+        queue_wait_s: float = 5.0,
     ) -> None:
-        super().__init__(UpstreamSettings(name, "scripted", timeout_s=0.05))
+        super().__init__(UpstreamSettings(name, "scripted", timeout_s=0.05, queue_wait_s=queue_wait_s))
         self.calls: list[UpstreamCall] = []
         self.script: deque[Outcome] = deque()
         self.job = job

@@ -44,6 +44,7 @@ aliases:   {old-picture: picture}
 retention: {results: 2h, uploads: 72h, tasks: 30d, prompts: 90m}
 upstreams:
   main:   {kind: openai, base_url: "https://eu.example.com/v1/", api_key: " ${OPENAI}", timeout: 90s, connect_timeout: 2s, concurrency: 8,
+           queue: {max: 20, wait: 500ms},
            on_unknown: next, budget: 500usd/month, proxy: "http://proxy:3128", ca_file: null}
   spare:  {kind: evolink, api_key: "${EVOLINK:-}", poll_interval: 2s, credits_per_usd: 68}
   draw:   {kind: sandbox, latency: 200ms, failure_rate: 0.25}
@@ -175,6 +176,7 @@ def test_upstreams_arrive_and_an_empty_key_is_off(full: Config) -> None:
         "sk-1",
     )
     assert (main.timeout_s, main.connect_timeout_s, main.concurrency) == (90.0, 2.0, 8)
+    assert (main.queue_max, main.queue_wait_s) == (20, 0.5)
     assert (main.on_unknown, main.proxy, main.ca_file) == (OnUnknown.NEXT, "http://proxy:3128", None)
     assert (draw.kind, draw.options) == ("sandbox", {"latency": "200ms", "failure_rate": "0.25"})
     assert [(off.name, off.reason) for off in full.upstreams_off] == [("spare", "its api_key is empty")]

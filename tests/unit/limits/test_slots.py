@@ -91,3 +91,17 @@ async def test_a_queue_that_is_too_long_turns_away(slots: Slots, monkeypatch: py
         await slots.acquire("u", 200.0)
     taken[0].release()
     (await waiting).release()
+
+
+async def test_each_upstream_has_a_queue_of_its_own_length() -> None:
+    """One may wait here, none there; while a place is free nobody waits, so nobody is turned away."""
+    slots = Slots({"u": 1, "other": 1}, StillClock(), {"u": 1, "other": 0})
+    taken = [await slots.acquire("u", 200.0), await slots.acquire("other", 200.0)]
+    waiting = asyncio.ensure_future(slots.acquire("u", 200.0))
+    await asyncio.sleep(0)
+    for name in ("u", "other"):
+        with pytest.raises(SlotTimeout, match=f"wait for {name}"):
+            await slots.acquire(name, 200.0)
+    for slot in taken:
+        slot.release()
+    (await waiting).release()
