@@ -9,7 +9,7 @@ from gateway.config import load
 from gateway.config_sections import ModelSection
 from gateway.config_socket import default_path
 from gateway.config_text import Problems, read_file
-from gateway.domain.catalog import PriceTable
+from gateway.domain.catalog import PriceTable, TokenPrice
 from tests.unit.config_files import MODEL, OFFER, ROOT, SHIPPED, SetClock, problems, read, write
 
 
@@ -146,6 +146,20 @@ def test_the_shipped_production_file_loads(tmp_path: Path) -> None:
     assert [upstream.name for upstream in config.upstreams] == ["openai"]
     assert [team.keys[0].name for team in config.accounts[0].teams] == ["design-tool", "ci"]
     assert not any("without effect" in note or "no effect" in note for note in config.notes)
+
+
+def test_google_has_models_of_its_own() -> None:
+    """Its key turns them on, at prices by resolution step that hold for prompts counted in Google's way."""
+    config = load(None, {"GEMINI_API_KEY": "x"}, SetClock())
+    prices = {
+        name: model.offers[0].price for name, model in config.catalog.models.items() if name.startswith("gemini-")
+    }
+    assert len(prices) == 3
+    for price in prices.values():
+        assert isinstance(price, TokenPrice)
+        assert price.own_tokenizer
+        assert max([price.image_out_tokens_max, *dict(price.image_out_tokens).values()]) == price.image_out_tokens_max
+    assert {offer.upstream for offer in config.catalog.models["gpt-image-2"].offers} == {"sandbox"}
 
 
 def test_every_shipped_price_says_where_and_when_it_was_read() -> None:
