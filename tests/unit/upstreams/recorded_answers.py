@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.upstreams import gemini
+from gateway.upstreams.evolink import TASK_ROWS
+from gateway.upstreams.fal_answers import RESULT_ROWS
 from gateway.upstreams.faults import Row
+from gateway.upstreams.replicate import PREDICTION_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,11 @@ REFUSED = [
     Answer("azure inner code only", 400, error("m", None, None, inner_error=FILTERED)),
     Answer("azure innererror", 400, error("m", "BadRequest", None, innererror=FILTERED)),
     Answer("evolink 400", 400, error("m", "content_policy_violation", "invalid_request_error")),
+    Answer("evolink failed task", 0, error("m", "content_policy_violation", "task_error"), rows=TASK_ROWS),
     Answer("apimart failed task", 0, {"error": {"code": "content_policy_violation", "message": "m", "type": "task_error"}}),
     Answer("kie failed task", 0, {"code": "400", "msg": "The prompt violates the provider's content policy."}),
-    Answer("fal detail", 422, {"detail": [detail("content_policy_violation", FLAGGED)]}, {"X-Fal-Retryable": "false"}),
-    Answer("fal second entry", 422, {"detail": [detail("value_error"), detail("content_policy_violation", FLAGGED)]}),
-    Answer("fal bare list", 422, [detail("content_policy_violation", FLAGGED)]),
-    Answer("fal text", 422, {"detail": FLAGGED}),
-    Answer("fal bare text", 422, f'"{FLAGGED}"'),
-    Answer("replicate nsfw", 0, {"error": "NSFW content detected. Try running it again, or try a different prompt."}),
-    Answer("replicate E005", 0, {"error": "The input or output was flagged as sensitive. Please try again with different inputs. (E005)"}),
+    Answer("replicate nsfw", 0, {"error": "NSFW content detected. Try running it again, or try a different prompt."}, rows=PREDICTION_ROWS),
+    Answer("replicate E005", 0, {"error": "The input or output was flagged as sensitive. (E005)"}, rows=PREDICTION_ROWS),
     Answer("stability content_moderation", 403, {"id": "1", "name": "content_moderation", "errors": ["Your request was flagged."]}),
     Answer("stability text", 403, {"id": "1", "name": "forbidden", "errors": ["Rejected by our content moderation system."]}),
     Answer("bfl request moderated", 0, {"id": "1", "status": "Request Moderated", "details": {"Moderation Reasons": ["x"]}}),
@@ -108,6 +107,20 @@ REFUSED = [
     Answer("litellm 500", 500, error(f"litellm.BadRequestError: {REJECTED}", "500", "None")),
     Answer("new-api wrapped", 400, error(f"{REJECTED} (request id: 1)", "", "new_api_error", param="")),
 ]  # fmt: skip
+
+REFUSED_IN_DOUBT = [
+    Answer("fal detail", 422, {"detail": [detail("content_policy_violation", FLAGGED)]}, {"X-Fal-Retryable": "false"}, rows=RESULT_ROWS),
+    Answer("fal second entry", 422, {"detail": [detail("value_error"), detail("content_policy_violation", FLAGGED)]}, rows=RESULT_ROWS),
+    Answer("fal bare list", 422, [detail("content_policy_violation", FLAGGED)], rows=RESULT_ROWS),
+    Answer("fal text", 422, {"detail": FLAGGED}, rows=RESULT_ROWS),
+    Answer("fal bare text", 422, f'"{FLAGGED}"', rows=RESULT_ROWS),
+]  # fmt: skip
+"""fal: what the model said no to may be billed."""
+
+REJECTED_IN_DOUBT = [
+    Answer("fal large", 422, {"detail": [detail("image_too_large", "m", "image_url")]}, rows=RESULT_ROWS),
+]  # fmt: skip
+"""The same of a body that only the model itself found wanting."""
 
 NO_MONEY = [
     Answer("openai insufficient_quota", 429, error(QUOTA, "insufficient_quota", "insufficient_quota"), {"Retry-After": "9"}),
@@ -183,6 +196,7 @@ RATE_LIMITED = [
     Answer("azure code", 429, error("m", "RateLimitReached"), {"Retry-After": "60"}, 60.0),
     Answer("evolink", 429, error("m", "rate_limit_exceeded", "rate_limit_error")),
     Answer("apimart", 429, {"error": {"code": 429, "message": "Too many requests, please try again later.", "type": "rate_limit_error"}}),
+    Answer("evolink failed task", 0, error("m", "quota_exceeded", "task_error"), rows=TASK_ROWS),
     Answer("kie code 429 in a 200", 200, {"code": 429, "msg": "Your call frequency is too high. Please try again later."}),
     Answer("gemini minute", 429, google(429, "RESOURCE_EXHAUSTED", QUOTA, info("RATE_LIMIT_EXCEEDED"), retry_in("1.17s"), quota("10")), {}, 1.17),
     Answer("gemini list", 429, [google(429, "RESOURCE_EXHAUSTED", QUOTA, retry_in("34.074824224s"))], {}, 34.074824224),
@@ -222,6 +236,7 @@ RATE_LIMITED = [
 OVERLOADED = [
     Answer("openai 503", 503, error("The engine is currently overloaded, please try again later", None, "server_error")),
     Answer("openai 429", 429, error("The engine is currently overloaded", "server_is_overloaded"), {"Retry-After": "3"}, 3.0),
+    Answer("evolink failed task", 0, error("m", "resource_exhausted", "task_error"), rows=TASK_ROWS),
     Answer("evolink 400", 400, error("m", "no_available_channel", "invalid_request_error")),
     Answer("evolink 503", 503, error("m", "channel_selection_failed")),
     Answer("evolink model", 503, error("m", "model_unavailable")),
@@ -232,8 +247,8 @@ OVERLOADED = [
     Answer("gemini capacity", 429, google(429, "RESOURCE_EXHAUSTED", "m", info("MODEL_CAPACITY_EXHAUSTED"), retry_in("8s")), {}, 8.0),
     Answer("fal scheduling", 503, {"detail": "No runner", "error_type": "runner_scheduling_failure"}, {"X-Fal-Retryable": "true"}),
     Answer("fal header", 503, {"detail": "m"}, {"X-Fal-Error-Type": "runner_scheduling_failure", "Retry-After": "5"}, 5.0),
-    Answer("replicate E003", 0, {"error": "Service is currently unavailable due to high demand. Please try again later. (E003)"}),
-    Answer("replicate E1001", 0, {"error": "CUDA out of memory (E1001)"}),
+    Answer("replicate E003", 0, {"error": "Service is currently unavailable due to high demand. (E003)"}, rows=PREDICTION_ROWS),
+    Answer("replicate E1001", 0, {"error": "CUDA out of memory (E1001)"}, rows=PREDICTION_ROWS),
     Answer("replicate 503", 503, problem(503, "Service unavailable, please try again.")),
     Answer("together", 503, error("The engine is overloaded. Please try again later.", None, "service_unavailable")),
     Answer("recraft", 503, {"code": "service_unavailable", "message": "The service is overloaded."}),
@@ -304,7 +319,6 @@ BAD_REQUEST = [
     Answer("gemini argument", 400, google(400, "INVALID_ARGUMENT", "m", {"fieldViolations": [{"field": "generation_config.size"}]})),
     Answer("fal pydantic", 422, {"detail": [detail("missing", "Field required")]}),
     Answer("fal range", 422, {"detail": [detail("less_than_equal", "Input should be less than or equal to 4", "num_images")]}),
-    Answer("fal large", 422, {"detail": [detail("image_too_large", "m", "image_url")]}),
     Answer("fal platform", 400, {"detail": "m", "error_type": "bad_request"}, {"X-Fal-Error-Type": "bad_request"}),
     Answer("replicate fields", 422, problem(422, "- input.n: m", invalid_fields=[{"type": "invalid", "field": "input.n", "description": "m"}])),
     Answer("stability", 400, {"id": "1", "name": "bad_request", "errors": ["aspect_ratio: must be one of 1:1, 16:9"]}),
@@ -333,6 +347,7 @@ BAD_REQUEST = [
 FAILED = [
     Answer("openai 500", 500, error("The server had an error while processing your request.", "server_error", "server_error")),
     Answer("evolink 502", 502, error("m", "bad_gateway")),
+    Answer("evolink failed task", 0, error("m", "generation_timeout", "task_error"), rows=TASK_ROWS),
     Answer("evolink conflict", 409, error("m", "conflict")),
     Answer("kie code 500 in a 200", 200, {"code": 500, "msg": "Server exception, please try again later."}),
     Answer("kie code 501 in a 200", 200, {"code": 501, "msg": "Generation failed"}),
@@ -346,8 +361,8 @@ FAILED = [
     Answer("fal header alone", 504, "<html>", {"X-Fal-Error-Type": "generation_timeout"}),
     Answer("fal retryable", 504, {"detail": [detail("generation_timeout", "m", "body")]}, {"X-Fal-Retryable": "true"}),
     Answer("fal retryable, older header", 504, {"detail": "m"}, {"X-Fal-Needs-Retry": "1"}),
-    Answer("replicate E1000", 0, {"error": "Unknown error (E1000)"}),
-    Answer("replicate interrupted", 0, {"error": "Prediction interrupted; please retry (code: PA)"}),
+    Answer("replicate E1000", 0, {"error": "Unknown error (E1000)"}, rows=PREDICTION_ROWS),
+    Answer("replicate interrupted", 0, {"error": "Prediction interrupted; please retry (code: PA)"}, rows=PREDICTION_ROWS),
     Answer("stability 500", 500, {"id": "1", "name": "internal_error", "errors": ["An unexpected server error has occurred."]}),
     Answer("bfl error", 0, {"id": "1", "status": "Error", "result": None}),
     Answer("ideogram", 500, {"error": "Internal error"}),

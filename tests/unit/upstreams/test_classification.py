@@ -30,6 +30,8 @@ class Verdict:
 UNPAID = (Billed.NO, Step.NEXT, Step.NEXT)
 TABLE: Sequence[tuple[Verdict, Sequence[Answer]]] = [
     (Verdict(Fault.REFUSED, Billed.NO, Step.STOP, Step.STOP), recorded.REFUSED),
+    (Verdict(Fault.REFUSED, Billed.UNKNOWN, Step.STOP, Step.STOP), recorded.REFUSED_IN_DOUBT),
+    (Verdict(Fault.BAD_REQUEST, Billed.UNKNOWN, Step.STOP, Step.SAME), recorded.REJECTED_IN_DOUBT),
     (Verdict(Fault.NO_MONEY, *UNPAID), recorded.NO_MONEY),
     (Verdict(Fault.RATE_LIMITED, *UNPAID), recorded.RATE_LIMITED),
     (Verdict(Fault.OVERLOADED, *UNPAID), recorded.OVERLOADED),
