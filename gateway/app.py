@@ -231,7 +231,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         )
         links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
-            admission=Admission(lambda: current.config.catalog, TokenCounter()),
+            admission=Admission(lambda: current.config.catalog, TokenCounter(), adapters),
             acceptance=acceptance,
             runner=runner,
             erasing=office.erasing,

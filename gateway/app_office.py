@@ -214,7 +214,17 @@ async def declare(config: Config, office: Office) -> None:
 
 def _declared(org: str, team: str | None, key: KeyDeclaration, zone: str) -> DeclaredKey:
     return DeclaredKey(
-        org, team, key.name, key.secret, key.budgets, key.models, key.response, key.limits, key.expires_at_ms, zone
+        org,
+        team,
+        key.name,
+        key.secret,
+        key.budgets,
+        key.models,
+        key.response,
+        key.limits,
+        key.expires_at_ms,
+        zone,
+        key.choose_upstream,
     )
 
 

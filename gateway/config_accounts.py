@@ -49,6 +49,7 @@ class KeyDeclaration:
     limits: Limits = UNLIMITED
     """Without its models."""
     expires_at_ms: int | None = None
+    choose_upstream: bool = False
 
     def __repr__(self) -> str:
         return f"KeyDeclaration(name={self.name!r})"

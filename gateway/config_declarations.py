@@ -63,6 +63,7 @@ class Declarations:
                     key.response,
                     replace(limits, models=ANY),
                     key.expires,
+                    key.choose_upstream,
                 )
             )
         return tuple(made)

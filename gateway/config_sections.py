@@ -375,6 +375,7 @@ class KeySection(LimitFields, Section):
         None,
         description="Write the first day (in UTC) or moment on which it is refused: 2027-01-31, 2027-01-31T18:00:00Z.",
     )
+    choose_upstream: bool = Field(False, description="Write true where its calls may choose upstreams, or false.")
     callback_secret: str | None = Field(None, min_length=8, description="Write at least 8 characters as text.")
 
 

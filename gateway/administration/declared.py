@@ -47,6 +47,7 @@ class DeclaredKey:
     """Its models stand in `models`."""
     expires_at_ms: int | None = None
     zone: str = "UTC"
+    choose_upstream: bool = False
 
     @property
     def account(self) -> Account:
@@ -85,6 +86,7 @@ class Declaring:
             StoredKey(
                 KeyId(f"declared:{key.account.id}"), key.account.id, key.name, digest(self._pepper, key.secret), display_prefix(key.secret),
                 key.response, key.models, declared=True, created_at_ms=now_ms, expires_at_ms=key.expires_at_ms,
+                choose_upstream=key.choose_upstream,
             )
             for key in keys
         ]  # fmt: skip
@@ -147,8 +149,11 @@ def _verb(before: StoredKey | None, key: StoredKey) -> str | None:
         return "key.enable"
     if before.digest != key.digest:
         return "key.rotate"
-    same = (before.response, before.models, before.expires_at_ms) == (key.response, key.models, key.expires_at_ms)
-    return None if same else "key.change"
+    return None if _terms(before) == _terms(key) else "key.change"
+
+
+def _terms(key: StoredKey) -> tuple[object, ...]:
+    return key.response, key.models, key.expires_at_ms, key.choose_upstream
 
 
 async def _record_key(connection: Connection, at_ms: int, verb: str, key: KeyId, account: AccountId) -> None:

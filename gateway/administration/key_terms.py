@@ -37,6 +37,7 @@ class KeyTerms:
     concurrency: int | None = None
     response: Contract | None = None
     expires_at_ms: int | None = None
+    choose_upstream: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -54,6 +55,7 @@ class KeyTerms:
             "concurrency": self.concurrency,
             "response": self.response and self.response.value,
             "expires_at_ms": self.expires_at_ms,
+            "choose_upstream": self.choose_upstream or None,
         }
         return {name: value for name, value in wanted.items() if value is not None}
 
@@ -62,7 +64,7 @@ def terms_of(key: StoredKey, account: Account) -> KeyTerms:
     limits = account.limits
     return KeyTerms(
         account.budgets, key.models, limits.sizes, limits.n_max, limits.requests_per_minute, limits.concurrent_tasks, key.response,
-        key.expires_at_ms,
+        key.expires_at_ms, key.choose_upstream,
     )  # fmt: skip
 
 
@@ -70,7 +72,13 @@ def with_terms(key: StoredKey, account: Account, terms: KeyTerms) -> tuple[Store
     """What else stands on the two stays: an account's own list of models, its zone, whether it is prepaid."""
     limits = replace(terms.limits, models=account.limits.models)
     return (
-        replace(key, models=terms.models, response=terms.response, expires_at_ms=terms.expires_at_ms),
+        replace(
+            key,
+            models=terms.models,
+            response=terms.response,
+            expires_at_ms=terms.expires_at_ms,
+            choose_upstream=terms.choose_upstream,
+        ),
         replace(account, budgets=terms.budgets, limits=limits),
     )
 

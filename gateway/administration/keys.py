@@ -17,7 +17,7 @@ from gateway.db.writer import Database, Transact
 from gateway.domain.accounts import UNLIMITED, Account, AccountKind, Budget, Limits
 from gateway.domain.administrators import COMMAND, Administrator
 from gateway.domain.clock import Clock
-from gateway.domain.errors import AdministrationError, Conflict, SubjectNotFound
+from gateway.domain.errors import AdministrationError, Conflict, ScopeMissing, SubjectNotFound
 from gateway.domain.ids import AccountId, KeyId, new_key_id, org_account_id, org_of, team_account_id
 from gateway.domain.images import Contract
 from gateway.domain.keys import OVERLAP_S, OVERLAP_S_MAX, KeyState, StoredKey
@@ -67,7 +67,7 @@ class Keys:
         self._clock = clock
         self._models = models
 
-    async def create(
+    async def create(  # noqa: PLR0913 - by keyword: all that a key may be made with
         self,
         *,
         org: str,
@@ -78,6 +78,7 @@ class Keys:
         response: Contract | None = None,
         expires_at_ms: int | None = None,
         limits: Limits = UNLIMITED,
+        choose_upstream: bool = False,
         secret: str | None = None,
         by: Administrator = COMMAND,
     ) -> IssuedKey:
@@ -90,14 +91,15 @@ class Keys:
         if not by.sees(org):
             raise SubjectNotFound("There is no such org.", param="org")
         terms = KeyTerms(
-            budgets, models, limits.sizes, limits.n_max, limits.requests_per_minute, limits.concurrent_tasks, response, expires_at_ms
+            budgets, models, limits.sizes, limits.n_max, limits.requests_per_minute, limits.concurrent_tasks, response, expires_at_ms, choose_upstream
         )  # fmt: skip
         check_terms(terms, self._models)
+        _check_may_choose(terms, by)
         secret, now_ms = secret or new_key(), self._clock.now_ms()
         account = DeclaredKey(org, team, name, secret, budgets, limits=limits).account
         stored = StoredKey(
             new_key_id(), account.id, name, digest(self._pepper, secret), display_prefix(secret), response, models,
-            declared=False, created_at_ms=now_ms, expires_at_ms=expires_at_ms,
+            declared=False, created_at_ms=now_ms, expires_at_ms=expires_at_ms, choose_upstream=choose_upstream,
         )  # fmt: skip
 
         async def write(connection: Connection, at_ms: int) -> None:
@@ -128,6 +130,8 @@ class Keys:
             before = terms_of(key, account)
             terms = changed(before)
             check_terms(terms, self._models)
+            if not before.choose_upstream:
+                _check_may_choose(terms, by)
             key, account = with_terms(key, account, terms)
             await key_store.change_key(connection, key)
             await account_store.put_accounts(connection, [account], at_ms)
@@ -250,6 +254,15 @@ class Keys:
         records = records_of(*await self._database.read(_read_everything))
         self._authenticator.replace(records)
         return len({record.key_id for record in records if not record.disabled})
+
+
+def _check_may_choose(terms: KeyTerms, by: Administrator) -> None:
+    """A choice may be dearer for us than for the caller, where a model's charge is fixed. Raises ScopeMissing."""
+    if terms.choose_upstream and by.org is not None:
+        raise ScopeMissing(
+            "An org's token cannot let a key choose upstreams: ask an administrator of the whole gateway.",
+            param="choose_upstream",
+        )
 
 
 async def _refuse_taken(connection: Connection, account: Account) -> None:

@@ -28,6 +28,9 @@ def keys_create(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     response: Annotated[
         str | None, typer.Option(help="image or task: the contract when a request does not say.")
     ] = None,
+    choose_upstream: Annotated[
+        bool, typer.Option("--choose-upstream", help="Its calls may prefer upstreams, or exclude others.")
+    ] = False,
     config: ConfigOption = None,
     output: FormatOption = OutputFormat.TABLE,
 ) -> None:
@@ -44,6 +47,7 @@ def keys_create(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         "concurrency": None if concurrency is None else str(concurrency),
         "expires": expires,
         "response": response,
+        "choose_upstream": "yes" if choose_upstream else None,
     }
     run("keys create", arguments, config, output)
 
@@ -61,6 +65,9 @@ def keys_set(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     concurrency: Annotated[str | None, typer.Option(help="Most tasks under way at once, or none.")] = None,
     expires: Annotated[str | None, typer.Option(help="When it ends: 90d, a date, or none.")] = None,
     response: Annotated[str | None, typer.Option(help="image, task, or none.")] = None,
+    choose_upstream: Annotated[
+        bool | None, typer.Option(help="Whether its calls may prefer upstreams, or exclude others.")
+    ] = None,
     config: ConfigOption = None,
     output: FormatOption = OutputFormat.TABLE,
 ) -> None:
@@ -75,6 +82,7 @@ def keys_set(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         "concurrency": concurrency,
         "expires": expires,
         "response": response,
+        "choose_upstream": None if choose_upstream is None else "yes" if choose_upstream else "no",
     }
     run("keys set", arguments, config, output)
 

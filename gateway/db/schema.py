@@ -148,6 +148,7 @@ keys = Table(
     _text("old_digest", nullable=True),  # of the secret before the latest rotation,
     _number("old_until_ms", nullable=True),  # which is valid until then
     _number("used_at_ms", nullable=True),  # about when it was last used
+    _number("choose_upstream", default="0"),  # 1: its calls may name upstreams
     UniqueConstraint("digest"),
 )
 

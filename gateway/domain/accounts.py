@@ -176,6 +176,8 @@ class Principal:
     """Those accounts of the path that limit anything, nearest first."""
     markup: Decimal | None = None
     """The org's own, in place of a model's and the config's."""
+    choose_upstream: bool = False
+    """Whether its calls may prefer upstreams, or exclude others."""
 
     @property
     def account(self) -> AccountId:

@@ -20,6 +20,7 @@ class Skip(StrEnum):
     BUDGET_CLOSED = "budget_closed"
     OVER_MAX_CREDITS = "over_max_credits"
     OVER_BUDGET = "over_budget"
+    NOT_CHOSEN = "not_chosen"
 
 
 SKIPPED: Mapping[str, str] = {
@@ -28,6 +29,7 @@ SKIPPED: Mapping[str, str] = {
     Skip.BUDGET_CLOSED: "the budget of its upstream is used up",
     Skip.OVER_MAX_CREDITS: "its worst case is dearer than X-Max-Credits allows",
     Skip.OVER_BUDGET: "its worst case is dearer than what the budgets have left",
+    Skip.NOT_CHOSEN: "X-Upstream-Only names other upstreams",
 }
 """The same for people."""
 

@@ -146,6 +146,12 @@ class ModelNotAllowed(GatewayError):
     status, type, code = 403, "permission_error", "model_not_allowed"
 
 
+class UpstreamChoiceNotAllowed(GatewayError):
+    """The key's calls may not say which upstreams they want."""
+
+    status, type, code = 403, "permission_error", "upstream_choice_not_allowed"
+
+
 class ScopeMissing(GatewayError):
     """The admin token is valid, and not for this."""
 

@@ -41,6 +41,8 @@ class StoredKey:
     old_until_ms: int | None = None
     used_at_ms: int | None = None
     """About when a call was last made with it: written down every half minute."""
+    choose_upstream: bool = False
+    """Whether its calls may prefer upstreams, or exclude others."""
 
     def state(self, now_ms: int, *, account_disabled: bool) -> KeyState:
         """`account_disabled`: whether any account of its path is."""

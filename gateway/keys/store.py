@@ -18,13 +18,14 @@ KEYS_MAX = 100_000
 
 _ADDED = (
     "id", "account_id", "name", "digest", "display", "response", "models", "declared", "created_at_ms", "expires_at_ms", "disabled_at_ms",
+    "choose_upstream",
 )  # fmt: skip
 _COLUMNS = [keys.c[name] for name in (*_ADDED, "old_digest", "old_until_ms", "used_at_ms")]
 _ADD = insert_rows(keys, _ADDED, ignore_repeats=True)
 _CHANGE_DECLARED = update_rows(
-    keys, ("id",), ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms")
+    keys, ("id",), ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms", "choose_upstream")
 )
-_CHANGE = update_rows(keys, ("id",), ("response", "models", "expires_at_ms"))
+_CHANGE = update_rows(keys, ("id",), ("response", "models", "expires_at_ms", "choose_upstream"))
 _ROTATE = update_rows(keys, ("id",), ("digest", "display", "old_digest", "old_until_ms"))
 _DISABLE = update_rows(keys, ("id",), ("disabled_at_ms",))
 _TAKE_AWAY = update_rows(keys, ("id",), ("digest",))
@@ -55,7 +56,8 @@ async def put_declared(connection: Connection, declared: Sequence[StoredKey], no
     await connection.write(
         _CHANGE_DECLARED,
         [
-            (key.digest, key.display, key.response.value if key.response else None, _models(key), key.expires_at_ms, None, key.id)
+            (key.digest, key.display, key.response.value if key.response else None, _models(key), key.expires_at_ms, None,
+             int(key.choose_upstream), key.id)
             for key in declared
             if key.id in stored
         ],
@@ -69,9 +71,9 @@ async def lock_key(connection: Connection, key_id: str) -> StoredKey | None:
 
 
 async def change_key(connection: Connection, key: StoredKey) -> None:
-    """Its response, models and end become those given."""
+    """Its response, models, end and choice of upstreams become those given."""
     response = key.response.value if key.response else None
-    await connection.write(_CHANGE, [(response, _models(key), key.expires_at_ms, key.id)])
+    await connection.write(_CHANGE, [(response, _models(key), key.expires_at_ms, int(key.choose_upstream), key.id)])
 
 
 async def rotate_key(connection: Connection, key: StoredKey) -> None:
@@ -96,13 +98,13 @@ async def read_keys(connection: Connection) -> list[StoredKey]:
 def _row(key: StoredKey) -> tuple[str | int | None, ...]:
     return (
         key.id, key.account, key.name, key.digest, key.display, key.response.value if key.response else None, _models(key), int(key.declared),
-        key.created_at_ms, key.expires_at_ms, key.disabled_at_ms,
+        key.created_at_ms, key.expires_at_ms, key.disabled_at_ms, int(key.choose_upstream),
     )  # fmt: skip
 
 
 def _key(row: Row) -> StoredKey:
     (
-        key_id, account, name, digest, display, response, models, declared, created, expires, disabled, old_digest, old_until, used,
+        key_id, account, name, digest, display, response, models, declared, created, expires, disabled, choose, old_digest, old_until, used,
     ) = row  # fmt: skip
     return StoredKey(
         KeyId(str(key_id)),
@@ -119,6 +121,7 @@ def _key(row: Row) -> StoredKey:
         None if old_digest is None else str(old_digest),
         None if old_until is None else int(old_until),
         None if used is None else int(used),
+        bool(choose),
     )
 
 

@@ -3,12 +3,20 @@
 Every refusal names the field, what is wrong, and what may be written instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gateway.domain.accounts import Principal, kind_and_name
 from gateway.domain.catalog import LEGACY_SIZES, Catalog, Model, PriceFormula, TokenPrice
-from gateway.domain.errors import InvalidRequest, ModelNotAllowed, ModelNotFound, PromptTooLong, UnsupportedSize
+from gateway.domain.choice import ANY_UPSTREAM, ONLY_HEADER, PREFER_HEADER, UpstreamChoice
+from gateway.domain.errors import (
+    InvalidRequest,
+    ModelNotAllowed,
+    ModelNotFound,
+    PromptTooLong,
+    UnsupportedSize,
+    UpstreamChoiceNotAllowed,
+)
 from gateway.domain.ids import AccountId
 from gateway.domain.images import Background, ImageRequest, OutputFormat, Pixels, Quality
 from gateway.tokens.counter import TokenCounter
@@ -32,6 +40,8 @@ class RequestDraft:
     """Other parameters of OpenAI's contract by name, as JSON text, sorted by name."""
     model_given: bool
     """False where the configured default model stands in."""
+    choice: UpstreamChoice = ANY_UPSTREAM
+    """From the call's headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +50,16 @@ class Admitted:
 
     request: ImageRequest
     model: Model
+    choice: UpstreamChoice = ANY_UPSTREAM
 
 
 class Admission:
-    """The checks before anything is held. `catalog` is asked for each call, since a reload replaces it."""
+    """The checks before anything is held. `catalog` is asked for each call, since a reload replaces it; `upstreams` are those that are on."""
 
-    def __init__(self, catalog: Callable[[], Catalog], tokens: TokenCounter) -> None:
+    def __init__(self, catalog: Callable[[], Catalog], tokens: TokenCounter, upstreams: Collection[str] = ()) -> None:
         self._catalog = catalog
         self._tokens = tokens
+        self._upstreams = upstreams
 
     def model(self, principal: Principal, name: str) -> Model:
         """The model behind a name or alias. Raises ModelNotFound or ModelNotAllowed."""
@@ -68,6 +80,7 @@ class Admission:
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
         """The normalised request. Raises the errors of the contract's table for what is wrong, the first field first."""
         model = self.model(principal, draft.model)
+        self._check_choice(principal, draft.choice)
         await self._check_prompt(draft.prompt, model)
         if draft.n not in model.n:
             allowed = (
@@ -97,7 +110,22 @@ class Admission:
             prompt_tokens=await self._prompt_tokens(draft.prompt, model),
             options=draft.options,
         )
-        return Admitted(request, model)
+        return Admitted(request, model, draft.choice)
+
+    def _check_choice(self, principal: Principal, choice: UpstreamChoice) -> None:
+        """Raises UpstreamChoiceNotAllowed, and InvalidRequest for an upstream that is not on."""
+        for header, names in ((PREFER_HEADER, choice.prefer), (ONLY_HEADER, choice.only)):
+            if names and not principal.choose_upstream:
+                raise UpstreamChoiceNotAllowed(
+                    f"This key may not choose upstreams. Leave {header} out, or ask your administrator.", param=header
+                )
+            for name in names:
+                if name not in self._upstreams:
+                    known = ", ".join(sorted(self._upstreams))
+                    raise InvalidRequest(
+                        f"{header}: there is no upstream {_shown(name)} now; there are: {known or 'none'}.",
+                        param=header,
+                    )
 
     async def _check_prompt(self, prompt: str, model: Model) -> None:
         if not prompt.strip():

@@ -4,13 +4,14 @@ Holds nothing and stores nothing; acceptances and quotes ask the same questions 
 AllUpstreamsUnavailable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from gateway.domain.accounts import Principal
 from gateway.domain.catalog import Model
-from gateway.domain.considered import Skip
+from gateway.domain.choice import ANY_UPSTREAM, ONLY_HEADER, UpstreamChoice
+from gateway.domain.considered import Considered, Skip
 from gateway.domain.errors import RETRY_AFTER_S_MAX, AllUpstreamsUnavailable, InvalidRequest, UnsupportedSize
 from gateway.domain.images import ImageRequest
 from gateway.pipeline import pricing
@@ -19,7 +20,7 @@ from gateway.pipeline.commands import LEASE_MS
 from gateway.pipeline.quotation import Quotation, Quotations
 from gateway.routing.health import Circuits
 from gateway.routing.order import arrange
-from gateway.routing.plan import LeftOut, NotAble, Plan, PlannedOffer, plan
+from gateway.routing.plan import Candidate, LeftOut, NotAble, Plan, PlannedOffer, plan
 from gateway.upstreams.base import Adapter
 
 
@@ -43,43 +44,46 @@ class Offering:
 
     def quoted(self, principal: Principal, admitted: Admitted, terms: Terms) -> Quotation:
         """Over the offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""
-        request, model = admitted.request, admitted.model
+        request, model, choice = admitted.request, admitted.model, admitted.choice
         found = self._quotations.of(
             request,
             model,
-            open_now=lambda planned: self._open_now(planned, model),
+            open_now=lambda planned: self._open_now(planned, model, choice),
             markup=pricing.markup_of(principal.markup, model, terms.markup),
             credits_per_usd=terms.credits_per_usd,
+            choice=choice,
         )
         if isinstance(found, NotAble):
-            raise _not_able(found, request, model)
+            raise _not_able(found, request, model, choice)
         return found
 
-    def whole_plan(self, request: ImageRequest, model: Model) -> Plan | NotAble:
-        """With every offer that is able, whether it may be tried now or not."""
+    def whole_plan(self, request: ImageRequest, model: Model, choice: UpstreamChoice = ANY_UPSTREAM) -> Plan | NotAble:
+        """With every offer that is able and chosen, whether it may be tried now or not; what is not chosen does not make a request impossible."""
         candidates = [
             (offer, self._adapters[offer.upstream].capabilities(offer.upstream_model))
             for offer in model.offers
             if offer.upstream in self._adapters
         ]
-        found = plan(request, model, candidates)
-        if isinstance(found, NotAble) or len(candidates) == len(model.offers):
+        chosen = [candidate for candidate in candidates if choice.allows(candidate[0].upstream)]
+        found = plan(request, model, chosen)
+        if isinstance(found, NotAble) or len(chosen) == len(model.offers):
             return found
         absent = tuple(
             LeftOut(offer, None, "its upstream is not served by this process")
             for offer in model.offers
             if offer.upstream not in self._adapters
         )
-        considered = (*found.considered, *(item.considered for item in absent))
+        others = () if len(chosen) == len(candidates) else _not_chosen(plan(request, model, candidates), chosen)
+        considered = (*found.considered, *others, *(item.considered for item in absent))
         return replace(found, left_out=(*found.left_out, *absent), considered=considered)
 
-    def arranged(self, planned: Plan) -> Plan:
+    def arranged(self, planned: Plan, choice: UpstreamChoice = ANY_UPSTREAM) -> Plan:
         """Without the offers that may not be tried now, perhaps without any, and in the order of now; the very same plan where nothing changes."""
         closed = {item.offer.id: word for item in planned.offers if (word := self._why_closed(item)) is not None}
-        return arrange(planned, closed, self._circuits.latencies.step)
+        return arrange(planned, closed, self._circuits.latencies.step, choice)
 
-    def _open_now(self, planned: Plan, model: Model) -> Plan:
-        usable = self.arranged(planned)
+    def _open_now(self, planned: Plan, model: Model, choice: UpstreamChoice) -> Plan:
+        usable = self.arranged(planned, choice)
         if not usable.offers:
             raise self._none_usable(planned, model)
         return usable
@@ -107,8 +111,22 @@ class Offering:
         )
 
 
-def _not_able(verdict: NotAble, request: ImageRequest, model: Model) -> InvalidRequest:
+def _not_chosen(whole: Plan | NotAble, chosen: Sequence[Candidate]) -> tuple[Considered, ...]:
+    """The other offers, with what they would have cost where they are able."""
+    kept = {offer.id for offer, _ in chosen}
+    considered = [item.considered for item in whole.reasons] if isinstance(whole, NotAble) else whole.considered
+    return tuple(item._replace(skipped=Skip.NOT_CHOSEN, said=None) for item in considered if item.offer not in kept)
+
+
+def _not_able(verdict: NotAble, request: ImageRequest, model: Model, choice: UpstreamChoice) -> InvalidRequest:
     reasons = "; ".join(map(str, verdict.reasons))
+    if choice.only:
+        names = ", ".join(choice.only)
+        return InvalidRequest(
+            f"{ONLY_HEADER}: {names} cannot make this request of {model.name}. Name others, or leave the header out.",
+            param=ONLY_HEADER,
+            log=reasons,
+        )
     if verdict.param == "size":
         return UnsupportedSize(
             f"No upstream of {model.name} makes the size {request.size} now.", param="size", log=reasons

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.domain.catalog import Model
+from gateway.domain.choice import ANY_UPSTREAM, UpstreamChoice
 from gateway.domain.images import ImageRequest
 from gateway.pipeline import pricing
 from gateway.pipeline.commands import HoldOption
@@ -56,7 +57,7 @@ def quotation(plan: Plan, request: ImageRequest, model: Model, markup: Decimal, 
 class Quotations:
     """The quotations of the shapes seen lately."""
 
-    def __init__(self, make_plan: Callable[[ImageRequest, Model], Plan | NotAble]) -> None:
+    def __init__(self, make_plan: Callable[[ImageRequest, Model, UpstreamChoice], Plan | NotAble]) -> None:
         self._make_plan = make_plan
         self._kept: dict[Shape, _Kept] = {}
 
@@ -68,13 +69,14 @@ class Quotations:
         open_now: Callable[[Plan], Plan],
         markup: Decimal,
         credits_per_usd: Decimal,
+        choice: UpstreamChoice = ANY_UPSTREAM,
     ) -> Quotation | NotAble:
         """The quotation over those offers of the plan that `open_now` leaves; it answers the same plan where nothing changes."""
-        shape = _shape(request, model, markup, credits_per_usd)
+        shape = _shape(request, model, markup, credits_per_usd, choice)
         kept = self._kept.get(shape)
         if kept is not None and kept.model is not model:
             kept = None
-        found = self._make_plan(request, model) if kept is None else kept.plan
+        found = self._make_plan(request, model, choice) if kept is None else kept.plan
         if isinstance(found, NotAble):
             return found
         usable = open_now(found)
@@ -89,7 +91,9 @@ class Quotations:
         return made
 
 
-def _shape(request: ImageRequest, model: Model, markup: Decimal, credits_per_usd: Decimal) -> Shape:
+def _shape(
+    request: ImageRequest, model: Model, markup: Decimal, credits_per_usd: Decimal, choice: UpstreamChoice
+) -> Shape:
     """A model is told by its identity, which the kept object holds on to: a reload of the catalogue makes other ones."""
     return (
         id(model),
@@ -105,4 +109,6 @@ def _shape(request: ImageRequest, model: Model, markup: Decimal, credits_per_usd
         request.options,
         markup,
         credits_per_usd,
+        choice.prefer,
+        choice.only,
     )

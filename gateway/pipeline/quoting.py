@@ -139,13 +139,13 @@ def _offers(
     chosen: HoldOption | None,
 ) -> tuple[QuotedOffer, ...]:
     by_id = {offer.id: offer for offer in admitted.model.offers}
-    whole = offering.whole_plan(admitted.request, admitted.model)
+    whole = offering.whole_plan(admitted.request, admitted.model, admitted.choice)
     if isinstance(whole, NotAble):
         return tuple(_quoted(item.offer, item.considered) for item in whole.reasons)
     affordable = _offers_of(chosen) if len(options) > 1 and chosen is not None else None
     allowed = _offers_of(within[0]) if len(options) > 1 and within else None
     quoted = []
-    for item in offering.arranged(whole).considered:
+    for item in offering.arranged(whole, admitted.choice).considered:
         skipped = item.skipped
         if skipped is None and options and not within:
             skipped = Skip.OVER_MAX_CREDITS

@@ -1,24 +1,29 @@
 """In which order the offers of a plan are tried at this moment, and what is told of those that are not.
 
-Able, then healthy, then cheapest, then fastest, then by id. Pure: circuits, budgets and latencies are looked at by the caller. Nothing fails here; a
-plan may be left without offers.
+Able, then healthy, then preferred, then cheapest, then fastest, then by id. Pure: circuits, budgets and latencies are looked at by the caller.
+It does not fail; a plan may be left without offers.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from gateway.domain.choice import ANY_UPSTREAM, UpstreamChoice
 from gateway.domain.considered import Skip
 from gateway.routing.plan import Plan, PlannedOffer
 
 
-def arrange(plan: Plan, closed: Mapping[str, Skip], latency: Callable[[str], int]) -> Plan:
+def arrange(
+    plan: Plan, closed: Mapping[str, Skip], latency: Callable[[str], int], choice: UpstreamChoice = ANY_UPSTREAM
+) -> Plan:
     """The plan of this moment, and the very same one where nothing is otherwise.
 
-    `closed`: offers, by id, that may not be tried now; `latency` orders offers of the same price, the smaller the sooner.
+    `closed`: offers, by id, that may not be tried now; `latency` orders offers of the same price, the smaller the sooner; those that
+    `choice` prefers go first. What it excludes is not in the plan.
     """
 
-    def key(item: PlannedOffer) -> tuple[int, int, int, str]:
-        return item.expected_microusd, item.most_microusd, latency(item.offer.id), item.offer.id
+    def key(item: PlannedOffer) -> tuple[int, int, int, int, str]:
+        rank = choice.rank(item.offer.upstream)
+        return rank, item.expected_microusd, item.most_microusd, latency(item.offer.id), item.offer.id
 
     ordered = sorted(plan.offers, key=key)
     if not closed and all(item is other for item, other in zip(ordered, plan.offers, strict=True)):

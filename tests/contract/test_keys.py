@@ -13,9 +13,17 @@ from gateway.administration.keys import IssuedKey, Keys
 from gateway.administration.operator import Operator
 from gateway.db.writer import Transact
 from gateway.domain.accounts import Account, AccountKind, Limits, Principal, parse_budget
-from gateway.domain.administrators import Administrator, Scope
+from gateway.domain.administrators import COMMAND, Administrator, Scope
 from gateway.domain.clock import SystemClock
-from gateway.domain.errors import AdministrationError, Conflict, InvalidKey, KeyDisabled, KeyExpired, SubjectNotFound
+from gateway.domain.errors import (
+    AdministrationError,
+    Conflict,
+    InvalidKey,
+    KeyDisabled,
+    KeyExpired,
+    ScopeMissing,
+    SubjectNotFound,
+)
 from gateway.domain.ids import org_account_id, team_account_id
 from gateway.domain.images import Contract
 from gateway.domain.keys import KeyState
@@ -269,6 +277,14 @@ async def test_the_commands(office: Office) -> None:
     await office.operator.run("keys set", {"id": key_id, "budgets": "none", "n_max": "none", "response": "none"})
     [row] = (await office.operator.run("keys list", {})).rows
     assert (row["budgets"], row["limits"], row["response"]) == ("", None, None)
+    assert row["chooses"] == "no"
+    await office.operator.run("keys set", {"id": key_id, "choose_upstream": "yes"})
+    assert office.who(str(rotated.rows[0]["key"])).choose_upstream
+    await office.operator.run("keys set", {"id": key_id, "rpm": "9"})
+    [row] = (await office.operator.run("keys list", {})).rows
+    assert row["chooses"] == "yes", "what is not said stays"
+    await office.operator.run("keys set", {"id": key_id, "choose_upstream": "no"})
+    assert not office.who(str(rotated.rows[0]["key"])).choose_upstream
     at_once = await office.operator.run("keys rotate", {"id": key_id, "overlap": "0s"})
     assert at_once.message.endswith("The old one is refused.")
 
@@ -322,3 +338,31 @@ async def test_two_processes_make_one_key_once(postgresql_database: str) -> None
         assert sorted(type(end).__name__ for end in ends) == ["Conflict", "IssuedKey"], ends
     for database in databases:
         await database.close()
+
+
+async def test_choosing_upstreams_is_not_an_orgs_to_give(office: Office) -> None:
+    """It may cost us more than it brings in. An org's token neither makes such a key nor changes one into it, and may change all else of it."""
+    chooser = {"choose_upstream": "yes", "name": "chooser", "org": "globex"}
+    made = (await office.operator.run("keys create", chooser)).rows[0]
+    assert office.who(str(made["key"])).choose_upstream
+    with pytest.raises(ScopeMissing):
+        await office.made("other", choose_upstream=True, by=GLOBEX)
+    plain = await office.made("plain", by=GLOBEX)
+    with pytest.raises(ScopeMissing):
+        await office.keys.change(plain.id, lambda terms: replace(terms, choose_upstream=True), GLOBEX)
+    changed = await office.keys.change(str(made["id"]), lambda terms: replace(terms, rpm=5), GLOBEX)
+    assert changed.key.choose_upstream
+    assert not office.who(plain.secret).choose_upstream
+
+
+async def test_a_declared_key_follows_the_config(office: Office) -> None:
+    """Whether it may choose upstreams, too, and the change is in the audit log."""
+    declaring = Declaring(office.database, PEPPER, office.clock)
+    for chooses in (False, True, True, False):
+        declared = DeclaredKey("globex", None, "ci", "a declared secret", choose_upstream=chooses)
+        await declaring.declare([Account(org_account_id("globex"), AccountKind.ORG, "globex")], [], [declared], [])
+        await office.keys.reload()
+        assert office.who(declared.secret).choose_upstream is chooses
+    lines = await AuditLog(office.database).lines(COMMAND, size=20)
+    actions = [line.action for line in lines if line.subject.startswith("declared:")]
+    assert actions == ["key.change", "key.change", "key.create"]

@@ -46,7 +46,7 @@ async def test_a_key_from_its_making_to_its_end(house: House) -> None:
     """It works at once with all its terms; each change, the rotation's overlap and the revocation are in force with the next call."""
     terms = {
         "budgets": ["5usd/day", "9images/total"], "models": ["gpt-image-2"], "sizes": ["1024x1024"], "n_max": 2, "rpm": 600, "concurrency": 8,
-        "response": "task", "expires_at_ms": 4_000_000_000_000,
+        "response": "task", "expires_at_ms": 4_000_000_000_000, "choose_upstream": True,
     }  # fmt: skip
     made = await make(house, **terms)
     assert {name: made[name] for name in terms} == terms
@@ -57,7 +57,10 @@ async def test_a_key_from_its_making_to_its_end(house: House) -> None:
     assert await status(house, made["secret"]) == 200
 
     path = f"/admin/v1/keys/{made['id']}"
-    changed = await house.call("PATCH", path, key=ADMIN, body={"budgets": None, "models": None, "n_max": 3, "rpm": 1})
+    changed = await house.call(
+        "PATCH", path, key=ADMIN, body={"budgets": None, "models": None, "n_max": 3, "rpm": 1, "choose_upstream": None}
+    )
+    assert changed.json["choose_upstream"] is False
     assert [changed.json[name] for name in ("budgets", "models", "n_max", "rpm", "concurrency")] == [[], ["*"], 3, 1, 8]
     task = await house.generate("gpt-image-2", key=made["secret"], size="1024x1024")
     assert task.status == 200

@@ -101,3 +101,58 @@ async def test_a_task_tells_which_offers_were_too_dear(database_url: str, tmp_pa
     assert offers_of(told) == offers_of(quote) == [("cheap", None), ("middle", None), ("dear", "over_max_credits")]
     assert list_of(told, "offers") == list_of(quote, "offers")
     assert offers_of(rest) == [("cheap", None), ("middle", "over_budget"), ("dear", "over_budget")]
+
+
+async def test_a_key_that_may_choose_says_which_upstreams(database_url: str, tmp_path: Path, market: Market) -> None:
+    """Preferred ones first, or these alone, in quotes and calls alike; the hold covers the whole plan, and the task tells what was not chosen."""
+    config = write_config(
+        tmp_path, database_url, market.upstreams(), models=market.models(), accounts=accounts("9usd/total", choose_upstream=True)
+    )  # fmt: skip
+    body = {"model": "poster", "prompt": PROMPT}
+    async with serving(config, market.emulators) as house:
+        prefer, only = {"X-Upstream-Prefer": "dear, middle"}, {"X-Upstream-Only": "middle"}
+        quote = (await house.call("POST", "/v1/images/quote", headers=prefer, body=body)).json
+        preferred = await house.generate("poster", headers=prefer)
+        chosen = await house.generate("poster", headers=only)
+        told = dict_of((await house.task(chosen.headers["X-Task-Id"])).json, "routing")
+        hold = dict_of(await house.ended(preferred.headers["X-Task-Id"]), "usage")["credits_reserved"]
+        narrow = (await house.call("POST", "/v1/images/quote", headers=only, body=body)).json
+        market["middle"].always(b.Overloaded())
+        alone = await house.generate("poster", headers=only)
+        first = await house.generate("poster", headers={"X-Upstream-Prefer": "middle"})
+        unknown = await house.generate("poster", headers={"X-Upstream-Prefer": "cheap,elsewhere"})
+        free = await house.generate("poster")
+    assert offers_of(quote) == [("dear", None), ("middle", None), ("cheap", None)]
+    assert dict_of(quote, "hold")["credits"] == hold
+    assert (preferred.headers["X-Upstream"], chosen.headers["X-Upstream"]) == ("dear", "middle")
+    assert offers_of(told) == [("middle", None), ("cheap", "not_chosen"), ("dear", "not_chosen")]
+    assert list_of(told, "offers") == list_of(narrow, "offers")
+    assert dict_of(narrow, "hold")["credits"] == 2.88
+    assert alone.status in (502, 503), "no other upstream is asked"
+    assert first.headers["X-Upstream"] == "cheap", "a preference is no promise"
+    assert (unknown.status, unknown.error["param"]) == (400, "X-Upstream-Prefer")
+    assert "'elsewhere'" in str(unknown.error["message"])
+    assert free.headers["X-Upstream"] == "cheap"
+    assert market.served == {"cheap": 2, "middle": 3, "dear": 1}
+
+
+async def test_a_key_that_may_not_choose_is_told_so(sqlite_database: str, tmp_path: Path, market: Market) -> None:
+    """403 that names the header, for calls of both contracts and for quotes; nothing is held or sent."""
+    config = write_config(tmp_path, sqlite_database, market.upstreams(), models=market.models(), accounts=accounts())
+    async with serving(config, market.emulators) as house:
+        answers = [
+            await house.call(
+                "POST", path, headers={header: "cheap", **more}, body={"model": "poster", "prompt": PROMPT}
+            )
+            for path in ("/v1/images/generations", "/v1/images/quote")
+            for header in ("X-Upstream-Prefer", "X-Upstream-Only")
+            for more in ({}, {"Prefer": "respond-async"})
+        ]
+        tasks = (await house.get("/v1/tasks")).json
+    assert {answer.status for answer in answers} == {403}
+    assert [answer.error["param"] for answer in answers[:4]] == ["X-Upstream-Prefer"] * 2 + ["X-Upstream-Only"] * 2
+    assert {(answer.error["type"], answer.error["code"]) for answer in answers} == {
+        ("permission_error", "upstream_choice_not_allowed")
+    }
+    assert tasks["total"] == 0
+    assert market.served == {"cheap": 0, "middle": 0, "dear": 0}

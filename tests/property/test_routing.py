@@ -19,6 +19,7 @@ from gateway.domain.catalog import (
     SizeRule,
     TokenPrice,
 )
+from gateway.domain.choice import UpstreamChoice
 from gateway.domain.considered import Skip
 from gateway.domain.images import Contract, ImageRequest, OutputFormat, Pixels, Quality
 from gateway.domain.money import usd_cost
@@ -157,11 +158,14 @@ def test_a_kept_plan_tells_of_every_offer_once(
     requests,
     st.lists(st.tuples(prices, capabilities, st.integers(0, 3)), max_size=6),
     st.sets(st.integers(0, 5)),
+    st.lists(st.integers(0, 7), max_size=3, unique=True),
 )
-def test_offers_are_tried_by_price_then_latency_then_id(
-    request: ImageRequest, made: list[tuple[Price, Capabilities, int]], closed: set[int]
+def test_offers_are_tried_by_preference_then_price_then_latency_then_id(
+    request: ImageRequest, made: list[tuple[Price, Capabilities, int]], closed: set[int], preferred: list[int]
 ) -> None:
-    """The order of trying is that of the sorted prices, whatever is closed and however fast anything is; latency decides ties, and nothing else."""
+    """Able, healthy, preferred, cheapest, fastest, id: but for what is preferred the order is that of the sorted prices, whatever is closed or fast;
+    latency decides ties, and nothing else."""
+    choice = UpstreamChoice(prefer=tuple(f"up{index}" for index in preferred))
     # The first price for every other offer, so that there are ties.
     candidates = [
         (Offer(f"up{index}/m", f"up{index}", "m", made[0][0] if index % 2 else price), ability)
@@ -173,9 +177,16 @@ def test_offers_are_tried_by_price_then_latency_then_id(
         return
     able = {item.offer.id for item in whole.offers}
     shut = {offer_id: Skip.BUDGET_CLOSED for offer_id in (f"up{index}/m" for index in closed) if offer_id in able}
-    arranged = arrange(whole, shut, steps.__getitem__)
+    arranged = arrange(whole, shut, steps.__getitem__, choice)
     tried = [
-        (item.expected_microusd, item.most_microusd, steps[item.offer.id], item.offer.id) for item in arranged.offers
+        (
+            choice.rank(item.offer.upstream),
+            item.expected_microusd,
+            item.most_microusd,
+            steps[item.offer.id],
+            item.offer.id,
+        )
+        for item in arranged.offers
     ]
     assert tried == sorted(tried)
     assert {item.offer.id for item in arranged.offers} == able - shut.keys()
@@ -183,5 +194,5 @@ def test_offers_are_tried_by_price_then_latency_then_id(
         item.offer.id for item in arranged.offers
     ]
     assert sorted(item.offer for item in arranged.considered) == sorted(item.offer for item in whole.considered)
-    assert arrange(arranged, {}, steps.__getitem__) is arranged
+    assert arrange(arranged, {}, steps.__getitem__, choice) is arranged
     assert (arranged is whole) == (arranged == whole)

@@ -82,7 +82,7 @@ accounts:
         n_max: 4
         keys:
           - {name: ci, secret: "${CI_KEY}", budgets: ["5usd/total"], rpm: 600, concurrency: 32, models: [old-picture], response: image,
-             expires: 2027-01-31, callback_secret: whsec_12345678}
+             expires: 2027-01-31, choose_upstream: true, callback_secret: whsec_12345678}
 """
 OWN_CATALOG = """
 models:
@@ -217,6 +217,7 @@ def test_accounts_arrive_as_a_tree(full: Config) -> None:
     assert design.limits == Limits(concurrent_tasks=64, sizes=("1024x1024", "2:3", "auto"), n_max=4)
     assert ci.limits == Limits(requests_per_minute=600, concurrent_tasks=32)
     assert (acme.zone, design.zone) == ("Europe/Berlin", "Europe/Berlin")
+    assert (ci.choose_upstream, acme.keys[0].choose_upstream) == (True, False)
     assert (ci.expires_at_ms, acme.keys[0].expires_at_ms) == (1_801_353_600_000, None)
     assert full.limits_on_store_failure is OnStoreFailure.REFUSE
     assert "ci-secret-1" not in repr(full.accounts) + repr(full)

@@ -1,6 +1,7 @@
 """`/v1/images/…`: one call, two contracts. Edits and variations are refused by name."""
 
 import asyncio
+from dataclasses import replace
 from typing import Never
 
 from aiohttp import web
@@ -15,18 +16,21 @@ from gateway.api.rate_headers import note_rate, take_rate
 from gateway.api.rendering import created_headers, image_answer, task_created, task_headers
 from gateway.api.schemas.generation import Generation, parse_generation
 from gateway.api.state import CONTRACT, ERROR_HEADERS, LOG, PIPELINE, PRINCIPAL, SETTINGS
+from gateway.api.upstream_choice import upstream_choice
 from gateway.domain import money
 from gateway.domain.catalog import Model
+from gateway.domain.choice import ANY_UPSTREAM
 from gateway.domain.errors import GatewayError, NotFound, UnsupportedParameter
 from gateway.domain.images import Contract, ImageRequest, ResponseFormat
 from gateway.domain.tasks import TaskState
+from gateway.pipeline.admission import RequestDraft
 
 
 async def generations(request: web.Request) -> web.StreamResponse:
     """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    generation, most = await _read(request)
-    draft, wish = generation.draft, generation.response_format
+    generation, draft, most = await _read(request)
+    wish = generation.response_format
     model = pipeline.find_model(draft.model)
     choice = choose(request.headers, generation.hints, key=principal.response, model=_response(model))
     request[CONTRACT] = choice.contract
@@ -64,11 +68,13 @@ async def variations(request: web.Request) -> Never:
     )
 
 
-async def _read(request: web.Request) -> tuple[Generation, int | None]:
-    """The body, checked, and the most that may be held. What cannot be understood costs its caller nothing of its rate."""
+async def _read(request: web.Request) -> tuple[Generation, RequestDraft, int | None]:
+    """Body and headers, checked, and the most that may be held. What cannot be understood costs its caller nothing of its rate."""
     try:
-        most = max_microcredits(request)
-        return parse_generation(await read_json(request), request.app[SETTINGS].default_model()), most
+        most, choice = max_microcredits(request), upstream_choice(request)
+        generation = parse_generation(await read_json(request), request.app[SETTINGS].default_model())
+        draft = generation.draft if choice is ANY_UPSTREAM else replace(generation.draft, choice=choice)
+        return generation, draft, most
     except GatewayError:
         await note_rate(request)
         raise

@@ -31,6 +31,8 @@ class KeyTermsBody(AdminBody):
     concurrency: int | None = Field(None, ge=1, le=CONCURRENT_TASKS_MAX)
     response: Contract | None = None
     expires_at_ms: Moment | None = None
+    choose_upstream: bool | None = None
+    """Whether its calls may send X-Upstream-Prefer and X-Upstream-Only."""
 
 
 class KeyChangeBody(KeyTermsBody):
@@ -69,6 +71,7 @@ class KeyAnswer(Answer):
     response: Contract | None
     created_at_ms: int
     expires_at_ms: int | None
+    choose_upstream: bool
     revoked_at_ms: int | None
     old_until_ms: int | None
     """Until then the secret before the present one is valid, too."""

@@ -83,7 +83,7 @@ class AttemptAnswer(Answer):
 
 
 class SkippedAnswer(Answer):
-    reason: Literal["not_able", "circuit_open", "budget_closed", "over_max_credits", "over_budget"]
+    reason: Literal["not_able", "circuit_open", "budget_closed", "over_max_credits", "over_budget", "not_chosen"]
     message: str
 
 

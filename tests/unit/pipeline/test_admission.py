@@ -7,6 +7,7 @@ import pytest
 
 from gateway.domain.accounts import Limits, Principal
 from gateway.domain.catalog import Catalog, Model, Offer, PerImage, PixelRange, PriceFormula, SizeRule
+from gateway.domain.choice import UpstreamChoice
 from gateway.domain.errors import (
     GatewayError,
     InvalidRequest,
@@ -14,6 +15,7 @@ from gateway.domain.errors import (
     ModelNotFound,
     PromptTooLong,
     UnsupportedSize,
+    UpstreamChoiceNotAllowed,
 )
 from gateway.domain.ids import AccountId, KeyId
 from gateway.domain.images import Contract, ImageRequest, OutputFormat, Pixels, Quality
@@ -180,3 +182,24 @@ async def test_a_call_without_a_size_gets_one_that_is_allowed(admission: Admissi
     assert (await admission.admit(only, draft)).request.pixels == Pixels(1536, 1024)
     with pytest.raises(UnsupportedSize):
         await admission.admit(only, replace(draft, size="auto"))
+
+
+@pytest.mark.parametrize("header", ["X-Upstream-Prefer", "X-Upstream-Only"])
+async def test_only_a_key_that_may_choose_upstreams_does(header: str) -> None:
+    """403 that names the header; with leave, an upstream that is not on is a 400 that names it, and those that are on."""
+    admission = Admission(lambda: CATALOG, TokenCounter(), ("evolink", "openai"))
+    field = header.rpartition("-")[2].lower()
+
+    def draft(*names: str) -> RequestDraft:
+        return replace(DRAFT, choice=UpstreamChoice(**{field: names}))
+
+    with pytest.raises(UpstreamChoiceNotAllowed, match=header) as refused:
+        await admission.admit(PRINCIPAL, draft("openai"))
+    assert (refused.value.param, refused.value.status, refused.value.type) == (header, 403, "permission_error")
+    chooser = replace(PRINCIPAL, choose_upstream=True)
+    with pytest.raises(InvalidRequest, match="no upstream 'azure' now; there are: evolink, openai") as unknown:
+        await admission.admit(chooser, draft("openai", "azure"))
+    assert unknown.value.param == header
+    found = await admission.admit(chooser, draft("openai", "evolink"))
+    assert getattr(found.choice, field) == ("openai", "evolink")
+    assert (await admission.admit(PRINCIPAL, DRAFT)).choice == UpstreamChoice()

@@ -6,10 +6,11 @@ import pytest
 
 from gateway.domain.accounts import Budget, Principal, Unit, Window
 from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, SizeRule
+from gateway.domain.choice import UpstreamChoice
 from gateway.domain.clock import SystemClock
-from gateway.domain.errors import AllUpstreamsUnavailable
+from gateway.domain.errors import AllUpstreamsUnavailable, InvalidRequest
 from gateway.domain.ids import AccountId, KeyId
-from gateway.domain.images import Contract, ImageRequest, Pixels
+from gateway.domain.images import Background, Contract, ImageRequest, OutputFormat, Pixels
 from gateway.domain.tasks import Fault
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.offering import Offering, Terms
@@ -29,7 +30,10 @@ class Able(Adapter):
     kind = "able"
 
     def capabilities(self, upstream_model: str) -> Capabilities:
-        return Capabilities()
+        return Capabilities(
+            params=frozenset({"background"} if self.name == "dear" else ()),
+            output_formats=frozenset({OutputFormat.PNG}),
+        )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
         raise NotImplementedError
@@ -50,8 +54,8 @@ class Desk:
         self.circuits = Circuits(SystemClock())
         self.offering = Offering({name: Able(UpstreamSettings(name, "able")) for name in PRICES}, self.circuits)
 
-    def ask(self, sold: Model) -> Quotation:
-        return self.offering.quoted(PRINCIPAL, Admitted(REQUEST, sold), TERMS)
+    def ask(self, sold: Model, *, request: ImageRequest = REQUEST, **choice: tuple[str, ...]) -> Quotation:
+        return self.offering.quoted(PRINCIPAL, Admitted(request, sold, UpstreamChoice(**choice)), TERMS)
 
 
 @pytest.fixture
@@ -116,3 +120,50 @@ def test_an_offer_without_its_upstream_is_told_of(desk: Desk) -> None:
     quoted = desk.ask(Model("m", Contract.IMAGE, 2000, known.sizes, (1,), (absent, *known.offers)))
     assert told(quoted) == [("a", None), ("gone", "not_able")]
     assert quoted.frozen.considered[1].why == "its upstream is not served by this process"
+
+
+def test_preferred_upstreams_go_first_and_the_hold_covers_all(desk: Desk) -> None:
+    """In the order in which they are named; the others follow by price. What is preferred must be able and healthy all the same."""
+    sold = model("a", "b", "dear", "dearest")
+    free, chosen = desk.ask(sold), desk.ask(sold, prefer=("dearest", "b"))
+    assert tried(chosen) == ["dearest", "b", "a", "dear"]
+    assert chosen.options[0].amount == free.options[0].amount
+    assert desk.ask(sold, prefer=("dearest", "b")) is chosen
+    assert tried(desk.ask(sold)) == ["a", "b", "dear", "dearest"]
+    desk.circuits.failed("dearest/m", Fault.CREDENTIALS)
+    assert tried(desk.ask(sold, prefer=("dearest", "b"))) == ["b", "a", "dear"]
+
+
+def test_a_preferred_offer_that_money_keeps_out_does_not_go_first(desk: Desk) -> None:
+    """The smaller options begin with what they pay for."""
+    quoted = desk.ask(model("a", "dear"), prefer=("dear",))
+    assert [option.has_first_offer for option in quoted.options] == [True, False]
+
+
+def test_only_the_chosen_upstreams_are_tried(desk: Desk) -> None:
+    """Held for and planned with them alone; the others are told of with what they would have cost, and savings are not told against them."""
+    quoted = desk.ask(model("a", "dear", "dearest"), only=("dear", "b"))
+    assert tried(quoted) == ["dear"]
+    assert told(quoted) == [("dear", None), ("a", "not_chosen"), ("dearest", "not_chosen")]
+    assert [item.expected_microusd for item in quoted.frozen.considered] == [50_000, 20_000, 90_000]
+    assert (quoted.frozen.dearest_microusd, len(quoted.options)) == (50_000, 1)
+
+
+def test_what_only_others_understand_does_not_keep_the_chosen_out(desk: Desk) -> None:
+    """Among all, an offer without the parameter leaves the plan; alone it makes the picture, and the parameter is reported as dropped."""
+    sold = model("a", "dear")
+    clear = ImageRequest("m", "a cat", size="1024x1024", pixels=Pixels(1024, 1024), background=Background.TRANSPARENT)
+    assert tried(desk.ask(sold, request=clear)) == ["dear"]
+    alone = desk.ask(sold, request=clear, only=("a",))
+    assert (tried(alone), alone.plan.dropped) == (["a"], ("background",))
+
+
+def test_chosen_upstreams_that_cannot_are_named(desk: Desk) -> None:
+    """400 where no offer of the model is theirs; 503 where they are failing, however well the others work."""
+    sold = model("a", "dear")
+    with pytest.raises(InvalidRequest, match="X-Upstream-Only: b, c cannot make this request of m") as refused:
+        desk.ask(sold, only=("b", "c"))
+    assert refused.value.param == "X-Upstream-Only"
+    desk.circuits.failed("a/m", Fault.CREDENTIALS)
+    with pytest.raises(AllUpstreamsUnavailable):
+        desk.ask(sold, only=("a",))

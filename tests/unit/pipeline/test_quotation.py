@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, Price, PriceFormula, SizeRule
+from gateway.domain.choice import ANY_UPSTREAM, UpstreamChoice
 from gateway.domain.images import (
     Background,
     Contract,
@@ -46,7 +47,7 @@ class Desk:
         self.closed: set[str] = set()
         self.quotations = Quotations(self._plan)
 
-    def _plan(self, request: ImageRequest, model: Model) -> Plan | NotAble:
+    def _plan(self, request: ImageRequest, model: Model, choice: UpstreamChoice = ANY_UPSTREAM) -> Plan | NotAble:
         self.made += 1
         return plan(request, model, [(item, ANY) for item in model.offers])
 
@@ -54,8 +55,12 @@ class Desk:
         usable = tuple(item for item in plan.offers if item.offer.upstream not in self.closed)
         return plan if len(usable) == len(plan.offers) else Plan(usable, plan.dropped, plan.left_out)
 
-    def ask(self, request: ImageRequest, model: Model, markup: Decimal = MARKUP) -> Quotation:
-        found = self.quotations.of(request, model, open_now=self._open_now, markup=markup, credits_per_usd=RATE)
+    def ask(
+        self, request: ImageRequest, model: Model, markup: Decimal = MARKUP, choice: UpstreamChoice = ANY_UPSTREAM
+    ) -> Quotation:
+        found = self.quotations.of(
+            request, model, open_now=self._open_now, markup=markup, credits_per_usd=RATE, choice=choice
+        )
         assert isinstance(found, Quotation)
         return found
 
@@ -107,6 +112,22 @@ def test_a_reloaded_model_and_new_terms_are_quoted_anew() -> None:
     assert [item.upstream for item in desk.ask(REQUEST, reloaded).frozen.offers] == ["dear"]
     assert desk.ask(REQUEST, sold, Decimal(2)).frozen.markup == 2
     assert desk.made == 3
+
+
+def test_another_choice_of_upstreams_is_quoted_anew() -> None:
+    """What one caller prefers, or excludes, is nobody else's plan."""
+    desk, sold = Desk(), model(CHEAP, DEAR)
+    free = desk.ask(REQUEST, sold)
+    for choice in (
+        UpstreamChoice(prefer=("dear",)),
+        UpstreamChoice(only=("dear",)),
+        UpstreamChoice(prefer=("cheap", "dear")),
+    ):
+        chosen = desk.ask(REQUEST, sold, choice=choice)
+        assert chosen is not free
+        assert desk.ask(REQUEST, sold, choice=choice) is chosen
+    assert desk.made == 4
+    assert desk.ask(REQUEST, sold) is free
 
 
 def test_an_open_circuit_counts_at_once_and_only_while_it_is_open() -> None:

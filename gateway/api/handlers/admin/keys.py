@@ -49,6 +49,7 @@ async def create(request: web.Request) -> web.Response:
         response=terms.response,
         expires_at_ms=terms.expires_at_ms,
         limits=terms.limits,
+        choose_upstream=terms.choose_upstream,
         by=request[ADMINISTRATOR],
     )
     return await _issued(request, issued, status=201)
@@ -98,6 +99,7 @@ def _changed(terms: KeyTerms, body: KeyTermsBody) -> KeyTerms:
         concurrency=body.concurrency if "concurrency" in given else terms.concurrency,
         response=body.response if "response" in given else terms.response,
         expires_at_ms=body.expires_at_ms if "expires_at_ms" in given else terms.expires_at_ms,
+        choose_upstream=bool(body.choose_upstream) if "choose_upstream" in given else terms.choose_upstream,
     )
 
 
@@ -122,6 +124,7 @@ def _answer(view: KeyView) -> JsonMap:
         "response": key.response.value if key.response else None,
         "created_at_ms": key.created_at_ms,
         "expires_at_ms": key.expires_at_ms,
+        "choose_upstream": key.choose_upstream,
         "revoked_at_ms": key.disabled_at_ms,
         "old_until_ms": view.overlap_until_ms,
         "used_at_ms": key.used_at_ms,
