@@ -1,1 +1,1 @@
-"""What can be told of a picture: its type and dimensions from the headers alone."""
+"""Pictures: what their headers tell, and conversion in processes that may break without harm."""
