@@ -26,8 +26,9 @@ from gateway.config_catalog import (
 from gateway.config_declarations import Declarations, notes_of_accounts
 from gateway.config_findings import Finding, PriceOrigin, findings_of_markups, findings_of_models
 from gateway.config_schema import ConfigFile, check
-from gateway.config_sections import UPSTREAM_OPTIONS, UpstreamSection
+from gateway.config_sections import UPSTREAM_OPTIONS
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
+from gateway.config_upstreams import check_described, options_of, settings_of
 from gateway.db.url import DatabaseUrl, Dialect, parse_database_url
 from gateway.domain.accounts import Budget
 from gateway.domain.catalog import Catalog
@@ -36,7 +37,7 @@ from gateway.egress.errors import EgressRefused
 from gateway.egress.guard import EgressPolicy, check_url
 from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.base import UpstreamSettings
-from gateway.upstreams.registry import DEFAULT_BASE_URLS, KINDS_WITHOUT_KEY
+from gateway.upstreams.registry import KINDS_WITHOUT_KEY
 
 __all__ = [
     "Config",
@@ -54,6 +55,8 @@ PROVIDER_VARIABLES = {
     "fal": "FAL_KEY",
     "gemini": "GEMINI_API_KEY",
     "replicate": "REPLICATE_API_TOKEN",
+    "apimart": "APIMART_API_KEY",
+    "kie": "KIE_API_KEY",
 }
 """The usual variable of each provider; set, it turns the built-in upstream of that name on."""
 SANDBOX = "sandbox"
@@ -295,17 +298,18 @@ class _Resolver:
         on: list[UpstreamSettings] = []
         off: list[UpstreamOff] = []
         for name, section in self.file.upstreams.items():
-            options = _options(section)
+            options = options_of(section)
             for option in sorted(options.keys() - UPSTREAM_OPTIONS[section.kind]):
                 key = join(join("upstreams", name), option)
                 self.problems.add(key, options[option], f"is no setting of kind {section.kind}", "Leave it out.")
+            check_described(name, section, self.problems)
             self._check_file_exists(join(join("upstreams", name), "ca_file"), section.ca_file)
             if section.kind not in KINDS_WITHOUT_KEY and not section.api_key.strip():
                 variable = PROVIDER_VARIABLES.get(section.kind)
                 hint = f" (set {variable})" if variable and self.path is None else ""
                 off.append(UpstreamOff(name, f"its api_key is empty{hint}", section.kind))
             else:
-                on.append(_settings(name, section, options))
+                on.append(settings_of(name, section, options))
         return tuple(on), tuple(off)
 
     def _catalog(self, upstreams: tuple[UpstreamSettings, ...], now: datetime) -> tuple[Catalog | None, ModelsFound]:
@@ -406,30 +410,6 @@ class _Resolver:
     def _check_file_exists(self, key: str, path: str | None) -> None:
         if path is not None and not Path(path).is_file():
             self.problems.add(key, path, "there is no such file", "Write the path of a PEM file, or null.")
-
-
-def _settings(name: str, section: UpstreamSection, options: Mapping[str, str]) -> UpstreamSettings:
-    return UpstreamSettings(
-        name=name,
-        kind=section.kind,
-        base_url=section.base_url or DEFAULT_BASE_URLS.get(section.kind, ""),
-        api_key=section.api_key.strip(),
-        timeout_s=section.timeout,
-        connect_timeout_s=section.connect_timeout,
-        concurrency=section.concurrency,
-        queue_max=section.queue.max,
-        queue_wait_s=section.queue.wait,
-        on_unknown=section.on_unknown,
-        proxy=section.proxy,
-        ca_file=section.ca_file,
-        options=options,
-    )
-
-
-def _options(section: UpstreamSection) -> dict[str, str]:
-    """What is given of the settings that only one kind understands."""
-    names = [name for names in UPSTREAM_OPTIONS.values() for name in names]
-    return {name: str(getattr(section, name)) for name in names if getattr(section, name) is not None}
 
 
 def _local_url(host: str, port: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from gateway.config_sections import (
     DURATION_FIX,
@@ -145,7 +145,7 @@ def _hint(schema: type[Section], loc: tuple[int | str, ...]) -> tuple[str, list[
     hint, siblings = "Correct it.", list(schema.model_fields)
     for part in loc:
         current = _stripped(current)
-        if isinstance(current, type) and issubclass(current, Section):
+        if isinstance(current, type) and issubclass(current, BaseModel):
             siblings = list(current.model_fields)
             info = current.model_fields.get(str(part))
             if info is None:

@@ -22,6 +22,7 @@ from gateway.domain.images import Contract, Quality
 from gateway.keys.secrets import SECRET_CHARS_MAX, SECRET_CHARS_MIN, is_mistyped
 from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.registry import KINDS
+from gateway.upstreams.task_description import TaskApi
 
 
 def _counts(value: object) -> object:
@@ -208,7 +209,7 @@ class UpstreamSection(Section):
         None, description="For kind sandbox: write the share of calls that fail, 0 to 1."
     )
     poll_interval: OptionDuration | None = Field(
-        None, description="For kinds evolink, fal and replicate: write the time between two polls, such as 3s."
+        None, description="For kinds that poll: write the time between two polls, such as 3s."
     )
     credits_per_usd: Positive | None = Field(
         None, description="For kind evolink: write how many of its credits one USD is."
@@ -222,6 +223,9 @@ class UpstreamSection(Section):
     response_format: Literal["b64_json", "url"] | None = Field(
         None, description="For kind openai: write b64_json or url."
     )
+    task_api: TaskApi | None = Field(
+        None, description="For kind task_api: write what its API is like: {submit: …, poll: …, answer: …}."
+    )
 
 
 UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -230,6 +234,10 @@ UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "fal": ("poll_interval",),
     "replicate": ("poll_interval",),
     "gemini": ("api_version",),
+    "a1111": (),
+    "apimart": ("poll_interval",),
+    "kie": ("poll_interval",),
+    "task_api": ("poll_interval", "task_api"),
     "sandbox": ("latency", "failure_rate"),
 }
 

@@ -7,7 +7,6 @@ goes on without us. Poll addresses are built from `base_url`, never taken from a
 Options: `poll_interval` (seconds, `3s`, `500ms`; default 3 s) and `credits_per_usd` (default 72, for answers that name credits only).
 """
 
-import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
@@ -32,7 +31,7 @@ from gateway.upstreams.base import (
 )
 from gateway.upstreams.options import decimal_option, seconds_option
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
-from gateway.upstreams.polling import Polling
+from gateway.upstreams.polling import Polling, is_askable
 from gateway.upstreams.wire import Resources, Send, Wire
 
 SIZES = listed("1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024")
@@ -41,7 +40,6 @@ POLL_TIMEOUT_S = 15.0
 """Both as EvoLink's own client has them."""
 RATE_LIMIT_S = 60.0
 """EvoLink's documentation: wait about a minute after 429."""
-_TASK_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:-]{0,127}")
 
 TASK_ROWS: tuple[faults.Row, ...] = (
     # `error.code` of a failed task. The reservation is given back, so none of them costs anything.
@@ -124,7 +122,7 @@ class EvoLinkAdapter(Adapter):
             task = await self._submit(call, deadline_s)
             task_id = task.id or ""
             await on_submitted(task_id)
-        elif not _TASK_ID.fullmatch(task_id):
+        elif not is_askable(task_id):
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the stored task id cannot be asked for")
         if task is None or not _is_done(task):
             task = await self._polling.until(
@@ -163,7 +161,7 @@ class EvoLinkAdapter(Adapter):
             raise
         if task.id is None and task.error:
             raise self._failed(task)
-        if task.id is None or not _TASK_ID.fullmatch(task.id):
+        if task.id is None or not is_askable(task.id):
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "accepted without a usable task id")
         return task
 

@@ -207,16 +207,15 @@ def classify(error: ApiError, rows: tuple[Row, ...] = ()) -> tuple[Fault, Billed
 
 
 def failure(error: ApiError, headers: Mapping[str, str], rows: tuple[Row, ...] = ()) -> UpstreamFailure:
-    """The exception for a failed HTTP answer."""
+    """The exception for a failed HTTP answer, or for an error inside a 2xx one."""
     error = with_headers(error, headers)
     fault, billed = classify(error, rows)
     words = " ".join(dict.fromkeys(error.words))
+    where = f"HTTP {error.status}" if error.status else "in a 2xx answer:"
     wait_s = None
     if fault in (Fault.RATE_LIMITED, Fault.OVERLOADED):
         wait_s = retry_after_s(headers, error.message, error.retry_after_s)
-    return UpstreamFailure(
-        fault, billed, f"HTTP {error.status} {words}: {error.message}", retry_after_s=wait_s, param=error.param
-    )
+    return UpstreamFailure(fault, billed, f"{where} {words}: {error.message}", retry_after_s=wait_s, param=error.param)
 
 
 def with_headers(error: ApiError, headers: Mapping[str, str]) -> ApiError:

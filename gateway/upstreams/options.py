@@ -14,10 +14,16 @@ def seconds_option(settings: UpstreamSettings, name: str, default: float) -> flo
     text = settings.options.get(name)
     if text is None:
         return default
-    match = _SECONDS.fullmatch(text.strip())
-    if match is None:
+    seconds = parse_seconds(text)
+    if seconds is None:
         raise ValueError(f"upstreams.{settings.name}.{name}: {text!r} is not a duration; write 2s, 500ms or 1.5")
-    return float(match[1]) * _UNIT_S[match[2] or "s"]
+    return seconds
+
+
+def parse_seconds(text: str) -> float | None:
+    """The same of a text; None where it is no duration."""
+    match = _SECONDS.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _UNIT_S[match[2] or "s"]
 
 
 def rate_option(settings: UpstreamSettings, name: str) -> float:

@@ -4,6 +4,7 @@ Once a job is known, giving up means NO_ANSWER and UNKNOWN: it goes on without u
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +19,12 @@ PAUSE_S_MAX = 15.0
 REJECTED_MAX = 3
 """Answers in a row that reject a poll itself (401, 404, …) before it is believed: a fresh job may not be everywhere yet."""
 _HOPELESS = (Fault.CREDENTIALS, Fault.BAD_REQUEST, Fault.NO_MONEY, Fault.REFUSED)
+_JOB_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:-]{0,127}")
+
+
+def is_askable(job_id: str) -> bool:
+    """Whether an id from an answer may become part of an address: plain ones only, which lead nowhere else."""
+    return _JOB_ID.fullmatch(job_id) is not None
 
 
 @dataclass(frozen=True, slots=True)

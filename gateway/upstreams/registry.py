@@ -13,22 +13,29 @@ if TYPE_CHECKING:
 _ADAPTERS: Mapping[str, str] = {
     "openai": "openai.OpenAIAdapter",
     "evolink": "evolink.EvoLinkAdapter",
+    "a1111": "a1111.A1111Adapter",
+    "apimart": "apimart.APIMartAdapter",
     "fal": "fal.FalAdapter",
     "replicate": "replicate.ReplicateAdapter",
     "gemini": "gemini.GeminiAdapter",
+    "kie": "kie.KieAdapter",
+    "task_api": "task_api.TaskApiAdapter",
     "sandbox": "sandbox.SandboxAdapter",
 }
 """Module and class. Imported only where one is built: the config, and with it every command, needs no more than the names."""
 
 KINDS = tuple(_ADAPTERS)
-KINDS_WITHOUT_KEY = frozenset({"sandbox"})
+KINDS_WITHOUT_KEY = frozenset({"a1111", "sandbox"})
 """On without an `api_key`."""
 DEFAULT_BASE_URLS: Mapping[str, str] = {
     "openai": "https://api.openai.com/v1",
     "evolink": "https://api.evolink.ai",
+    "a1111": "http://127.0.0.1:7860",
+    "apimart": "https://api.apimart.ai",
     "fal": "https://queue.fal.run",
     "replicate": "https://api.replicate.com",
     "gemini": "https://generativelanguage.googleapis.com",
+    "kie": "https://api.kie.ai",
 }
 
 

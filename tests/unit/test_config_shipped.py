@@ -32,6 +32,7 @@ def test_without_config_and_credentials_the_sandbox_draws_everything() -> None:
         ({"OPENAI_API_KEY": "sk-1"}, ["openai", "sandbox"], {"openai"}, {"openai"}),
         ({"EVOLINK_API_KEY": "evo"}, ["evolink", "sandbox"], {"evolink"}, {"sandbox"}),
         ({"FAL_KEY": "f", "REPLICATE_API_TOKEN": "r8"}, ["fal", "replicate", "sandbox"], {"sandbox"}, {"sandbox"}),
+        ({"APIMART_API_KEY": "a", "KIE_API_KEY": "k"}, ["apimart", "kie", "sandbox"], {"sandbox"}, {"sandbox"}),
         (
             {"OPENAI_API_KEY": "sk-1", "EVOLINK_API_KEY": "evo"},
             ["openai", "evolink", "sandbox"],
@@ -50,6 +51,15 @@ def test_a_usual_variable_turns_its_provider_on(
     assert {offer.upstream for offer in config.catalog.models["gpt-4o-image"].offers} == gpt_4o
     assert {offer.upstream for offer in config.catalog.models["gpt-image-2.5-sunburst"].offers} == sunburst
     assert not any("the sandbox draws every model" in line for line in config.summary())
+
+
+@pytest.mark.parametrize(("variable", "upstream"), [("APIMART_API_KEY", "apimart"), ("KIE_API_KEY", "kie")])
+def test_resellers_of_gpt_image_2(variable: str, upstream: str) -> None:
+    """Their variable puts a real offer, priced by resolution, in the sandbox's place."""
+    (offer,) = load(None, {variable: "k"}, SetClock()).catalog.models["gpt-image-2"].offers
+    assert offer.upstream == upstream
+    assert isinstance(offer.price, PriceTable)
+    assert [row.step.upper() for row in offer.price.table if row.step] == ["1K", "2K", "4K"]
 
 
 def test_a_model_without_offers_is_dropped_with_a_note(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from gateway.upstreams import gemini
 from gateway.upstreams.evolink import TASK_ROWS
 from gateway.upstreams.fal_answers import RESULT_ROWS
 from gateway.upstreams.faults import Row
+from gateway.upstreams.kie import KIE
 from gateway.upstreams.replicate import PREDICTION_ROWS
 
 
@@ -242,6 +243,7 @@ OVERLOADED = [
     Answer("evolink model", 503, error("m", "model_unavailable")),
     Answer("apimart 503", 503, {"error": {"code": 503, "message": "No available channel for this model", "type": "server_error"}}),
     Answer("kie maintenance", 200, {"code": 455, "msg": "The service is currently under maintenance.", "data": None}),
+    Answer("kie model switched off", 200, {"code": 505, "msg": "The feature is currently disabled."}, rows=KIE.rows()),
     Answer("kie maintenance as a status", 455, {"code": 455, "msg": "The service is currently under maintenance."}),
     Answer("gemini 503", 503, google(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")),
     Answer("gemini capacity", 429, google(429, "RESOURCE_EXHAUSTED", "m", info("MODEL_CAPACITY_EXHAUSTED"), retry_in("8s")), {}, 8.0),

@@ -10,6 +10,7 @@ from gateway.domain.catalog import Recovery
 from gateway.domain.clock import SystemClock
 from gateway.domain.images import Background, ImageRequest, OutputFormat, Quality
 from gateway.upstreams.base import UpstreamSettings
+from gateway.upstreams.kie import KIE
 from gateway.upstreams.options import decimal_option, rate_option, seconds_option
 from gateway.upstreams.params import fixed_params, optional_params
 from gateway.upstreams.registry import DEFAULT_BASE_URLS, KINDS, build
@@ -78,7 +79,8 @@ def test_decimals_stay_exact() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_can_be_built_without_a_loop(kind: str, resources: Resources) -> None:
     """Adapters are made before the event loop runs and open nothing; the base URL has a default."""
-    adapter = build(UpstreamSettings("u", kind, api_key="k"), resources)
+    options = {"task_api": KIE.model_dump_json()} if kind == "task_api" else {}
+    adapter = build(UpstreamSettings("u", kind, api_key="k", options=options), resources)
     assert (adapter.kind, adapter.name) == (kind, "u")
     assert adapter.settings.base_url == DEFAULT_BASE_URLS.get(kind, "")
 
