@@ -98,11 +98,7 @@ def plan(request: ImageRequest, model: Model, candidates: Sequence[Candidate]) -
         params = {item.param for item in unable}
         return NotAble(tuple(unable), params.pop() if len(params) == 1 else None)
     planned.sort(key=lambda item: (item.expected_microusd, item.most_microusd, item.offer.id))
-    dropped = {
-        name
-        for name in _wishes(request)
-        if not any(understands(request, name, item.offer, item.capabilities) for item in planned)
-    }
+    dropped = {name for name in _wishes(request) if not any(_is_sent(request, name, item) for item in planned)}
     considered = [Considered(item.offer.id, item.expected_microusd, item.most_microusd) for item in planned]
     considered += [item.considered for item in unable]
     return Plan(tuple(planned), tuple(sorted(dropped)), tuple(unable), tuple(considered))
@@ -125,7 +121,8 @@ def understands(request: ImageRequest, name: str, offer: Offer, capabilities: Ca
 def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities, n: int | None = None) -> ImageRequest:
     """The request as this offer gets it: values fixed by the offer applied, what it does not understand left out. `n` where it gets only a part.
 
-    Fixed parameters other than quality, background and output_format are the adapter's to add from `offer.params`.
+    Fixed parameters other than quality, background and output_format are the adapter's to add from `offer.params`. A part gets no seed: its pictures
+    would be the other parts'.
     """
     count = request.n if n is None else n
     plain = count == request.n and not offer.params and request.output_format is None
@@ -144,7 +141,9 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities,
     options = tuple(
         (name, text)
         for name, text in request.options
-        if name not in fixed and understands(request, name, offer, capabilities)
+        if name not in fixed
+        and understands(request, name, offer, capabilities)
+        and not (name == "seed" and count != request.n)
     )
     same = (request.n, request.quality, request.background, request.output_format, request.options)
     if (count, quality, background, output_format, options) == same:
@@ -194,6 +193,12 @@ def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabili
     )
     why = f"has no price for size {request.size} at quality {shaped.quality} of {model.name}"
     return LeftOut(offer, "quality" if has_size else "size", why)
+
+
+def _is_sent(request: ImageRequest, name: str, item: PlannedOffer) -> bool:
+    """Whether an offer gets the caller's value; a seed only where one call makes all pictures."""
+    alone = name != "seed" or len(item.parts(request.n)) == 1
+    return alone and understands(request, name, item.offer, item.capabilities)
 
 
 def _shaping_wishes(request: ImageRequest) -> list[str]:

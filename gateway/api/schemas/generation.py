@@ -78,6 +78,14 @@ class GenerationBody(BaseModel):
     safety_identifier: str | None = None
     style: str | None = None
     complexity: Literal["low", "medium", "high"] | None = None
+    seed: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**31 - 1,
+            description="Ours: for the same picture again, from upstreams that take one and make all pictures in one call.",
+        ),
+    ] = None
     stream: Annotated[bool | None, Field(description="Not served; false and null are fine.")] = None
     partial_images: Annotated[int | None, Field(ge=0, le=3, description="Not served; 0 and null are fine.")] = None
     frame_count: Annotated[int | None, Field(description="Only for gif, so it is dropped.")] = None
@@ -167,6 +175,8 @@ def _options(fields: GenerationBody) -> tuple[tuple[tuple[str, str], ...], tuple
             options["output_compression"] = fields.output_compression
         else:  # png has no levels of loss; upstreams refuse the pair, clients send it by habit
             dropped.add("output_compression")
+    if fields.seed is not None:
+        options["seed"] = fields.seed
     texts = {
         "complexity": fields.complexity,
         "safety_identifier": fields.safety_identifier,

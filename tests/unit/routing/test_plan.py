@@ -99,6 +99,22 @@ def test_advisory_parameters_never_restrict() -> None:
     assert planned(request, CHEAP).dropped == ("background", "user")
 
 
+def test_a_seed_goes_only_where_one_call_makes_all_pictures() -> None:
+    """Parts under one seed would all be the same picture: they get none, and the caller is told where no offer makes all at once."""
+    single: Candidate = (offer("single", ".01"), Capabilities(n=(1,), params=frozenset({"seed"})))
+    whole: Candidate = (offer("whole", ".05"), Capabilities(n=(1, 2), params=frozenset({"seed"})))
+    one = replace(REQUEST, options=(("seed", "7"),))
+    two = replace(one, n=2)
+    assert planned(one, single).dropped == ()
+    assert planned(two, single).dropped == ("seed",)
+    assert planned(two, single, whole).dropped == ()
+    assert [request_for(two, *candidate, n=n).options for candidate, n in ((single, 1), (whole, 2))] == [
+        (),
+        two.options,
+    ]
+    assert request_for(one, *single, n=1).options == one.options
+
+
 def test_fixed_parameter_hides_the_callers_value() -> None:
     """An offer that fixes quality does not honour another one, is priced by its own, and sends its own."""
     fixed = replace(offer("fixed", "0"), price=PriceFormula("gpt-image-2"), params=(("quality", "medium"),))
