@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from gateway.alerts.signing import secret_bytes
 from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
+from gateway.config_builtin import BUILT_IN_UPSTREAMS, PROVIDER_VARIABLES, SANDBOX, built_in_upstreams
 from gateway.config_catalog import (
     ModelsFound,
     UpstreamNames,
@@ -37,7 +38,7 @@ from gateway.egress.errors import EgressRefused
 from gateway.egress.guard import EgressPolicy, check_url
 from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.base import UpstreamSettings
-from gateway.upstreams.registry import KINDS_WITHOUT_KEY
+from gateway.upstreams.registry import needs_base_url, needs_key
 
 __all__ = [
     "Config",
@@ -49,28 +50,12 @@ __all__ = [
     "load",
 ]
 
-PROVIDER_VARIABLES = {
-    "openai": "OPENAI_API_KEY",
-    "evolink": "EVOLINK_API_KEY",
-    "fal": "FAL_KEY",
-    "gemini": "GEMINI_API_KEY",
-    "replicate": "REPLICATE_API_TOKEN",
-    "apimart": "APIMART_API_KEY",
-    "kie": "KIE_API_KEY",
-}
-"""The usual variable of each provider; set, it turns the built-in upstream of that name on."""
-SANDBOX = "sandbox"
 SECRET_KEY_CHARS_MIN = 32
 """Below 128 bits as hex a note says that the key could be guessed."""
 
-_BUILT_IN_UPSTREAMS: dict[str, Plain] = {
-    **{name: {"kind": name, "api_key": f"${{{variable}:-}}"} for name, variable in PROVIDER_VARIABLES.items()},
-    SANDBOX: {"kind": SANDBOX},
-}
 _BUILT_IN: dict[str, Plain] = {
     "secret_key": "${GATEWAY_SECRET_KEY:-}",
     "admin_token": "${GATEWAY_ADMIN_TOKEN:-}",
-    "upstreams": _BUILT_IN_UPSTREAMS,
 }
 
 
@@ -175,10 +160,13 @@ class Config:
         """A few lines for start-up and check-config: which upstream serves what, and every note."""
         kinds = {upstream.name: upstream.kind for upstream in self.upstreams}
         lines = [f"upstream {off.name} is off: {off.reason}" for off in self.upstreams_off]
+        if self.path is None and lines:  # built-in ones, for want of their variables: not worth a line each
+            names = ", ".join(f"{off.name} ({PROVIDER_VARIABLES[off.name]})" for off in self.upstreams_off)
+            lines = [f"upstreams that are off, each until its variable is set: {names}"]
         if self.catalog.models and set(kinds.values()) == {SANDBOX}:
-            variables = " or ".join(PROVIDER_VARIABLES.values())
             lines.append(
-                f"no provider credential found: the sandbox draws every model; set {variables} for real pictures"
+                "no provider credential found: the sandbox draws every model; set a provider's variable, such as "
+                f"{PROVIDER_VARIABLES['openai']}, for real pictures"
             )
         for model in self.catalog.models.values():
             lines.append(f"model {model.name}: {', '.join(offer.id for offer in model.offers)}")
@@ -202,7 +190,7 @@ def load(
     problems = Problems()
     raw: Mapping[str, Plain]
     folder = path.parent if path is not None else Path()
-    built_in = substitute(_BUILT_IN, variables, folder, problems)
+    built_in = substitute({**_BUILT_IN, "upstreams": built_in_upstreams(variables)}, variables, folder, problems)
     assert isinstance(built_in, dict)
     if path is None:
         raw = built_in
@@ -304,12 +292,16 @@ class _Resolver:
                 self.problems.add(key, options[option], f"is no setting of kind {section.kind}", "Leave it out.")
             check_described(name, section, self.problems)
             self._check_file_exists(join(join("upstreams", name), "ca_file"), section.ca_file)
-            if section.kind not in KINDS_WITHOUT_KEY and not section.api_key.strip():
-                variable = PROVIDER_VARIABLES.get(section.kind)
+            if needs_key(section.kind, options) and not section.api_key.strip():
+                variable = PROVIDER_VARIABLES.get(name)
                 hint = f" (set {variable})" if variable and self.path is None else ""
                 off.append(UpstreamOff(name, f"its api_key is empty{hint}", section.kind))
-            else:
-                on.append(settings_of(name, section, options))
+                continue
+            if section.base_url is None and section.kind != "task_api" and needs_base_url(section.kind, options):
+                what = f"profile {options['profile']}" if "profile" in options else f"kind {section.kind}"
+                fix = "Write where it is, such as https://NAME.openai.azure.com or http://10.0.0.5:8080/v1."
+                self.problems.add(join(join("upstreams", name), "base_url"), None, f"is required for {what}", fix)
+            on.append(settings_of(name, section, options))
         return tuple(on), tuple(off)
 
     def _catalog(self, upstreams: tuple[UpstreamSettings, ...], now: datetime) -> tuple[Catalog | None, ModelsFound]:
@@ -325,7 +317,7 @@ class _Resolver:
             on=frozenset(upstream.name for upstream in usable),
             sandboxes=frozenset(upstream.name for upstream in usable if upstream.kind == SANDBOX),
             # The built-in names are always known: the shipped catalogue has offers for upstreams that a config leaves out.
-            known=frozenset({*_BUILT_IN_UPSTREAMS, *(given if isinstance(given, dict) else ())}),
+            known=frozenset({*BUILT_IN_UPSTREAMS, *(given if isinstance(given, dict) else ())}),
         )
         found = build_models(sections, names, now.date(), self.problems)
         self.known_models = tuple(sorted(found.known))

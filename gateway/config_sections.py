@@ -21,6 +21,7 @@ from gateway.domain.catalog import OnUnknown
 from gateway.domain.images import Contract, Quality
 from gateway.keys.secrets import SECRET_CHARS_MAX, SECRET_CHARS_MIN, is_mistyped
 from gateway.limits.outage import OnStoreFailure
+from gateway.upstreams.openai_profiles import PROFILES
 from gateway.upstreams.registry import KINDS
 from gateway.upstreams.task_description import TaskApi
 
@@ -73,6 +74,12 @@ def _network(value: str) -> str:
 def _kind(value: str) -> str:
     if value not in KINDS:
         raise ValueError(f"is no kind of upstream in this version; there are {', '.join(KINDS)}")
+    return value
+
+
+def _profile(value: str) -> str:
+    if value not in PROFILES:
+        raise ValueError(f"is no profile; there are {', '.join(PROFILES)}")
     return value
 
 
@@ -187,7 +194,8 @@ class UpstreamSection(Section):
         None, description="Write the API's base URL, such as https://api.openai.com/v1."
     )
     api_key: str = Field(
-        "", description="Write the provider's key as text, best as ${NAME:-}; empty turns the upstream off."
+        "",
+        description="Write the provider's key as text, best as ${NAME:-}; empty turns the upstream off, unless it needs none.",
     )
     timeout: Duration = Field(180.0, gt=0, description=DURATION_FIX)
     connect_timeout: Duration = Field(5.0, gt=0, description=DURATION_FIX)
@@ -214,11 +222,17 @@ class UpstreamSection(Section):
     credits_per_usd: Positive | None = Field(
         None, description="For kind evolink: write how many of its credits one USD is."
     )
-    api_version: str | None = Field(
-        None, max_length=40, description="For kind gemini: write the API's version, v1beta or v1."
+    profile: Annotated[str, AfterValidator(_profile)] | None = Field(
+        None,
+        description="For kind openai: write whose copy of OpenAI's API it is, such as together; leave it out for OpenAI.",
+    )
+    surface: Literal["deployments", "v1"] | None = Field(None, description="For kind azure: write deployments or v1.")
+    api_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")] | None = Field(
+        None,
+        description="For kind azure: write the api-version of deployments' paths, such as 2025-04-01-preview; for kind gemini v1beta or v1.",
     )
     params: str | None = Field(
-        None, description="For kind openai: write the parameters understood, such as quality,user."
+        None, description="For kinds openai and azure: write the parameters understood, such as quality,user."
     )
     response_format: Literal["b64_json", "url"] | None = Field(
         None, description="For kind openai: write b64_json or url."
@@ -229,7 +243,8 @@ class UpstreamSection(Section):
 
 
 UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "openai": ("params", "response_format"),
+    "azure": ("api_version", "params", "surface"),
+    "openai": ("params", "profile", "response_format"),
     "evolink": ("poll_interval", "credits_per_usd"),
     "fal": ("poll_interval",),
     "replicate": ("poll_interval",),

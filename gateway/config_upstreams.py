@@ -7,14 +7,14 @@ from pydantic import BaseModel
 from gateway.config_sections import UPSTREAM_OPTIONS, UpstreamSection
 from gateway.config_text import Problems, join
 from gateway.upstreams.base import UpstreamSettings
-from gateway.upstreams.registry import DEFAULT_BASE_URLS
+from gateway.upstreams.registry import usual_base_url
 
 
 def settings_of(name: str, section: UpstreamSection, options: Mapping[str, str]) -> UpstreamSettings:
     return UpstreamSettings(
         name=name,
         kind=section.kind,
-        base_url=section.base_url or DEFAULT_BASE_URLS.get(section.kind, ""),
+        base_url=section.base_url or usual_base_url(section.kind, options),
         api_key=section.api_key.strip(),
         timeout_s=section.timeout,
         connect_timeout_s=section.connect_timeout,

@@ -4,6 +4,7 @@ Pure. ValueError where the body is not a JSON object.
 """
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -28,6 +29,9 @@ Lenient = Annotated[T | None, WrapValidator(_none_if_odd)]
 _FILTERED = re.compile(r"content_?filter(ed)?", re.IGNORECASE)
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
+Ticks = Annotated[int, Field(ge=0, le=10**14)]
+"""Of 1e-10 USD."""
+Credits = Annotated[Decimal, Field(ge=0, le=10**7, allow_inf_nan=False)]
 
 
 class Details(BaseModel):
@@ -41,6 +45,8 @@ class UsageBody(BaseModel):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     input_tokens_details: Details | None = None
+    cost_in_usd_ticks: Ticks | None = None
+    """xAI's word for what the call cost."""
 
     def usage(self) -> Usage | None:
         """None unless both sums are there: a part of a bill is no bill."""
@@ -78,12 +84,12 @@ class Item(BaseModel):
             if text.startswith("data:"):
                 head, _, payload = text.partition(",")
                 if head.endswith(";base64") and payload.isascii() and payload:
-                    return InlineImage(payload.encode(), self.revised_prompt)
+                    return InlineImage(payload.encode(), self.revised_prompt or None)
             elif text is self.b64_json:
                 if text.isascii():
-                    return InlineImage(text.encode(), self.revised_prompt)
+                    return InlineImage(text.encode(), self.revised_prompt or None)
             else:
-                return LinkedImage(text, self.revised_prompt)
+                return LinkedImage(text, self.revised_prompt or None)
         return None
 
 
@@ -93,6 +99,10 @@ class ImagesAnswer(BaseModel):
     data: tuple[Item, ...] | None = None
     usage: UsageBody | None = None
     error: dict[str, Any] | str | None = None
+    block_reason: str | None = None
+    """xAI's reason why there are no pictures."""
+    credits: Credits | None = None
+    """Recraft's word for what the call cost, in its units."""
 
 
 # The same for an answer in which something is odd: each odd field counts as absent. Asked second, since it costs three times as much.
@@ -107,6 +117,7 @@ class _OddUsage(UsageBody):
     input_tokens: Lenient[Count] = None
     output_tokens: Lenient[Count] = None
     input_tokens_details: Lenient[_OddDetails] = None
+    cost_in_usd_ticks: Lenient[Ticks] = None
 
 
 class _OddItem(Item):
@@ -123,6 +134,8 @@ class _OddAnswer(ImagesAnswer):
     data: Lenient[tuple[_OddItem, ...]] = None
     usage: Lenient[_OddUsage] = None
     error: Lenient[dict[str, Any] | str] = None
+    block_reason: Lenient[str] = None
+    credits: Lenient[Credits] = None
 
 
 def decode_images(body: bytes | bytearray) -> ImagesAnswer:

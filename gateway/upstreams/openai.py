@@ -1,22 +1,24 @@
-"""OpenAI's Images API and everything that speaks it behind a base URL of its own. Synchronous.
+"""OpenAI's Images API and everything that speaks it, more or less, behind a base URL of its own. Synchronous.
 
-A lost answer cannot be found again (Recovery.NONE): OpenAI documents no idempotency key. Fails as `wire` and `faults` say, and with
-NO_IMAGE or REFUSED where a 2xx answer holds no picture.
+Owns the call: path, key, body and what the answer means; in what a vendor differs is data in `openai_profiles`. A lost answer cannot be found again
+(Recovery.NONE): none of them documents an idempotency key. Fails as `wire` and `faults` say, and with NO_IMAGE or REFUSED where a 2xx answer holds no
+picture.
 
-Options: `params` (comma-separated names that this server understands besides model, prompt, n and size) and `response_format`
-(`b64_json`, `url`, or empty to leave it out); both default by the model's name.
+Options: `profile` (whose copy of the API it is; none: OpenAI), `params` (comma-separated names that this server understands besides model, prompt, n
+and size) and `response_format` (`b64_json`, `url`, or empty to leave it out); the last two default by profile and model.
 """
 
-import re
+from decimal import Decimal
 from typing import ClassVar
 
 import orjson
 
 from gateway.domain.catalog import Capabilities, Offer, Recovery
 from gateway.domain.images import ImageRequest, OutputFormat
+from gateway.domain.sizes import Fit, fit
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import faults
-from gateway.upstreams.answers import ImagesAnswer, decode_images, decode_object
+from gateway.upstreams.answers import ImagesAnswer, decode_images
 from gateway.upstreams.base import (
     Adapter,
     Generated,
@@ -26,16 +28,10 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.openai_profiles import Profile, SizeForm, Traits, profile_of
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
 from gateway.upstreams.wire import Resources, Send, Wire
 
-_GPT_IMAGE = re.compile(r"(?:.*/)?(?:gpt-image-|chatgpt-image-).*")
-_GPT_IMAGE_PARAMS = frozenset(
-    ("quality", "background", "output_format", "output_compression", "moderation", "user", "safety_identifier")
-)
-"""`response_format` and `style` are missing on purpose: GPT image models answer 400 unknown_parameter to them."""
-_OTHER_PARAMS = frozenset(("quality", "output_format", "style", "user"))
-"""What servers that copy the API accept or ignore, going by their documentation."""
 _IMAGE_ASSUMED_BYTES = 4 * 1024 * 1024
 """A detailed 1024x1536 PNG in base64; answers are often chunked and announce no length."""
 
@@ -43,11 +39,12 @@ _IMAGE_ASSUMED_BYTES = 4 * 1024 * 1024
 class OpenAIAdapter(Adapter):
     kind: ClassVar[str] = "openai"
 
-    def __init__(self, settings: UpstreamSettings, resources: Resources) -> None:
+    def __init__(self, settings: UpstreamSettings, resources: Resources, profile: Profile | None = None) -> None:
         super().__init__(settings)
-        headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
+        self.profile = profile or profile_of(settings.options)
+        key = settings.api_key
         self._capabilities: dict[str, Capabilities] = {}
-        self._wire = Wire(settings, resources, headers)
+        self._wire = Wire(settings, resources, {self.profile.key_header: self.profile.key_prefix + key} if key else {})
 
     def capabilities(self, upstream_model: str) -> Capabilities:
         known = self._capabilities.get(upstream_model)
@@ -56,43 +53,70 @@ class OpenAIAdapter(Adapter):
         return known
 
     def _made_capabilities(self, upstream_model: str) -> Capabilities:
-        declared = self.settings.options.get("params")
+        traits, declared = self.profile.traits_of(upstream_model), self.settings.options.get("params")
+        params = traits.params
         if declared is not None:
             params = frozenset(filter(None, (name.strip() for name in declared.split(","))))
-        else:
-            params = _GPT_IMAGE_PARAMS if _GPT_IMAGE.fullmatch(upstream_model) else _OTHER_PARAMS
-        formats = frozenset(OutputFormat) if "output_format" in params else frozenset({OutputFormat.PNG})
+        unasked = frozenset[OutputFormat]() if traits.output_format is None else frozenset({traits.output_format})
+        asks_for_links = traits.base64 is not None and self.settings.options.get("response_format") in ("url", "")
         return Capabilities(
-            n=tuple(range(1, 11)), sizes=None, params=params, output_formats=formats, recovery=Recovery.NONE
+            n=traits.n,
+            sizes=traits.sizes,
+            params=params,
+            qualities=traits.qualities,
+            output_formats=traits.output_formats if "output_format" in params else unasked,
+            recovery=Recovery.NONE,
+            prompt_chars_max=traits.prompt_chars_max,
+            references_max=traits.references_max,
+            mask=traits.mask,
+            streams=traits.streams,
+            links_live_s=self.profile.links_live_s if asks_for_links else None,
+            cost=traits.cost,
         )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
         send = Send(
             "POST",
-            "/images/generations",
+            self._path(call.offer.upstream_model),
             deadline_s=self._wire.deadline_s(call.deadline_s),
             body=orjson.dumps(self._body(call.request, call.offer)),
             assumed_bytes=call.request.n * _IMAGE_ASSUMED_BYTES,
+            rows=self.profile.rows,
         )
-        return await self._wire.call(send, _read_pictures)
+        return await self._wire.call(send, self._read_pictures)
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)
 
     async def check(self, deadline_s: float) -> str:
-        send = Send("GET", "/models", deadline_s=self._wire.deadline_s(deadline_s))
-        await self._wire.call(send, decode_object)
-        return "GET /models answered: the address is right, and the key is taken"
+        check = self.profile.check
+        if check is None:
+            return await super().check(deadline_s)
+        path = self._check_path(check.path)
+        send = Send("GET", path, deadline_s=self._wire.deadline_s(deadline_s), rows=self.profile.rows)
+        await self._wire.call(send, orjson.loads)
+        taken = "and the key is taken" if check.needs_key else "which says nothing of the key"
+        return f"GET {path.partition('?')[0]} answered: the address is right, {taken}"
 
     async def close(self) -> None:
         await self._wire.close()
 
+    def _path(self, upstream_model: str) -> str:
+        return self.profile.path
+
+    def _check_path(self, path: str) -> str:
+        return path
+
     def _body(self, request: ImageRequest, offer: Offer) -> dict[str, object]:
-        body: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt, "n": request.n}
-        if request.pixels is not None:
-            body["size"] = str(request.pixels)
-        if not _GPT_IMAGE.fullmatch(offer.upstream_model):
-            body["response_format"] = self.settings.options.get("response_format", "b64_json")
+        traits = self.profile.traits_of(offer.upstream_model)
+        body: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt}
+        if traits.sends_n:
+            body["n"] = request.n
+        body.update(_size_fields(request, traits))
+        if traits.base64 is not None:
+            wanted = self.settings.options.get("response_format", "b64_json")
+            body["response_format"] = traits.base64 if wanted == "b64_json" else wanted
+        body.update(traits.fixed)
         body.update(optional_params(request, self.capabilities(offer.upstream_model).params))
         body.update(fixed_params(offer.params))
         body.update(extra_params(offer))
@@ -102,34 +126,63 @@ class OpenAIAdapter(Adapter):
             )  # OpenAI answers 400 to it, though PNG merely has nothing to compress away
         return {name: value for name, value in body.items() if value != ""}
 
+    def _read_pictures(self, body: bytearray) -> Generated:
+        """As a whole in a thread where the body is large: taking the base64 text out copies it."""
+        return pictures(decode_images(body), self.profile)
 
-def _read_pictures(body: bytearray) -> Generated:
-    """As a whole in a thread where the body is large: taking the base64 text out copies it."""
-    return pictures(decode_images(body))
+
+def _size_fields(request: ImageRequest, traits: Traits) -> dict[str, object]:
+    """Nothing for auto. A size that the model does not make goes as it is: the upstream's answer says more than another picture would."""
+    if request.pixels is None:
+        return {}
+    width, height = request.pixels.ratio
+    as_asked = f"{width}:{height}" if traits.size_form is SizeForm.RATIO else str(request.pixels)
+    made = fit(traits.sizes, request.size, request.pixels) or Fit(as_asked, request.pixels)
+    match traits.size_form:
+        case SizeForm.SIZE:
+            return {"size": made.text}
+        case SizeForm.SIDES:
+            return {"width": made.pixels.width, "height": made.pixels.height}
+        case SizeForm.RATIO:
+            fields: dict[str, object] = {"aspect_ratio": made.text}
+            return fields | {"resolution": made.step} if made.step else fields
 
 
-def pictures(answer: ImagesAnswer) -> Generated:
+def pictures(answer: ImagesAnswer, profile: Profile) -> Generated:
     """The pictures of a 2xx answer, fewer than asked for included. Without any: a refusal where something says so, else NO_IMAGE.
 
-    Billed: a refused or empty item was made and counted (Ideogram documents it, token usage proves it), so YES; an answer without any item and
-    without tokens follows the price lists, which charge per picture or per token, so NO. Failing over is right in both cases.
+    Billed: what the answer itself says it cost, where the vendor says so. Else a refused or empty item was made and counted (Ideogram documents it,
+    token usage proves it), so YES; an answer without any item and without tokens follows the price lists, which charge per picture or per token, so
+    NO. Failing over is right in both cases.
     """
     items = answer.data or ()
     images = tuple(image for image in (item.image() for item in items if not item.refused) if image is not None)
     usage = answer.usage.usage() if answer.usage is not None else None
+    cost_usd = profile.cost_usd(answer) if profile.cost_usd is not None else None
     if images:
-        return Generated(images, usage)
+        return Generated(images, usage, cost_usd)
     spent = usage is not None and usage.output_tokens > 0
-    billed = Billed.YES if spent else Billed.NO
+
+    def failure(fault: Fault, otherwise: Billed, message: str, param: str | None = None) -> UpstreamFailure:
+        billed = Billed.YES if spent else otherwise
+        if cost_usd is not None:
+            billed = Billed.YES if cost_usd > 0 else Billed.NO
+        return UpstreamFailure(fault, billed, message, cost_usd=_positive(cost_usd), param=param)
+
     if any(item.refused for item in items):
-        raise UpstreamFailure(Fault.REFUSED, Billed.YES, "the picture was withheld by the upstream's content filter")
+        raise failure(Fault.REFUSED, Billed.YES, "the picture was withheld by the upstream's content filter")
     for error in (answer.error, *(item.error for item in items)):
         if error:
             found = faults.read_error_object(0, {"error": error})
-            fault, verdict = faults.classify(found)
-            raise UpstreamFailure(
-                fault, Billed.YES if spent else verdict, f"in a 2xx answer: {found.message}", param=found.param
-            )
+            fault, verdict = faults.classify(found, profile.rows)
+            raise failure(fault, verdict, f"in a 2xx answer: {found.message}", found.param)
     if items:
-        raise UpstreamFailure(Fault.NO_IMAGE, Billed.YES, f"{len(items)} items, none with a picture")
-    raise UpstreamFailure(Fault.NO_IMAGE, billed, "an answer without pictures")
+        raise failure(Fault.NO_IMAGE, Billed.YES, f"{len(items)} items, none with a picture")
+    if answer.block_reason or profile.empty_is_refusal:
+        reason = (answer.block_reason or "an answer without pictures")[:100]
+        raise failure(Fault.REFUSED, Billed.UNKNOWN, f"withheld by the upstream's moderation: {reason}")
+    raise failure(Fault.NO_IMAGE, Billed.NO, "an answer without pictures")
+
+
+def _positive(cost_usd: Decimal | None) -> Decimal | None:
+    return cost_usd or None

@@ -6,12 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gateway.upstreams.base import Adapter, UpstreamSettings
+from gateway.upstreams.openai_profiles import DEFAULT_PROFILE, PROFILES, profile_of
 
 if TYPE_CHECKING:
     from gateway.upstreams.wire import Resources
 
 _ADAPTERS: Mapping[str, str] = {
     "openai": "openai.OpenAIAdapter",
+    "azure": "azure.AzureAdapter",
     "evolink": "evolink.EvoLinkAdapter",
     "a1111": "a1111.A1111Adapter",
     "apimart": "apimart.APIMartAdapter",
@@ -28,7 +30,7 @@ KINDS = tuple(_ADAPTERS)
 KINDS_WITHOUT_KEY = frozenset({"a1111", "sandbox"})
 """On without an `api_key`."""
 DEFAULT_BASE_URLS: Mapping[str, str] = {
-    "openai": "https://api.openai.com/v1",
+    "openai": PROFILES[DEFAULT_PROFILE].base_url,
     "evolink": "https://api.evolink.ai",
     "a1111": "http://127.0.0.1:7860",
     "apimart": "https://api.apimart.ai",
@@ -39,14 +41,31 @@ DEFAULT_BASE_URLS: Mapping[str, str] = {
 }
 
 
+def usual_base_url(kind: str, options: Mapping[str, str]) -> str:
+    """Where the vendor is, or a server usually listens; empty where only the operator knows. ValueError for an unknown profile."""
+    return profile_of(options).base_url if kind == "openai" else DEFAULT_BASE_URLS.get(kind, "")
+
+
+def needs_key(kind: str, options: Mapping[str, str]) -> bool:
+    """Whether an upstream without an `api_key` is off. ValueError for an unknown profile."""
+    return profile_of(options).needs_key if kind == "openai" else kind not in KINDS_WITHOUT_KEY
+
+
+def needs_base_url(kind: str, options: Mapping[str, str]) -> bool:
+    """Whether the operator has to say where it is. ValueError for an unknown profile."""
+    return kind != "sandbox" and not usual_base_url(kind, options)
+
+
 def build(settings: UpstreamSettings, resources: "Resources") -> Adapter:
-    """The adapter for one upstream of the config; opens nothing. ValueError for an unknown kind or an option that cannot be read."""
+    """The adapter for one upstream of the config; opens nothing. ValueError for an unknown kind, an option that cannot be read, or no address."""
     if settings.kind not in _ADAPTERS:
         raise ValueError(
             f"upstreams.{settings.name}.kind: {settings.kind!r} is unknown; write one of {', '.join(KINDS)}"
         )
     if not settings.base_url:
-        settings = replace(settings, base_url=DEFAULT_BASE_URLS.get(settings.kind, ""))
+        if needs_base_url(settings.kind, settings.options):
+            raise ValueError(f"upstreams.{settings.name}.base_url: is required for kind {settings.kind}")
+        settings = replace(settings, base_url=usual_base_url(settings.kind, settings.options))
     return adapter_class(settings.kind)(settings, resources)
 
 

@@ -24,11 +24,14 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.openai_profiles import PROFILES
 from gateway.upstreams.registry import build
 from gateway.upstreams.wire import Resources
 from tests.emulators import behaviours as b
 from tests.emulators.a1111 import A1111Emulator
 from tests.emulators.apimart import APIMartEmulator
+from tests.emulators.ark import ArkEmulator
+from tests.emulators.azure import AzureEmulator
 from tests.emulators.base import Emulator
 from tests.emulators.evolink import EvolinkEmulator
 from tests.emulators.fal import FalEmulator
@@ -36,7 +39,11 @@ from tests.emulators.gemini import GeminiEmulator
 from tests.emulators.kie import KieEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.pictures import decoded
+from tests.emulators.recraft import RecraftEmulator
 from tests.emulators.replicate import ReplicateEmulator
+from tests.emulators.servers import ServerEmulator
+from tests.emulators.together import TogetherEmulator
+from tests.emulators.xai import XAIEmulator
 from tests.unit.upstreams.calls import a_call, an_offer
 
 SOON_S = 0.3
@@ -44,28 +51,67 @@ SOON_S = 0.3
 MODELS = {
     "openai": "gpt-image-2",
     "openai-links": "gpt-image-2",
+    "ark": "seedream-4-0-250828",
+    "azure": "pictures",
+    "azure-v1": "pictures",
+    "deepinfra": "black-forest-labs/FLUX-2-klein-4b",
     "evolink": "gpt-4o-image",
     "a1111": "default",
     "apimart": "gpt-image-2",
     "fal": "fal-ai/flux/dev",
+    "litellm": "flux",
+    "new-api": "flux",
+    "new-api-links": "flux",
+    "recraft": "recraftv3",
     "replicate": "black-forest-labs/flux-schnell",
     "gemini": "gemini-2.5-flash-image",
     "kie": "gpt-image-2",
+    "together": "black-forest-labs/FLUX.1-schnell",
+    "together-links": "black-forest-labs/FLUX.1-schnell",
+    "vllm-omni": "Qwen/Qwen-Image",
+    "xai": "grok-imagine-image",
+    "xai-links": "grok-imagine-image",
 }
 VENDORS: Mapping[str, Callable[[], Emulator]] = {
     "openai": OpenAIEmulator,
     "openai-links": lambda: OpenAIEmulator(as_url=True),
+    "ark": ArkEmulator,
+    "azure": AzureEmulator,
+    "azure-v1": AzureEmulator,
+    "deepinfra": lambda: ServerEmulator("deepinfra"),
     "evolink": EvolinkEmulator,
     "a1111": A1111Emulator,
     "apimart": APIMartEmulator,
     "fal": FalEmulator,
     "gemini": GeminiEmulator,
     "kie": KieEmulator,
+    "litellm": lambda: ServerEmulator("litellm"),
+    "new-api": lambda: ServerEmulator("new-api"),
+    "new-api-links": lambda: ServerEmulator("new-api"),
+    "recraft": RecraftEmulator,
     "replicate": ReplicateEmulator,
+    "together": TogetherEmulator,
+    "together-links": TogetherEmulator,
+    "vllm-omni": lambda: ServerEmulator("vllm", api_key=""),
+    "xai": XAIEmulator,
+    "xai-links": XAIEmulator,
 }
 POLLED = ("evolink", "apimart", "fal", "kie", "replicate")
-MADE = dict.fromkeys(("apimart", "gemini", "kie", "replicate"), (832, 1248))
-"""What becomes of 1024x1536 where a vendor takes ratios."""
+PATHS = {"azure-v1": "/openai/v1", "together": "/v1"}
+"""What the base URL has beyond the emulator's own."""
+DELIVERED = {
+    "apimart": ("png", (832, 1248)),
+    "ark": ("jpeg", (1024, 1536)),
+    "gemini": ("png", (832, 1248)),
+    "kie": ("png", (832, 1248)),
+    "recraft": ("webp", (1024, 1536)),
+    "replicate": ("png", (832, 1248)),
+    "together": ("jpeg", (1024, 1536)),
+    "xai": ("jpeg", (832, 1248)),
+}
+"""What comes of a request for 1024x1536, where it is no PNG of that size."""
+WITHOUT_PICTURES = {"ark": Fault.REFUSED, "xai": Fault.REFUSED}
+"""What a success without pictures says, where that is how the vendor refuses."""
 RECOVERIES = {
     "evolink": Recovery.IDEMPOTENCY_KEY,
     "apimart": Recovery.ASYNC_JOB,
@@ -86,6 +132,10 @@ class Bench:
     vendor: Emulator
     adapter: Adapter
     refs: list[str]
+
+    @property
+    def family(self) -> str:
+        return self.kind.removesuffix("-links")
 
     @property
     def n(self) -> int:
@@ -136,9 +186,15 @@ def resources() -> Iterator[Resources]:
 
 
 def settings_for(kind: str, vendor: Emulator, **changes: float) -> UpstreamSettings:
-    options: Mapping[str, str] = {"poll_interval": "30ms"} if kind in POLLED else {}
-    name = kind.removesuffix("-links")
-    base = UpstreamSettings(name, name, base_url=vendor.base_url, api_key=vendor.api_key, options=options)
+    name = kind.removesuffix("-links").removesuffix("-v1")
+    options: dict[str, str] = {"poll_interval": "30ms"} if kind in POLLED else {}
+    if name in PROFILES:
+        options = {"profile": name}
+        if kind.endswith("-links"):
+            options["response_format"] = "url"
+    base_url = vendor.base_url + PATHS.get(kind.removesuffix("-links"), "")
+    adapter = "openai" if name in PROFILES else name
+    base = UpstreamSettings(name, adapter, base_url=base_url, api_key=vendor.api_key, options=options)
     return replace(base, **changes)  # type: ignore[arg-type]  # the test's own keywords
 
 
@@ -153,9 +209,9 @@ async def bench(request: pytest.FixtureRequest, resources: Resources) -> AsyncIt
 
 
 async def test_delivers_what_was_asked_for(bench: Bench) -> None:
-    """Two pictures, or one, of the asked size arrive, billed once, and none is the other."""
+    """The pictures arrive in the asked size, or the nearest that the vendor makes, billed once, and none is the other."""
     files = await bench.files(await bench.generate())
-    assert [decoded(file) for file in files] == [("png", MADE.get(bench.kind, (1024, 1536)))] * bench.n
+    assert [decoded(file) for file in files] == [DELIVERED.get(bench.family, ("png", (1024, 1536)))] * bench.n
     assert len(set(files)) == bench.n
     assert (bench.submits, bench.vendor.billed_images) == (1, bench.n)
 
@@ -178,9 +234,9 @@ async def test_fewer_pictures_are_delivered(bench: Bench) -> None:
 
 
 async def test_no_pictures(bench: Bench) -> None:
-    """An empty success is NO_IMAGE, unbilled where nothing says otherwise."""
+    """An empty success is NO_IMAGE, or how the vendor refuses; unbilled where nothing says otherwise."""
     bench.vendor.next(b.Fewer(images=0))
-    assert await bench.failure() == (Fault.NO_IMAGE, Billed.NO)
+    assert await bench.failure() == (WITHOUT_PICTURES.get(bench.family, Fault.NO_IMAGE), Billed.NO)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,18 @@ from gateway.domain.catalog import Offer, PerImage, PerMegapixel, Price, PriceFo
 from gateway.domain.images import Quality
 from gateway.upstreams.base import UpstreamSettings
 from tests.emulators import gemini_rules
+from tests.emulators.ark import ArkEmulator
+from tests.emulators.azure import AzureEmulator
 from tests.emulators.base import Emulator
 from tests.emulators.evolink import EvolinkEmulator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.gemini import GeminiEmulator
 from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.recraft import RecraftEmulator
 from tests.emulators.replicate import ReplicateEmulator
+from tests.emulators.servers import ServerEmulator
+from tests.emulators.together import TogetherEmulator
+from tests.emulators.xai import XAIEmulator
 
 
 def per_image(usd: str) -> Price:
@@ -36,11 +42,17 @@ class Lane:
     kind: str
     prices: Mapping[str, Price]
     options: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+    """What the base URL has beyond the emulator's own."""
     extra: tuple[tuple[str, str], ...] = ()
 
     def settings(self, emulator: Emulator) -> UpstreamSettings:
         return UpstreamSettings(
-            "lane", self.kind, base_url=emulator.base_url, api_key=emulator.api_key, options=self.options
+            "lane",
+            self.kind,
+            base_url=emulator.base_url + self.path,
+            api_key=emulator.api_key,
+            options=self.options,
         )
 
     def offers(self) -> list[Offer]:
@@ -109,5 +121,44 @@ LANES: Mapping[str, Lane] = {
             "black-forest-labs/flux-1.1-pro": per_image("0.04"),
         },
         options=FAST,
+    ),
+    "ark": Lane(
+        make=ArkEmulator,
+        kind="openai",
+        options={"profile": "ark"},
+        prices={"seedream-4-0-250828": per_image("0.03"), "seedream-4-5-251128": per_image("0.04")},
+    ),
+    "azure": Lane(
+        make=lambda: AzureEmulator(deployments={"gpt-image-2": "gpt-image-2"}),
+        kind="azure",
+        prices={"gpt-image-2": PriceFormula("gpt-image-2")},
+    ),
+    "deepinfra": Lane(
+        make=lambda: ServerEmulator("deepinfra"),
+        kind="openai",
+        options={"profile": "deepinfra"},
+        prices={"a-model": per_begun_megapixel("0.014")},
+    ),
+    "recraft": Lane(
+        make=RecraftEmulator,
+        kind="openai",
+        options={"profile": "recraft"},
+        prices={"recraftv3": per_image("0.04")},
+    ),
+    "together": Lane(
+        make=TogetherEmulator,
+        kind="openai",
+        options={"profile": "together"},
+        path="/v1",
+        prices={"black-forest-labs/FLUX.1-schnell": per_begun_megapixel("0.0027")},
+    ),
+    "xai": Lane(
+        make=XAIEmulator,
+        kind="openai",
+        options={"profile": "xai"},
+        prices={
+            "grok-imagine-image": per_image("0.02"),
+            "grok-imagine-image-2.0": by_quality(low="0.04", medium="0.06"),
+        },
     ),
 }

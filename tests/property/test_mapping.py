@@ -170,11 +170,14 @@ def a_request(chance: random.Random, tokens: TokenCounter) -> ImageRequest:
     )
     if chance.random() < 0.5:
         return request
+    background, output_format = chance.choice(list(Background)), chance.choice((None, *OutputFormat))
+    if background is Background.TRANSPARENT and output_format is OutputFormat.JPEG:
+        output_format = None  # the pair is refused before any plan
     return replace(
         request,
         quality=chance.choice(list(Quality)),
-        background=chance.choice(list(Background)),
-        output_format=chance.choice((None, *OutputFormat)),
+        background=background,
+        output_format=output_format,
         options=(("seed", str(chance.randrange(2**31))),) if chance.random() < 0.5 else (),
     )
 

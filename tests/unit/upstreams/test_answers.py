@@ -1,5 +1,7 @@
 """What a 2xx answer of OpenAI's shape contains: pictures first, everything else if it makes sense."""
 
+from decimal import Decimal
+
 import orjson
 import pytest
 
@@ -8,10 +10,11 @@ from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams.answers import decode_images
 from gateway.upstreams.base import Generated, InlineImage, LinkedImage, UpstreamFailure
 from gateway.upstreams.openai import pictures
+from gateway.upstreams.openai_profiles import DEFAULT_PROFILE, PROFILES
 
 
-def read(document: object) -> Generated:
-    return pictures(decode_images(orjson.dumps(document)))
+def read(document: object, profile: str = DEFAULT_PROFILE) -> Generated:
+    return pictures(decode_images(orjson.dumps(document)), PROFILES[profile])
 
 
 def failed(document: object) -> tuple[Fault, Billed]:
@@ -82,6 +85,54 @@ def test_fewer_pictures_than_items() -> None:
 def test_answers_without_pictures(document: object, expected: tuple[Fault, Billed]) -> None:
     """A 2xx without a picture is a refusal where something says so, an error where one is named, else NO_IMAGE; billed only where it shows."""
     assert failed(document) == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "expected", "cost_usd"),
+    [
+        ({"data": [], "usage": {"cost_in_usd_ticks": 0}}, (Fault.REFUSED, Billed.NO), None),
+        ({"data": [], "usage": {"cost_in_usd_ticks": 200_000_000}}, (Fault.REFUSED, Billed.YES), Decimal("0.02")),
+        ({"data": []}, (Fault.REFUSED, Billed.UNKNOWN), None),
+        ({"data": None, "block_reason": "csam"}, (Fault.REFUSED, Billed.UNKNOWN), None),
+        (
+            {"data": [{"respect_moderation": False}], "usage": {"cost_in_usd_ticks": 0}},
+            (Fault.REFUSED, Billed.NO),
+            None,
+        ),
+        (
+            {"data": [{"url": ""}], "usage": {"cost_in_usd_ticks": 10**10}},
+            (Fault.NO_IMAGE, Billed.YES),
+            Decimal(1),
+        ),
+        ({"data": [], "usage": {"cost_in_usd_ticks": "free"}}, (Fault.REFUSED, Billed.UNKNOWN), None),
+    ],
+)
+def test_a_vendor_that_names_its_cost(
+    document: object, expected: tuple[Fault, Billed], cost_usd: Decimal | None
+) -> None:
+    """At xAI nothing delivered is a refusal, and its own figure says whether it was billed; without a figure nobody knows."""
+    with pytest.raises(UpstreamFailure) as caught:
+        read(document, "xai")
+    assert (caught.value.fault, caught.value.billed) == expected
+    assert caught.value.cost_usd == cost_usd
+
+
+@pytest.mark.parametrize(
+    ("profile", "beside", "cost_usd"),
+    [
+        ("xai", {"usage": {"cost_in_usd_ticks": 600_000_000}}, Decimal("0.06")),
+        ("xai", {"usage": {"cost_in_usd_ticks": -1}}, None),
+        ("xai", {}, None),
+        ("recraft", {"credits": 80}, Decimal("0.08")),
+        ("recraft", {"credits": 0.5}, Decimal("0.0005")),
+        ("recraft", {"credits": "many"}, None),
+        ("openai", {"credits": 80, "usage": {"cost_in_usd_ticks": 600_000_000}}, None),
+    ],
+)
+def test_what_a_call_cost(profile: str, beside: dict[str, object], cost_usd: Decimal | None) -> None:
+    """Exact decimals where this vendor says it, nothing where its figure makes no sense or is another vendor's."""
+    generated = read({"data": [{"b64_json": "aGk=", "revised_prompt": ""}], **beside}, profile)
+    assert (generated.images, generated.cost_usd) == ((InlineImage(b"aGk="),), cost_usd)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b'{"data":'])

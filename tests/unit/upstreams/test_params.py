@@ -6,15 +6,21 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.domain.catalog import Recovery
+from gateway.domain.catalog import CostSource, Recovery
 from gateway.domain.clock import SystemClock
-from gateway.domain.images import Background, ImageRequest, OutputFormat, Quality
+from gateway.domain.images import Background, ImageRequest, OutputFormat, Pixels, Quality
+from gateway.domain.sizes import fit
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.kie import KIE
+from gateway.upstreams.openai_profiles import PROFILES
 from gateway.upstreams.options import decimal_option, rate_option, seconds_option
 from gateway.upstreams.params import fixed_params, optional_params
-from gateway.upstreams.registry import DEFAULT_BASE_URLS, KINDS, build
+from gateway.upstreams.registry import DEFAULT_BASE_URLS, KINDS, build, needs_base_url, needs_key, usual_base_url
 from gateway.upstreams.wire import Resources
+
+SIZES = [
+    (str(pixels), pixels) for pixels in (Pixels(512, 512), Pixels(1024, 1536), Pixels(2048, 2048), Pixels(4096, 1024))
+]
 
 
 @pytest.fixture
@@ -76,7 +82,7 @@ def test_decimals_stay_exact() -> None:
             decimal_option(UpstreamSettings("e", "evolink", options={"r": text}), "r", "72")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind in DEFAULT_BASE_URLS or kind == "sandbox"])
 def test_every_kind_can_be_built_without_a_loop(kind: str, resources: Resources) -> None:
     """Adapters are made before the event loop runs and open nothing; the base URL has a default."""
     options = {"task_api": KIE.model_dump_json()} if kind == "task_api" else {}
@@ -85,9 +91,29 @@ def test_every_kind_can_be_built_without_a_loop(kind: str, resources: Resources)
     assert adapter.settings.base_url == DEFAULT_BASE_URLS.get(kind, "")
 
 
+def test_an_upstream_whose_address_only_the_operator_knows(resources: Resources) -> None:
+    """Azure, and servers without a usual address, are not built without one; profiles and keyless servers have theirs."""
+    for kind, options in (("azure", {}), ("openai", {"profile": "localai"}), ("openai", {"profile": "litellm"})):
+        assert needs_base_url(kind, options)
+        with pytest.raises(ValueError, match=r"upstreams\.u\.base_url: is required"):
+            build(UpstreamSettings("u", kind, api_key="k", options=options), resources)
+    together = build(UpstreamSettings("u", "openai", api_key="k", options={"profile": "together"}), resources)
+    assert together.settings.base_url == "https://api.together.xyz/v1"
+    assert usual_base_url("openai", {"profile": "deepinfra"}) == "https://api.deepinfra.com/v1/openai"
+    open_ones = {name for name in PROFILES if not needs_key("openai", {"profile": name})}
+    assert open_ones == {"vllm-omni", "sglang", "localai", "ollama"}
+    assert (needs_key("openai", {}), needs_key("azure", {}), needs_key("sandbox", {})) == (True, True, False)
+
+
+def test_unknown_profile(resources: Resources) -> None:
+    """The error lists the profiles there are."""
+    with pytest.raises(ValueError, match=r"'nope' is unknown; write one of ark, .*xai"):
+        build(UpstreamSettings("u", "openai", options={"profile": "nope"}), resources)
+
+
 def test_unknown_kind(resources: Resources) -> None:
     """The error lists the kinds there are."""
-    with pytest.raises(ValueError, match=r"upstreams\.u\.kind: 'nope'.*openai, evolink, .*sandbox"):
+    with pytest.raises(ValueError, match=r"upstreams\.u\.kind: 'nope'.*openai, .*evolink, .*sandbox"):
         build(UpstreamSettings("u", "nope"), resources)
 
 
@@ -97,7 +123,10 @@ def test_capabilities(resources: Resources) -> None:
     gpt = openai.capabilities("openai/gpt-image-2")
     assert {"quality", "background", "output_compression", "user"} <= gpt.params
     assert not {"style", "response_format"} & gpt.params
-    assert (gpt.n, gpt.sizes, gpt.recovery) == (tuple(range(1, 11)), None, Recovery.NONE)
+    assert (gpt.n, gpt.recovery, gpt.cost) == (tuple(range(1, 11)), Recovery.NONE, CostSource.TOKENS)
+    assert [fit(gpt.sizes, size, pixels) is not None for size, pixels in SIZES] == [False, True, True, False]
+    older = openai.capabilities("gpt-image-1.5")
+    assert [fit(older.sizes, size, pixels) is not None for size, pixels in SIZES] == [False, True, False, False]
     assert gpt.output_formats == frozenset(OutputFormat)
     assert "style" in openai.capabilities("dall-e-3").params
     strict = build(UpstreamSettings("v", "openai", options={"params": "seed, user"}), resources)
