@@ -36,7 +36,7 @@ def new_gateway(tmp_path: Path) -> Iterator[NewGateway]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str:
-    """Where a gateway under test keeps its books; PostgreSQL's is empty and not migrated."""
+    """Where a gateway under test keeps its books; PostgreSQL's is migrated."""
     if request.param == "sqlite":
         return SQLITE
     url: str = request.getfixturevalue("postgresql_database")

@@ -179,9 +179,9 @@ def test_check_config(new_gateway: NewGateway, tmp_path: Path) -> None:
 
 
 @pytest.mark.xdist_group("acceptance-postgresql")
-def test_postgresql_is_migrated_by_command_only(new_gateway: NewGateway, postgresql_database: str) -> None:
+def test_postgresql_is_migrated_by_command_only(new_gateway: NewGateway, empty_postgresql_database: str) -> None:
     """`serve` refuses an unmigrated database with the hint; after `migrate` it serves, commands reach it, and nothing secret is printed or made."""
-    gateway = new_gateway(config(postgresql_database), key=KEY)
+    gateway = new_gateway(config(empty_postgresql_database), key=KEY)
     gateway.launch()
     assert gateway.wait() == 1
     assert "run `gateway migrate` first" in gateway.log

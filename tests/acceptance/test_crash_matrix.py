@@ -19,16 +19,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from shutil import copytree
+from shutil import copy
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
 from PIL import Image
 
-from gateway.db.migrate import migrate
-from gateway.db.url import parse_database_url
 from gateway.pipeline.crash_points import CrashPoint
 from gateway.upstreams.base import Adapter
 from tests.acceptance.crash_cases import ALL, CASES, Case, Kind, Outcome, chosen
@@ -40,7 +37,6 @@ from tests.acceptance.settings import KEY, PATH, SQLITE, config
 from tests.emulators.behaviours import RateLimit
 from tests.emulators.process import EmulatorProcess
 from tests.lookup_adapter import LookupAdapter
-from tests.postgresql import PostgresqlServer
 
 PROMPT = "a wild dolphin 101"
 MODEL = "by-any"
@@ -113,23 +109,6 @@ def vendors(all_vendors: Vendors) -> Vendors:
     return all_vendors
 
 
-@pytest.fixture(scope="module")
-def migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite database of this schema, to be copied."""
-    folder = tmp_path_factory.mktemp("migrated")
-    asyncio.run(migrate(parse_database_url(f"sqlite:///{folder}/gateway.db")))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def migrated_template(postgresql_server: PostgresqlServer) -> str:
-    """A PostgreSQL database of this schema, to be copied."""
-    name = f"template_{uuid4().hex}"
-    postgresql_server.execute(f"CREATE DATABASE {name}")
-    asyncio.run(migrate(parse_database_url(postgresql_server.url(name))))
-    return name
-
-
 @pytest.fixture
 def gateways(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Gateways"]:
     made = Gateways(request, tmp_path)
@@ -144,18 +123,14 @@ class Gateways:
         self._request = request
         self._folder = folder
         self._gateway: ForkedGateway | None = None
-        self._dropped = ""
 
     def new(self, database: str, case: Case, vendors: Vendors) -> tuple[ForkedGateway, str]:
         url = SQLITE
         if database == "sqlite":
-            copytree(self._request.getfixturevalue("migrated_folder"), self._folder / "var")
+            (self._folder / "var").mkdir()
+            copy(self._request.getfixturevalue("migrated_sqlite"), self._folder / "var/gateway.db")
         else:
-            server: PostgresqlServer = self._request.getfixturevalue("postgresql_server")
-            self._dropped = f"test_{uuid4().hex}"
-            template = self._request.getfixturevalue("migrated_template")
-            server.execute(f"CREATE DATABASE {self._dropped} TEMPLATE {template}")
-            url = server.url(self._dropped)
+            url = self._request.getfixturevalue("postgresql_database")
         offers = [OFFERS[name] for name in CHAINS[case.kind]]
         settings = config(
             url, openai=vendors.of(case.kind)["openai"], evolink=vendors.evolink, of_evolink={"poll_interval": "60ms"}, lease="2s",
@@ -168,9 +143,6 @@ class Gateways:
     def close(self) -> None:
         if self._gateway is not None:
             self._gateway.stop()
-        if self._dropped:
-            server: PostgresqlServer = self._request.getfixturevalue("postgresql_server")
-            server.execute(f"DROP DATABASE {self._dropped} WITH (FORCE)")
 
 
 @pytest.mark.parametrize(("database", "case"), RUNS)

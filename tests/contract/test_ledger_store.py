@@ -380,9 +380,9 @@ async def test_a_whole_life_in_one_batch(database: Gateway) -> None:
     assert await clean(database)
 
 
-async def test_a_migration_is_repeatable(database_url: str) -> None:
+async def test_a_migration_is_repeatable(empty_database_url: str) -> None:
     """The second run finds nothing to do."""
-    url = parse_database_url(database_url)
+    url = parse_database_url(empty_database_url)
     assert await migrate(url) == (None, newest_revision())
     assert await migrate(url) == (newest_revision(), newest_revision())
 

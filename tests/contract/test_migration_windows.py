@@ -173,12 +173,12 @@ async def _resolve(database: Gateway, attempt: Attempt, cost: int) -> None:
     assert await database.write(Transact(write)) == Recorded()
 
 
-async def test_everything_from_before_ends_right_after_the_migration(database_url: str) -> None:
+async def test_everything_from_before_ends_right_after_the_migration(empty_database_url: str) -> None:
     """Holds on two and three accounts, attempts in flight and in doubt: clean right after it, nothing left pending at the end, in any window."""
-    url = parse_database_url(database_url)
+    url = parse_database_url(empty_database_url)
     await run_on(url, _fill)
     assert await migrations.migrate(url) == (BEFORE, migrations.newest_revision())
-    database = await opened(database_url)
+    database = await opened(empty_database_url)
     report = await audit(database)
     assert (report.differences, report.holds_pending) == ((), 5)
     open_now = sum(p for old in OLD for state, p in old.attempts if state in ("sending", "submitted", "unknown"))
@@ -232,8 +232,8 @@ async def _upstream_windows(database: Gateway) -> dict[str, tuple[int, int]]:
     return found
 
 
-async def test_the_migrated_schema_is_the_codes(database_url: str) -> None:
+async def test_the_migrated_schema_is_the_codes(empty_database_url: str) -> None:
     """Tables, columns, types, indexes: nothing is missing and nothing is left over."""
-    url = parse_database_url(database_url)
+    url = parse_database_url(empty_database_url)
     await migrations.migrate(url)
     assert await run_on(url, lambda c: compare_metadata(MigrationContext.configure(c), metadata)) == []

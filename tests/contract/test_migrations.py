@@ -28,12 +28,12 @@ def _fill(connection: sa.Connection) -> None:
     )
 
 
-async def test_accounts_from_before_limits_have_none_and_take_some(database_url: str) -> None:
+async def test_accounts_from_before_limits_have_none_and_take_some(empty_database_url: str) -> None:
     """0003 adds a column: an account keeps its budgets, is unlimited as it was, and can be limited from then on."""
-    url = parse_database_url(database_url)
+    url = parse_database_url(empty_database_url)
     await run_on(url, _fill)
     assert await migrate(url) == (BEFORE_LIMITS, newest_revision())
-    database = await opened(database_url)
+    database = await opened(empty_database_url)
     try:
         found = {account.id: account for account in await database.read(read_accounts)}
         globex = found[org_account_id("globex")]
@@ -58,12 +58,12 @@ def _fill_keys(connection: sa.Connection) -> None:
     )
 
 
-async def test_keys_from_before_may_not_choose_upstreams_and_may_be_let(database_url: str) -> None:
+async def test_keys_from_before_may_not_choose_upstreams_and_may_be_let(empty_database_url: str) -> None:
     """0006 adds a column: a key keeps its terms and may not choose, as before, and can be let from then on."""
-    url = parse_database_url(database_url)
+    url = parse_database_url(empty_database_url)
     await run_on(url, _fill_keys)
     assert await migrate(url) == (BEFORE_CHOICE, newest_revision())
-    database = await opened(database_url)
+    database = await opened(empty_database_url)
     try:
         [key] = [key for key in await database.read(read_keys) if key.id == "key_1"]
         assert (key.name, key.models, key.choose_upstream) == ("old", ("*",), False)

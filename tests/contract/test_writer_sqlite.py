@@ -22,8 +22,8 @@ FILLING = "INSERT INTO numbers VALUES (-{}, hex(randomblob(60000)))"
 
 
 @pytest.fixture
-async def database(sqlite_database: str) -> AsyncIterator[Numbers]:
-    database = await opened(sqlite_database, Writing())
+async def database(empty_sqlite_database: str) -> AsyncIterator[Numbers]:
+    database = await opened(empty_sqlite_database, Writing())
     yield database
     await database.close()
 
@@ -79,7 +79,7 @@ async def test_a_read_only_file_is_unavailable_not_broken(database: Numbers) -> 
     assert await numbers(database) == [1]
 
 
-async def test_a_command_that_waits_for_something_else_is_refused_alone(sqlite_database: str) -> None:
+async def test_a_command_that_waits_for_something_else_is_refused_alone(empty_sqlite_database: str) -> None:
     """It would hold up the one thread; the batch is rolled back and the others are written."""
 
     async def apply(connection: Connection, commands: Sequence[int], now: Now) -> Sequence[int]:
@@ -87,7 +87,7 @@ async def test_a_command_that_waits_for_something_else_is_refused_alone(sqlite_d
             await asyncio.sleep(0)
         return commands
 
-    url = parse_database_url(sqlite_database)
+    url = parse_database_url(empty_sqlite_database)
     lock = SqliteLock(url.path)
     lock.acquire()
     database: Database[int, int] = await open_database(url, apply, SystemClock(), lock)

@@ -277,13 +277,13 @@ async def test_nothing_is_written_over_unasked(sqlite_database: str, tmp_path: P
         await put_back(tmp_path / "pg", url, file, force=True)
 
 
-async def test_an_older_backup_is_migrated(tmp_path: Path, sqlite_database: str) -> None:
+async def test_an_older_backup_is_migrated(tmp_path: Path, empty_sqlite_database: str) -> None:
     """A copy that SQLite's own means made of an earlier version's database will do."""
     older = tmp_path / "older.db"
     await run_on(parse_database_url(f"sqlite:///{older}"), lambda connection: upgrade_to(connection, "0004"))
-    restored = await put_back(tmp_path, sqlite_database, older)
+    restored = await put_back(tmp_path, empty_sqlite_database, older)
     assert restored.audit.differences == ()
-    with sqlite3.connect(sqlite_database.removeprefix("sqlite:///")) as reading:
+    with sqlite3.connect(empty_sqlite_database.removeprefix("sqlite:///")) as reading:
         assert reading.execute("SELECT version_num FROM alembic_version").fetchone() == (newest_revision(),)
     assert names(tmp_path, "*.before-*") == []
 
