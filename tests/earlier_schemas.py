@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def upgrade_to(connection: sa.Connection, revision: str) -> None:
     """The schema of that revision, from nothing or from an earlier one."""
-    config = migrations._config()
+    config = migrations.alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 

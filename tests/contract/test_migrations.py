@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
-from gateway.db.migrate import migrate, newest_revision
+from gateway.db.migrate import alembic_config, migrate, newest_revision
 from gateway.db.url import parse_database_url
 from gateway.db.writer import Transact
 from gateway.domain.accounts import UNLIMITED, Account, AccountKind, Limits, parse_budget
@@ -72,3 +73,11 @@ async def test_keys_from_before_may_not_choose_upstreams_and_may_be_let(empty_da
         assert chooser in await database.read(read_keys)
     finally:
         await database.close()
+
+
+def test_the_newest_revision_is_alembics_head() -> None:
+    """The files' numbers are the revisions, in order: the newest is known without loading them."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert newest_revision() == scripts.get_current_head()
+    revisions = [script.revision for script in scripts.walk_revisions()]
+    assert revisions == sorted(revisions, reverse=True)
