@@ -21,6 +21,9 @@ def arrange(
     `choice` prefers go first. What it excludes is not in the plan.
     """
 
+    if not closed and not choice.prefer and not _has_ties(plan):
+        return plan  # mostly so, and every call comes here
+
     def key(item: PlannedOffer) -> tuple[int, int, int, int, str]:
         rank = choice.rank(item.offer.upstream)
         return rank, item.expected_microusd, item.most_microusd, latency(item.offer.id), item.offer.id
@@ -35,3 +38,9 @@ def arrange(
         offers=tuple(item for item in ordered if item.offer.id not in closed),
         considered=(*(item._replace(skipped=closed.get(item.offer)) for item in able), *told.values()),
     )
+
+
+def _has_ties(plan: Plan) -> bool:
+    """Whether two offers cost the same; without any the plan's own order stands."""
+    prices = [(item.expected_microusd, item.most_microusd) for item in plan.offers]
+    return len(set(prices)) < len(prices)
