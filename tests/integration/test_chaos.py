@@ -27,7 +27,8 @@ from tests.proofs import Proof
 SEED = 20261126
 SECONDS = 300 if os.environ.get("SOAK") == "1" else 30
 CALLERS = 50
-NAMES = ("openai", "azure", "evolink", "fal", "gemini", "replicate")
+NAMES = ("fal", "replicate", "openai", "evolink", "gemini", "azure")
+"""Cheapest first."""
 MISSED_SHARE_MAX = 0.001
 
 Json = dict[str, object]

@@ -14,10 +14,10 @@ from tests.emulators import behaviours as b
 from tests.emulators.base import Emulator
 
 SICK_MAX = 2
-SPELL_S = (0.3, 2.0)
-REST_S = 7.0
-REST_OF_DOUBT_S = 18.0
-PAUSE_S = 0.4
+SPELL_S = (0.3, 1.5)
+REST_S = 4.0
+REST_OF_DOUBT_S = 10.0
+PAUSE_S = 0.2
 
 REFUSED = "refused connections"
 UNBILLED: Mapping[str, b.Behaviour] = {
@@ -44,6 +44,7 @@ class Weather:
     """Run it beside the calls; it ends when cancelled, with every upstream well again."""
 
     emulators: Mapping[str, Emulator]
+    """Cheapest first: the cheaper one is, the more calls meet its illness, so the more often it falls ill."""
     chance: random.Random
     well_at_s: dict[str, float] = field(default_factory=dict)
     """From when on an upstream may fall ill again."""
@@ -65,12 +66,10 @@ class Weather:
     def _next(self) -> str | None:
         """One of those that are well for long; None while too many are not."""
         now_s = asyncio.get_running_loop().time()
-        rested = sorted(
-            name for name in self.emulators if name not in self.sick and self.well_at_s.get(name, 0.0) <= now_s
-        )
+        rested = [name for name in self.emulators if name not in self.sick and self.well_at_s.get(name, 0.0) <= now_s]
         if len(self.sick) >= SICK_MAX or len(rested) < 2:
             return None
-        return self.chance.choice(rested)
+        return self.chance.choices(rested, [2.0**-at for at in range(len(rested))])[0]
 
     def _kind(self, emulator: Emulator) -> str:
         kinds = [REFUSED, REFUSED, *_BEHAVIOURS]
