@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,12 @@ RULES = [
 ]
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """Each file once, however many rules look at it."""
+    return ast.parse(source)
+
+
 def violations(rule: Rule, sources: dict[str, str]) -> list[str]:
     """`path:line` of every use that the rule does not allow. `*` in a pattern crosses folders."""
     looked_at = (
@@ -164,7 +171,7 @@ def violations(rule: Rule, sources: dict[str, str]) -> list[str]:
         for path, source in sorted(sources.items())
         if fnmatch.fnmatch(path, rule.scope) and not any(fnmatch.fnmatch(path, pattern) for pattern in rule.allowed)
     )
-    return [f"{path}:{line}" for path, source in looked_at for line in rule.find(ast.parse(source))]
+    return [f"{path}:{line}" for path, source in looked_at for line in rule.find(parsed(source))]
 
 
 def python_sources(*folders: str) -> dict[str, str]:
@@ -225,7 +232,7 @@ def test_every_init_holds_only_a_docstring() -> None:
     for path, source in python_sources("gateway", "tests").items():
         if not path.endswith("__init__.py"):
             continue
-        tree = ast.parse(source)
+        tree = parsed(source)
         rest = tree.body[1:] if ast.get_docstring(tree) else tree.body
         if path == "gateway/__init__.py":
             rest = [node for node in rest if not ast.unparse(node).startswith("__version__ = ")]
@@ -236,7 +243,7 @@ def test_every_init_holds_only_a_docstring() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     """Each module of the package starts with a docstring."""
-    silent = [path for path, source in python_sources("gateway").items() if not ast.get_docstring(ast.parse(source))]
+    silent = [path for path, source in python_sources("gateway").items() if not ast.get_docstring(parsed(source))]
     assert silent == []
 
 
@@ -247,7 +254,7 @@ def test_files_and_functions_stay_small() -> None:
     for path, source in python_sources("gateway").items():
         if path.startswith("gateway/db/migrations/versions/"):
             continue
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 large += [f"{path}:{node.lineno} {node.name}"] if lines > FUNCTION_LINES_MAX else []
