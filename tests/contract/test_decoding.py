@@ -25,6 +25,7 @@ from gateway.domain.images import OutputFormat
 from gateway.imaging import decode, process
 from gateway.imaging.decode import Decoder, DecoderLimits, DecodingUnavailable, ImageRefused
 from gateway.imaging.formats import convert
+from gateway.imaging.process import WorkerProcess
 from gateway.imaging.sniff import BYTES_MAX
 from tests import planted_worker
 from tests.planted_worker import Fault
@@ -250,6 +251,31 @@ def test_thirty_two_at_once_stay_within_the_pool(run: Run) -> None:
 
     run(scenario)
     assert most == 2
+
+
+def test_a_place_is_free_only_when_the_process_is_gone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that takes its time to die still counts: no other is started beside it."""
+
+    async def scenario() -> None:
+        dead = asyncio.Event()
+
+        async def slowly(self: WorkerProcess) -> None:
+            await dead.wait()
+            await bury(self)
+
+        async with decoding() as decoder:
+            await works(decoder)
+            with monkeypatch.context() as patch:
+                patch.setattr(WorkerProcess, "bury", slowly)
+                await fails_with(decoder, Fault.LIE)
+                waiting = asyncio.create_task(works(decoder))
+                await asyncio.sleep(0.2)
+                assert decoder.workers == ()
+                dead.set()
+                await waiting
+
+    bury = WorkerProcess.bury
+    run(scenario)
 
 
 def test_waiting_is_bounded_in_number_and_time(run: Run) -> None:
