@@ -50,6 +50,8 @@ __all__ = [
     "load",
 ]
 
+OFF_LINES_MAX = 3
+"""More upstreams that are off share a line."""
 SECRET_KEY_CHARS_MIN = 32
 """Below 128 bits as hex a note says that the key could be guessed."""
 
@@ -163,6 +165,10 @@ class Config:
         if self.path is None and lines:  # built-in ones, for want of their variables: not worth a line each
             names = ", ".join(f"{off.name} ({PROVIDER_VARIABLES[off.name]})" for off in self.upstreams_off)
             lines = [f"upstreams that are off, each until its variable is set: {names}"]
+        elif len(lines) > OFF_LINES_MAX:
+            lines = [
+                f"upstreams that are off, their api_key is empty: {', '.join(off.name for off in self.upstreams_off)}"
+            ]
         if self.catalog.models and set(kinds.values()) == {SANDBOX}:
             lines.append(
                 "no provider credential found: the sandbox draws every model; set a provider's variable, such as "

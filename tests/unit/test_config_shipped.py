@@ -75,7 +75,7 @@ accounts: [{org: a, keys: [{name: k, secret: 12345678x, models: [gpt-image-2.5-f
     assert config.catalog.aliases == {"four": "gpt-4o-image"}
     assert config.catalog.default_model == "gpt-4o-image"
     text = "\n".join(config.notes)
-    assert "model gpt-image-2.5-flare is not served: none of its upstreams is on (openai, sandbox)" in text
+    assert "model gpt-image-2.5-flare is not served: none of its upstreams is on (azure, openai, sandbox)" in text
     assert "alias fast is not served" in text
     assert "default_model gpt-image-2.5-flare is not served" in text
 
