@@ -5,6 +5,7 @@ It bills jobs that succeed; what one cost is not said. A job may be asked for th
 
 from typing import ClassVar
 
+from gateway.domain.images import Quality
 from gateway.upstreams.task_api import TaskApiAdapter
 from gateway.upstreams.task_description import Answer, BodyCode, ErrorRow, Poll, SizesDescribed, Submit, TaskApi
 
@@ -44,6 +45,7 @@ KIE = TaskApi(
         ratios=("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"),
         steps={"1K": 1024, "2K": 2048, "4K": 4096},
     ),
+    qualities=(Quality.LOW, Quality.MEDIUM, Quality.HIGH),
     references_max=16,
     links_live=1_209_600.0,
     check="/api/v1/chat/credit",

@@ -70,6 +70,7 @@ class TaskApiAdapter(Adapter):
             sizes=self._sizes,
             params=api.params,
             output_formats=frozenset(api.output_formats),
+            qualities=None if api.qualities is None else frozenset(api.qualities),
             recovery=Recovery.ASYNC_JOB,
             can_cancel=api.cancel is not None,
             references_max=api.references_max,

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gateway.domain.images import OutputFormat, parse_ratio
+from gateway.domain.images import OutputFormat, Quality, parse_ratio
 from gateway.domain.sizes import PixelBounds, Ratios, Sizes, Step, listed
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams.faults import Row
@@ -304,6 +304,9 @@ class TaskApi(Described):
     )
     output_formats: tuple[OutputFormat, ...] = Field(
         (OutputFormat.PNG,), min_length=1, description="Write a list of png, jpeg, webp."
+    )
+    qualities: tuple[Quality, ...] | None = Field(
+        None, min_length=1, description="Write a list of low, medium, high, xhigh, max, or leave it out for all."
     )
     references_max: int = Field(0, ge=0, le=100, description="Write how many reference pictures a call may carry.")
     links_live: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] | None = Field(

@@ -8,12 +8,15 @@ from gateway.domain.catalog import Offer, PerImage, PerMegapixel, Price, PriceFo
 from gateway.domain.images import Quality
 from gateway.upstreams.base import UpstreamSettings
 from tests.emulators import gemini_rules
+from tests.emulators.a1111 import A1111Emulator
+from tests.emulators.apimart import APIMartEmulator
 from tests.emulators.ark import ArkEmulator
 from tests.emulators.azure import AzureEmulator
 from tests.emulators.base import Emulator
 from tests.emulators.evolink import EvolinkEmulator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.gemini import GeminiEmulator
+from tests.emulators.kie import KieEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.recraft import RecraftEmulator
 from tests.emulators.replicate import ReplicateEmulator
@@ -76,9 +79,36 @@ def by_tokens(model: str) -> Price:
     )
 
 
+def by_step(**usd: str) -> Price:
+    """`_1k="0.006"`: by the upstream's resolution step."""
+    return PriceTable(tuple(PriceRow(Decimal(amount), step=step.removeprefix("_")) for step, amount in usd.items()))
+
+
 FAST = {"poll_interval": "30ms"}
 
 LANES: Mapping[str, Lane] = {
+    "a1111": Lane(make=A1111Emulator, kind="a1111", prices={"default": per_image("0")}),
+    "apimart": Lane(
+        make=lambda: APIMartEmulator(work_s=0),
+        kind="apimart",
+        prices={
+            "gpt-image-2": by_step(_1k="0.006", _2k="0.012", _4k="0.018"),
+            "flux-2-pro": by_step(_1k="0.024", _2k="0.048"),
+        },
+        options=FAST,
+    ),
+    "kie": Lane(
+        make=lambda: KieEmulator(work_s=0),
+        kind="kie",
+        prices={"gpt-image-2": by_step(_1K="0.03", _2K="0.05", _4K="0.08")},
+        options=FAST,
+    ),
+    "vllm-omni": Lane(
+        make=lambda: ServerEmulator("vllm", api_key=""),
+        kind="openai",
+        options={"profile": "vllm-omni"},
+        prices={"Qwen/Qwen-Image": per_image("0")},
+    ),
     "openai": Lane(
         make=OpenAIEmulator,
         kind="openai",

@@ -105,7 +105,7 @@ async def test_plans_are_kept(lane: Lane, tokens: TokenCounter, proof: Proof) ->
             await make(lane, planned, request)
             billed = (lane.emulator.billed_usd - before) * 1_000_000
             assert billed <= planned.most_microusd, f"{offer.id} billed {billed} for {request}"
-            dearest = max(dearest, float(billed) / planned.most_microusd)
+            dearest = max(dearest, float(billed) / (planned.most_microusd or 1))
             seen["able"] += 1
         rejected = [
             (item.status, item.body) for item in lane.emulator.requests if item.status is None or item.status >= 400
