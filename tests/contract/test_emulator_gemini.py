@@ -76,6 +76,7 @@ async def test_googles_own_sdk_is_content(vendors_python: Path, emulator: Gemini
         Decimal(1290 * 30) + 2 * Decimal("0.3"),
         Decimal(1120 * 120 + 260 * 2),
         3 * Decimal("0.3"),
+        *(tokens * Decimal("0.3") for tokens in (4, 3, 2)),  # refused: the prompts were read
     ]
 
 

@@ -150,6 +150,9 @@ class GeminiEmulator(PictureEmulator):
             job = check(urlsplit(received.path).path.rpartition("/")[2].partition(":")[0], received.json)
         except Invalid:
             return self._error(400, "INVALID_ARGUMENT", "Request contains an invalid argument.")
+        if not behaviour.bills:  # the prompt was read, and is counted in the answer's usage
+            prompt = job.request.prompt
+            self.bill(Bill(request_id=received.id, model=job.request.model, images=0, usd=job.usd(0, 0), prompt=prompt))
         kind, _, reason = behaviour.form.rpartition(":")
         if kind == "blockReason":
             return self._answer(received, job, 0, 0, {"promptFeedback": {"blockReason": reason}})
