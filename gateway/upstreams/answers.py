@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from gateway.domain.images import Usage
 from gateway.upstreams.base import InlineImage, LinkedImage, UpstreamImage
@@ -28,8 +28,16 @@ Lenient = Annotated[T | None, WrapValidator(_none_if_odd)]
 
 _FILTERED = re.compile(r"content_?filter(ed)?", re.IGNORECASE)
 
-Count = Annotated[int, Field(ge=0, le=10**9)]
-Ticks = Annotated[int, Field(ge=0, le=10**14)]
+
+def _no_boolean(value: object) -> object:
+    """JSON's `true` is no 1: as a count of tokens it would make a picture all but free."""
+    if isinstance(value, bool):
+        raise ValueError("is no number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=10**9)]
+Ticks = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=10**14)]
 """Of 1e-10 USD."""
 Credits = Annotated[Decimal, Field(ge=0, le=10**7, allow_inf_nan=False)]
 

@@ -128,7 +128,7 @@ def _words(entry: Fields) -> Iterable[str]:
         yield _word(str(entry["name"]))
     if isinstance(entry.get("status_code"), int):
         yield f"base_resp.{entry['status_code']}"  # numbers of one vendor, which mean something else to others
-    if str(entry.get("quotaValue", "")) == "0":
+    if entry.get("quotaValue") in ("0", 0):
         yield "quota_of_zero"
 
 
@@ -161,7 +161,8 @@ def _param(entry: Fields) -> str | None:
         if isinstance(value, str) and value not in ("", "None"):  # the text is what a gateway makes of a missing one
             return value[:WORD_CHARS_MAX]
     location = entry.get("loc")
-    return str(location[-1])[:WORD_CHARS_MAX] if isinstance(location, list) and location else None
+    last = location[-1] if isinstance(location, list) and location else None
+    return str(last)[:WORD_CHARS_MAX] if isinstance(last, (str, int)) else None
 
 
 def _wait_s(entry: Fields) -> float | None:

@@ -148,7 +148,7 @@ def outcome(prediction: Prediction, place: Place) -> Generated:
             return Generated(images)
         billed = Billed.YES if place.by_time else Billed.NO
         raise UpstreamFailure(Fault.NO_IMAGE, billed, "succeeded without output")
-    text = prediction.error if isinstance(prediction.error, str) else orjson.dumps(prediction.error).decode()
+    text = _text(prediction.error)
     message = f"prediction {status}: {text}"
     if status == "aborted":
         raise UpstreamFailure(Fault.FAILED, Billed.NO, message)
@@ -156,6 +156,15 @@ def outcome(prediction: Prediction, place: Place) -> Generated:
         raise UpstreamFailure(Fault.FAILED, Billed.YES, message)
     fault, _ = faults.classify(faults.read_error_object(0, {"error": text}), PREDICTION_ROWS)
     raise UpstreamFailure(fault, Billed.YES if ran_by_time else Billed.NO, message)
+
+
+def _text(error: object) -> str:
+    if isinstance(error, str):
+        return error
+    try:
+        return orjson.dumps(error).decode()
+    except orjson.JSONEncodeError:  # nested deeper than it writes
+        return "an error that cannot be shown"
 
 
 def _decode(body: bytearray) -> Prediction:

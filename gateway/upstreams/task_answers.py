@@ -5,7 +5,7 @@ An odd field counts as absent. ValueError where the body is no JSON object.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import orjson
 
@@ -199,7 +199,7 @@ def _cost_usd(document: Mapping[str, object], answer: Answer) -> Decimal | None:
                 continue
             try:
                 usd = Decimal(str(value)) * answer.cost.usd_per_unit
-            except InvalidOperation:
+            except ArithmeticError:  # no number, or with an exponent beyond all bounds
                 continue
             if usd.is_finite() and 0 <= usd <= COST_USD_MAX:
                 return usd

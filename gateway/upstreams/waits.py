@@ -53,7 +53,7 @@ def _until(headers: Mapping[str, str]) -> float | None:
     try:
         until, now = (parsedate_to_datetime(headers[name]) for name in ("Retry-After", "Date"))
         return max(0.0, (until - now).total_seconds())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 
@@ -72,7 +72,7 @@ def _reset(headers: Mapping[str, str]) -> float | None:
         return alone
     try:
         return max(0.0, alone - parsedate_to_datetime(headers["Date"]).timestamp())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 
