@@ -135,6 +135,8 @@ class Attempt:
     fault: Fault | None = None
     billed: Billed | None = None
     cost_microusd: int = 0
+    lost_microusd: int = 0
+    """Of a success's cost: for pictures that were billed and did not come, so it is ours. Not in its row: its manifest tells it."""
     images: int = 0
     message: str | None = None
     """For the operator: what the upstream said, shortened."""

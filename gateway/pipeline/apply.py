@@ -392,8 +392,8 @@ def _end(work: _Work, attempts: Sequence[Attempt]) -> None:
             attempt.cost_microusd,
         )
         decide.pay(work.books, upstream, attempt.task_id, attempt.id, presumed, cost, attempt.sent_at_ms, work.now_ms)
-        if attempt.state is AttemptState.FAILED:
-            loss = Amount(microusd=cost)
+        if lost := cost if attempt.state is AttemptState.FAILED else attempt.lost_microusd:
+            loss = Amount(microusd=lost)
             decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.LOSS, loss, work.now_ms, attempt.task_id, attempt.id)
 
 

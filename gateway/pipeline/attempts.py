@@ -91,6 +91,11 @@ class Made:
     delivery: Delivery
     pictures: tuple[bytes, ...] = ()
 
+    @property
+    def charged_microusd(self) -> int:
+        """What of its cost is for pictures that came."""
+        return self.attempt.cost_microusd - self.attempt.lost_microusd
+
 
 @dataclass(slots=True)
 class Making:
@@ -258,9 +263,9 @@ class Making:
                         adapter, call, on_submitted, clock, sent_before=sent_before, age_s=self._age_s(attempt), grace_s=MANIFEST_GRACE_S
                     )  # fmt: skip
                 reached(CrashPoint.ANSWER_RECEIVED)
-                delivery, pictures = await self.tools.results.store(
-                    attempt.id, generated, fetch, keep=self.keep_pictures
-                )
+                # What nobody ordered is not looked at: an answer may name any number of links.
+                ordered = replace(generated, images=generated.images[: attempt.n])
+                delivery, pictures = await self.tools.results.store(attempt.id, ordered, fetch, keep=self.keep_pictures)
             except UpstreamFailure as exc:
                 failure = exc
                 reached(CrashPoint.FAILURE_CLASSIFIED)
@@ -325,12 +330,15 @@ class Making:
                 state=AttemptState.SUCCEEDED,
                 ended_at_ms=self.tools.clock.now_ms(),
                 cost_microusd=cost,
+                lost_microusd=pricing.lost_microusd(cost, delivery),
                 images=len(delivery.images),
             )
             self.unrecorded.append(attempt)
             self.ended.append(attempt)
             self.tools.circuits.succeeded(attempt.offer_id)
             self._count(attempt, cost)
+        else:  # its end is in the books, and with it the loss
+            attempt = replace(attempt, lost_microusd=pricing.lost_microusd(attempt.cost_microusd, delivery))
         self.made.append(Made(attempt, delivery, pictures))
 
     def _failed(self, attempt: Attempt, failure: UpstreamFailure, *, resends: int) -> tuple[Attempt, Step]:

@@ -89,14 +89,14 @@ def presumed_microusd(offer: Offer, capabilities: Capabilities, request: ImageRe
 
 
 def receipt(offer: Offer, capabilities: Capabilities, request: ImageRequest, delivery: Delivery) -> Receipt:
-    """What a delivery cost us: the upstream's word, else its reported tokens, else the catalogue's price of what came."""
+    """What a delivery cost us, lost pictures included: the upstream's word, else its reported tokens, else the catalogue's price of what came."""
     if delivery.cost_usd is not None:
         return Receipt(money.usd_cost(delivery.cost_usd), delivery.usage, actual=True)
     if delivery.usage is not None:
         by_tokens = cost_of_usage(offer.price, delivery.usage)
         if by_tokens is not None:
             return Receipt(money.usd_cost(by_tokens), delivery.usage, actual=True)
-    count = len(delivery.images)
+    count = len(delivery.images) + delivery.lost
     shaped = request_for(request, offer, capabilities, count)
     pixels = request.pixels or Pixels(delivery.images[0].width, delivery.images[0].height)
     sizes = capabilities.sizes
@@ -104,6 +104,12 @@ def receipt(offer: Offer, capabilities: Capabilities, request: ImageRequest, del
     if quote is None:  # a size that came out of `auto` and has no row: the price the offer was planned with
         quote = cost_usd(offer.price, shaped, pixels=request.pixels, n=count, calls=1, sizes=sizes)
     return Receipt(0 if quote is None else quote.expected_microusd, delivery.usage)
+
+
+def lost_microusd(cost_microusd: int, delivery: Delivery) -> int:
+    """The share of a delivery's cost that its lost pictures have."""
+    came = len(delivery.images)
+    return cost_microusd - money.proportion(cost_microusd, came, came + delivery.lost)
 
 
 def charge(plan: FrozenPlan, images: int, costs_microusd: Sequence[int]) -> Amount:
@@ -129,7 +135,7 @@ def shares(
     costs: dict[str, int] = {}
     for attempt, count in delivered:
         images[attempt.upstream] = images.get(attempt.upstream, 0) + count
-        costs[attempt.upstream] = costs.get(attempt.upstream, 0) + attempt.cost_microusd
+        costs[attempt.upstream] = costs.get(attempt.upstream, 0) + attempt.cost_microusd - attempt.lost_microusd
     by_cost = plan.charge_microcredits is None
     dearest = money.proportion(plan.dearest_microusd, sum(images.values()), n)
     saved = money.split(max(0, dearest - sum(costs.values())), list(images.values()))

@@ -55,6 +55,8 @@ class Delivery:
     usage: Usage | None = None
     cost_usd: Decimal | None = None
     """What the upstream itself named as the cost."""
+    lost: int = 0
+    """Pictures that were billed with these and are not here: withheld by the upstream, or no longer to be had."""
 
 
 Fetch = Callable[[LinkedImage], Awaitable[bytes]]
@@ -99,7 +101,8 @@ class Results:
                 texts.append(image.base64 if isinstance(image, InlineImage) else await base64_text(data))
         if not stored:
             raise failure or UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the answer has no picture")
-        delivery = Delivery(tuple(stored), generated.usage, generated.cost_usd)
+        lost = generated.withheld + len(generated.images) - len(stored)
+        delivery = Delivery(tuple(stored), generated.usage, generated.cost_usd, lost)
         blobs = [(result.blob.rpartition("/")[2], data) for result, data in zip(stored, pictures, strict=True)]
         reached(CrashPoint.BEFORE_STORE)
         await self._put(attempt_id, [*blobs, (MANIFEST, _MANIFEST.dump_json(delivery))])

@@ -208,7 +208,7 @@ class Runner:
             work.task.epoch,
             TaskState.COMPLETED if results else TaskState.FAILED,
             work.plan.credits_per_usd,
-            charge=pricing.charge(work.plan, len(results), [part.attempt.cost_microusd for part in made])
+            charge=pricing.charge(work.plan, len(results), [part.charged_microusd for part in made])
             if results
             else NOTHING,
             ended=tuple(making.unrecorded),

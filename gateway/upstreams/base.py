@@ -91,6 +91,8 @@ class Generated:
     usage: Usage | None = None
     cost_usd: Decimal | None = None
     """What the upstream says this call cost; None: by usage or by the catalogue's price."""
+    withheld: int = 0
+    """Pictures that were made and billed like these, and are not here: their share of the cost is no caller's."""
 
 
 class UpstreamFailure(Exception):

@@ -128,12 +128,19 @@ def decode_result(reply: Reply, price: Price) -> Generated | RequestEnded:
     found = [None if result.is_black(index) else Item(url=one.url).image() for index, one in enumerate(made)]
     pictures = tuple(image for image in found if image is not None)
     if pictures:
-        return Generated(pictures, cost_usd=cost_usd)
+        return Generated(pictures, cost_usd=cost_usd, withheld=_withheld(result, len(pictures), units, cost_usd))
     # Successful outputs alone are charged; the header knows better, where it is there.
     billed = Billed.NO if units == 0 or (units is None and not made) else Billed.YES
     if any(result.is_black(index) for index in range(len(made))):
         return RequestEnded(Fault.REFUSED, billed, "black pictures: has_nsfw_concepts", cost_usd=cost_usd)
     return RequestEnded(Fault.NO_IMAGE, billed, f"{len(made)} pictures without an address", cost_usd=cost_usd)
+
+
+def _withheld(result: Result, shown: int, units: Decimal | None, cost_usd: Decimal | None) -> int:
+    """Everything that the cost is of; where it is not known, the black ones, unless as many units as pictures shown were taken."""
+    if cost_usd is not None:
+        return len(result.made) - shown
+    return 0 if units == shown else sum(map(result.is_black, range(len(result.made))))
 
 
 def ended(reply: Reply) -> RequestEnded | None:

@@ -160,7 +160,8 @@ def pictures(answer: ImagesAnswer, profile: Profile) -> Generated:
     usage = answer.usage.usage() if answer.usage is not None else None
     cost_usd = profile.cost_usd(answer) if profile.cost_usd is not None else None
     if images:
-        return Generated(images, usage, cost_usd)
+        unshown = sum(item.image() is None or item.refused for item in items if not item.error)
+        return Generated(images, usage, cost_usd, withheld=unshown)
     spent = usage is not None and usage.output_tokens > 0
 
     def failure(fault: Fault, otherwise: Billed, message: str, param: str | None = None) -> UpstreamFailure:

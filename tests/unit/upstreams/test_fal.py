@@ -140,6 +140,18 @@ def test_odd_results_keep_their_pictures() -> None:
 
 
 @pytest.mark.parametrize(
+    ("price", "units", "withheld"),
+    [(PER_IMAGE, "2", 1), (PER_IMAGE, None, 1), (PER_IMAGE, "1", 0), (PER_MEGAPIXEL, "4", 1), (PER_MEGAPIXEL, None, 1)],
+)
+def test_black_pictures_among_good_ones(price: Price, units: str | None, withheld: int) -> None:
+    """They are billed like the others, unless fewer units were taken than pictures came."""
+    body = {"images": [SQUARE, SQUARE], "has_nsfw_concepts": [False, True]}
+    found = decode_result(a_reply(body, units=units), price)
+    assert isinstance(found, Generated)
+    assert (len(found.images), found.withheld) == (1, withheld)
+
+
+@pytest.mark.parametrize(
     ("body", "units", "fault", "billed"),
     [
         ({"images": []}, None, Fault.NO_IMAGE, Billed.NO),
