@@ -92,7 +92,8 @@ def receipt(offer: Offer, capabilities: Capabilities, request: ImageRequest, del
     """What a delivery cost us, lost pictures included: the upstream's word, else its reported tokens, else the catalogue's price of what came."""
     if delivery.cost_usd is not None:
         return Receipt(money.usd_cost(delivery.cost_usd), delivery.usage, actual=True)
-    if delivery.usage is not None:
+    # Gateways that count nothing say 0: no picture is made of no tokens, or of text alone.
+    if delivery.usage is not None and delivery.usage.output_tokens > delivery.usage.output_text_tokens:
         by_tokens = cost_of_usage(offer.price, delivery.usage)
         if by_tokens is not None:
             return Receipt(money.usd_cost(by_tokens), delivery.usage, actual=True)

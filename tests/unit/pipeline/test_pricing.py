@@ -102,12 +102,15 @@ def test_a_charge_by_cost_is_rounded_once_per_task() -> None:
         (Delivery((image(),), Usage(10, 0, 1756), Decimal("0.0477")), 47_700, True),
         (Delivery((image(),), Usage(10, 0, 1756)), 52_730, True),  # 1756 x 30 + 10 x 5 microusd
         (Delivery((image(),)), 52_730, False),
+        (Delivery((image(),), Usage(0, 0, 0)), 52_730, False),
+        (Delivery((image(),), Usage(10, 0, 0)), 52_730, False),
+        (Delivery((image(),), Usage(10, 0, 30, 30)), 52_730, False),
     ],
 )
 def test_a_delivery_costs_what_the_upstream_says_else_its_tokens_else_the_catalogue(
     delivery: Delivery, cost: int, actual: bool
 ) -> None:
-    """In this order."""
+    """In this order; gateways that count nothing say 0, and no picture is made of no tokens, or of text alone."""
     item = offer("openai", PriceFormula("gpt-image-2"))
     request = replace(REQUEST, n=1, quality=Quality.MEDIUM)
     receipt = pricing.receipt(item, ANY, request, delivery)
