@@ -16,6 +16,8 @@ from gateway.upstreams.base import UpstreamFailure
 T = TypeVar("T")
 
 PAUSE_S_MAX = 15.0
+LAST_POLL_S = 1.5
+"""Before the deadline a job is asked for once more, although the pause is not over."""
 REJECTED_MAX = 3
 """Answers in a row that reject a poll itself (401, 404, …) before it is believed: a fresh job may not be everywhere yet."""
 _HOPELESS = (Fault.CREDENTIALS, Fault.BAD_REQUEST, Fault.NO_MONEY, Fault.REFUSED)
@@ -41,7 +43,10 @@ class Polling:
         """The job in a final state. `job` names it in messages. Raises UpstreamFailure: NO_ANSWER at the deadline, or what rejects every poll."""
         pause_s, rejected, last = self.first_s, 0, "still running"
         while True:
-            if self.clock.monotonic_s() + pause_s >= deadline_s:
+            left_s = deadline_s - self.clock.monotonic_s()
+            if pause_s >= left_s:  # whatever was to be waited for: a paid job may be done by then, and asking is free
+                pause_s = left_s - LAST_POLL_S
+            if pause_s <= 0:
                 raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, f"{job} not finished in time: {last}")
             await asyncio.sleep(pause_s)
             try:
