@@ -168,10 +168,13 @@ class Making:
             slot = free[0] if free else await slots.acquire(offer.upstream, self._waits_until_s(adapter, n, index))
         except SlotTimeout:
             self.tools.metrics.offer_skipped(upstream=offer.upstream, reason="no_slot")
-            self.tools.circuits.failed(offer.id, Fault.CANCELLED)  # no verdict: the next call may probe
+            self._no_verdict(offer.id)
             self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
             await self._begin(n, parent, index + 1)
             return
+        except asyncio.CancelledError:
+            self._no_verdict(offer.id)
+            raise
         self.has_begun = True
         reached(CrashPoint.SLOT_TAKEN)
         await self._send_new(offer, adapter, n, parent, slot)
@@ -198,6 +201,7 @@ class Making:
                 reached(CrashPoint.ATTEMPT_RECORDED)
         except BaseException:
             slot.release()
+            self._no_verdict(offer.id)
             raise
         if refusal is not None:  # as with an open circuit: the next offer
             slot.release()
@@ -235,7 +239,7 @@ class Making:
             self._succeeded(attempt, offer, adapter, delivery, ())
             return
         lost = UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the process ended before an answer was stored")
-        await self._after(*self._failed(attempt, lost, resends=3))
+        await self._after(*self._failed(attempt, lost, resends=3, heard=False))
 
     async def _send(self, attempt: Attempt, offer: Offer, adapter: Adapter, *, sent_before: bool = False) -> None:
         """Send one attempt, and send it again under the same key while its outcome can be found so; then go on with what follows."""
@@ -271,6 +275,7 @@ class Making:
                 reached(CrashPoint.FAILURE_CLASSIFIED)
             except (asyncio.CancelledError, TaskLost):
                 self._free(attempt)
+                self._no_verdict(offer.id)
                 raise
             except Exception as exc:  # a bug of an adapter: nobody can say whether it was billed
                 log.exception("an adapter failed", extra={"attempt": attempt.id, "upstream": offer.upstream})
@@ -341,8 +346,10 @@ class Making:
             attempt = replace(attempt, lost_microusd=pricing.lost_microusd(attempt.cost_microusd, delivery))
         self.made.append(Made(attempt, delivery, pictures))
 
-    def _failed(self, attempt: Attempt, failure: UpstreamFailure, *, resends: int) -> tuple[Attempt, Step]:
-        """Book a failure; says what follows it."""
+    def _failed(
+        self, attempt: Attempt, failure: UpstreamFailure, *, resends: int, heard: bool = True
+    ) -> tuple[Attempt, Step]:
+        """Book a failure; says what follows it. `heard` False: it tells of us, not of the upstream, so its circuit hears nothing."""
         cost = 0
         if failure.billed is Billed.YES:
             cost = attempt.presumed_cost_microusd if failure.cost_usd is None else money.usd_cost(failure.cost_usd)
@@ -362,8 +369,9 @@ class Making:
             self.unrecorded.append(ended)
             self.ended.append(ended)
         self.failures.append(Failure(failure.fault, failure.billed))
-        if not isinstance(failure, NeverArrived):
-            self.tools.circuits.failed(attempt.offer_id, failure.fault, failure.retry_after_s)
+        if heard and not isinstance(failure, NeverArrived):
+            begun_s = self.tools.clock.monotonic_s() - self._age_s(attempt)
+            self.tools.circuits.failed(attempt.offer_id, failure.fault, failure.retry_after_s, begun_s=begun_s)
         self._count(ended, cost)
         log.warning(
             "an attempt failed",
@@ -450,6 +458,10 @@ class Making:
                 return await self.tools.slots.acquire(offer.upstream, self.deadline_s + RESUME_S_MIN)
             except SlotTimeout:
                 await asyncio.sleep(STORAGE_PAUSE_S)
+
+    def _no_verdict(self, offer_id: str) -> None:
+        """Where this was a half-open circuit's probe, the next call may probe."""
+        self.tools.circuits.failed(offer_id, Fault.CANCELLED)
 
     def _free(self, attempt: Attempt) -> None:
         slot = self.held_slots.pop(attempt.id, None)

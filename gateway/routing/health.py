@@ -49,6 +49,7 @@ class _Circuit:
     fault: Fault | None = None
     """What opened it; None while closed."""
     open_until_s: float = 0.0
+    opened_at_s: float = 0.0
     openings: int = 0
     """In a row, without a success between."""
     alert: bool = False
@@ -77,6 +78,7 @@ class _Circuit:
         """For a while that grows with every opening without a success between."""
         first_s = OPEN_SILENT_S if fault is Fault.NO_ANSWER else OPEN_S
         self.open(fault, now_s + min(first_s * 2 ** min(self.openings, 10), OPEN_S_MAX), alert=False)
+        self.opened_at_s = now_s
         self.openings += 1
 
     def close(self) -> None:
@@ -124,8 +126,13 @@ class Circuits:
                 circuit.close()
         self._circuit(offer_id).count(now_s, failed=False)
 
-    def failed(self, offer_id: str, fault: Fault, retry_after_s: float | None = None) -> None:
-        """An attempt ended without a picture. `retry_after_s`: what the upstream asked for, at most OPEN_LONG_S is believed."""
+    def failed(
+        self, offer_id: str, fault: Fault, retry_after_s: float | None = None, *, begun_s: float | None = None
+    ) -> None:
+        """An attempt ended without a picture. `retry_after_s`: what the upstream asked for, at most OPEN_LONG_S is believed.
+
+        `begun_s`: when (monotonic) it was sent; one of before the circuit's latest opening is no probe's, however late it fails. None: just now.
+        """
         now_s = self._clock.monotonic_s()
         circuit = self._circuit(offer_id)
         if fault in _NEUTRAL:
@@ -147,6 +154,8 @@ class Circuits:
             upstream = self._circuits.get(_upstream(offer_id))
             if upstream is not None and upstream.probe_until_s is not None:
                 upstream.close()  # it works again, however badly: that our account was empty is no longer what is wrong
+            if circuit.fault is not None and begun_s is not None and begun_s < circuit.opened_at_s:
+                return
             circuit.count(now_s, failed=True)
             # While it is open, calls begun before may still fail: they do not prolong it. A failed probe does.
             was_open = circuit.fault is not None and now_s < circuit.open_until_s

@@ -23,7 +23,7 @@ from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, read_reque
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Ending, Runner, Work
-from gateway.routing.health import Circuits
+from gateway.routing.health import FAILURES_IN_A_ROW_MAX, Circuits, _Circuit
 from gateway.tasks import store as task_store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.base import (
@@ -531,3 +531,41 @@ async def test_a_stopping_process_leaves_what_it_cannot_finish(database: Gateway
     found, [attempt] = await stored(house, task)
     assert found.state is TaskState.PROCESSING
     assert attempt.state is AttemptState.SENDING
+
+
+@pytest.mark.parametrize("where", ["waiting for a place", "at the upstream"])
+async def test_a_task_that_is_lost_gives_its_probe_back(database: Gateway, tmp_path: Path, where: str) -> None:
+    """Its circuit was half open: whoever comes next may probe, instead of nobody for four minutes."""
+    only = ScriptedAdapter("only", recovery=Recovery.ASYNC_JOB, job="job-1")
+    house = await house_of(database, tmp_path, only)
+    circuits = house.tools.circuits
+    circuits._circuits.setdefault("only/m", _Circuit()).open(Fault.FAILED, 0.0, alert=False)
+    task = await house.accepted()
+    ended = asyncio.get_running_loop().create_future()
+    work = Work(
+        task, read_plan(task.plan_json), REQUEST, ended, 0.0, deadline_s=SystemClock().monotonic_s() + 5
+    )  # fmt: skip
+    taken = house.tools.slots.try_acquire("only", 4)
+    await house.runner.start(work)
+    while not circuits.is_open("only/m"):
+        await asyncio.sleep(0)
+    if where == "at the upstream":
+        only.job, only.release = None, asyncio.Event()
+        taken.pop().release()
+        await asyncio.wait_for(only.called.wait(), 5)
+        assert work.job is not None
+        await work.job.close()
+    else:
+        assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), Finished)
+        taken.pop().release()
+    assert await asyncio.wait_for(ended, 5) is None
+    assert circuits.allows("only/m")
+
+
+async def test_the_end_of_our_own_process_is_no_failure_of_the_upstream(database: Gateway, tmp_path: Path) -> None:
+    """What was under way at a crash is in doubt, and the upstream is asked for the next picture all the same."""
+    only = ScriptedAdapter("only")
+    house = await house_of(database, tmp_path, only)
+    for _ in range(FAILURES_IN_A_ROW_MAX):
+        assert (await resumed(house, sending(house, "only"))).task.state is TaskState.FAILED
+    assert not house.tools.circuits.is_open("only/m")

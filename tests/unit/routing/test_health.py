@@ -128,6 +128,24 @@ def test_late_answers_do_not_move_an_open_circuit(circuits: Circuits, clock: Set
     assert circuits.allows(A)
 
 
+def test_a_late_failure_is_not_a_probes(circuits: Circuits, clock: SetClock) -> None:
+    """Calls of before the opening may time out minutes later, beside a probe or before it: they neither prolong it nor outvote the probe."""
+    begun_s = clock.now_s - 100
+    fail(circuits, 5)
+    clock.now_s += 5
+    circuits.failed(A, Fault.NO_ANSWER, begun_s=begun_s)
+    assert circuits.allows(A)
+    circuits.failed(A, Fault.NO_ANSWER, begun_s=begun_s)
+    assert not circuits.allows(A)  # the probe is still out
+    circuits.succeeded(A)
+    assert circuits.allows(A)
+    fail(circuits, 5)
+    clock.now_s += 5
+    assert circuits.allows(A)
+    circuits.failed(A, Fault.FAILED, begun_s=clock.now_s)
+    assert circuits.open_offers()[A].reopens_in_s == 10
+
+
 def test_empty_account_opens_the_whole_upstream(circuits: Circuits, clock: SetClock) -> None:
     """No money closes every offer of the upstream for ten minutes and asks for an operator; other upstreams go on."""
     fail(circuits, 1, Fault.NO_MONEY)
