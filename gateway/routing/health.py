@@ -29,7 +29,8 @@ RATE_LIMIT_DEFAULT_S = 10.0
 PROBE_S_MAX = 240.0
 """A probe without a verdict is given up after the longest task's deadline, so that a lost one cannot keep a circuit open."""
 
-_NEUTRAL = (Fault.REFUSED, Fault.BAD_REQUEST, Fault.CANCELLED, Fault.LOCAL)
+_NOT_ITS_OWN = (Fault.REFUSED, Fault.CANCELLED, Fault.LOCAL)
+_NEUTRAL = (*_NOT_ITS_OWN, Fault.BAD_REQUEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ class Circuits:
         """
         now_s = self._clock.monotonic_s()
         circuit = self._circuit(offer_id)
+        if fault not in _NOT_ITS_OWN:
+            self.latencies.missed(offer_id)
         if fault in _NEUTRAL:
             for probed in self._of(offer_id):
                 probed.probe_until_s = None  # no verdict: the next call probes

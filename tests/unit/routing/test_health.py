@@ -192,3 +192,19 @@ def test_open_offers_lists_only_what_is_closed_now(circuits: Circuits, clock: Se
     assert (view[OTHER].fault, view[OTHER].reopens_in_s) == (Fault.RATE_LIMITED, 39.0)
     clock.now_s += 39
     assert not circuits.open_offers()
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_later"),
+    [
+        (Fault.FAILED, True),
+        (Fault.RATE_LIMITED, True),
+        (Fault.BAD_REQUEST, True),
+        (Fault.REFUSED, False),
+        (Fault.LOCAL, False),
+    ],
+)
+def test_failures_are_told_to_the_latencies(circuits: Circuits, fault: Fault, is_later: bool) -> None:
+    """All but those of the caller or of this machine: of equal prices, what works goes first."""
+    circuits.failed(A, fault)
+    assert (circuits.latencies.step(A) > circuits.latencies.step(B)) is is_later

@@ -70,3 +70,16 @@ def test_what_is_remembered_is_bounded(latencies: Latencies, monkeypatch: pytest
     for name in ("a/m", "b/m", "a/m", "c/m"):
         latencies.took(name, 0.0)
     assert [latencies.step(name) for name in ("a/m", "b/m", "c/m")] == [1, 0, 1]
+
+
+def test_what_only_fails_does_not_look_new(latencies: Latencies, clock: Clock) -> None:
+    """An offer that fails at once is tried after all that work, until it brings a picture, or nobody tried it for long."""
+    latencies.missed("broken/m")
+    latencies.took("slow/m", 600.0)
+    assert latencies.step("new/m") < latencies.step("slow/m") < latencies.step("broken/m")
+    latencies.took("broken/m", 1.0)
+    latencies.missed("broken/m")
+    assert 0 < latencies.step("broken/m") < latencies.step("slow/m")
+    latencies.missed("other/m")
+    clock.now_s += KEPT_S + 1
+    assert latencies.step("other/m") == 0
