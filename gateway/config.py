@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from gateway.alerts.signing import secret_bytes
 from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
 from gateway.config_builtin import BUILT_IN_UPSTREAMS, PROVIDER_VARIABLES, SANDBOX, built_in_upstreams
 from gateway.config_catalog import (
@@ -39,6 +38,7 @@ from gateway.egress.guard import EgressPolicy, check_url
 from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.registry import needs_base_url, needs_key
+from gateway.webhooks.signing import secret_bytes
 
 __all__ = [
     "Config",

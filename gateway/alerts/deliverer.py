@@ -11,24 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
-
 from gateway.alerts import store
-from gateway.alerts.signing import secret_bytes, signed_headers
 from gateway.db.connection import Connection, StatementFailed
 from gateway.db.writer import Database, Transact
 from gateway.domain.alerts import AlertState, BudgetAlert
 from gateway.domain.clock import Clock
 from gateway.domain.errors import GatewayError
-from gateway.egress.errors import refusal_in
 from gateway.egress.guard import EgressPolicy
-from gateway.egress.session import open_guarded_session
 from gateway.telemetry.metrics import Metrics
+from gateway.webhooks.sending import TIMEOUT_S, Reply, Sender
+from gateway.webhooks.signing import secret_bytes, signed_headers
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-TIMEOUT_S, CONNECT_TIMEOUT_S = 10.0, 3.0
 BATCH = 5
 """Claimed at once."""
 LEASE_MS = 60_000
@@ -45,17 +41,6 @@ class Receiver:
 
     url: str
     secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """How a try went. `answer` is shown to administrators, orgs' own included: it names no address."""
-
-    answer: str
-    status: int | None = None
-    wait_s: int = 0
-    """What the receiver asks for."""
-    log: str | None = None
 
 
 class Deliverer:
@@ -75,11 +60,11 @@ class Deliverer:
         self._receiver = receiver
         self._egress = egress
         self._told: Receiver | None = None
-        """For whom the session is: it reaches nobody else."""
+        """For whom the sender is: it reaches nobody else."""
         self._metrics = metrics
         self._clock = clock
-        self._timeout = ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
-        self._session: ClientSession | None = None
+        self._timeout_s = timeout_s
+        self._sender: Sender | None = None
 
     async def run(self) -> None:
         """Send what is due, look again a second later."""
@@ -113,50 +98,37 @@ class Deliverer:
         return len(claimed)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._sender is not None:
+            await self._sender.close()
+            self._sender = None
 
     async def _deliver(self, alert: BudgetAlert, receiver: Receiver) -> None:
         said = await self._send(alert, receiver)
         state, pause_s = AlertState.DUE, 0
-        if said.status is not None and 200 <= said.status < 300:
+        if said.accepted:
             state, outcome = AlertState.SENT, "sent"
         elif said.status == GONE or alert.tries > len(PAUSES_S):
             state, outcome = AlertState.DEAD, "dead"
         else:
             outcome, pause_s = "failed", max(PAUSES_S[alert.tries - 1], min(said.wait_s, HOUR_S))
         if state is not AlertState.SENT:
-            facts = {"alert": alert.id, "answer": said.log or said.answer, "tries": alert.tries, "state": state.value}
+            facts = {"alert": alert.id, "answer": said.log or said.text, "tries": alert.tries, "state": state.value}
             log.warning("an alert was not delivered", extra=facts)
         next_at_ms = self._clock.now_ms() + pause_s * 1000
 
         async def write(connection: Connection, _: int) -> None:
-            await store.mark_tried(connection, alert, state, next_at_ms=next_at_ms, answer=said.answer)
+            await store.mark_tried(connection, alert, state, next_at_ms=next_at_ms, answer=said.text)
 
         await self._database.write(Transact(write))
         self._metrics.alert(outcome)
 
-    async def _send(self, alert: BudgetAlert, receiver: Receiver) -> _Said:
+    async def _send(self, alert: BudgetAlert, receiver: Receiver) -> Reply:
         """One try. Never raises what the receiver, or the way to it, can cause."""
         body = alert.body.encode()
-        headers = signed_headers(secret_bytes(receiver.secret), alert.id, self._clock.now_ms() // 1000, body)
-        try:
-            if self._session is None or self._told != receiver:
-                await self.close()
-                policy = self._egress.for_upstream(receiver.url)
-                self._session, self._told = await open_guarded_session(policy, connections_max=BATCH), receiver
-            async with self._session.post(
-                receiver.url,
-                data=body,
-                headers={"Content-Type": "application/json", **headers},
-                allow_redirects=False,
-                timeout=self._timeout,
-            ) as response:
-                wait = response.headers.get("Retry-After", "")
-                wait_s = int(wait) if wait.isascii() and wait.isdigit() and len(wait) <= 9 else 0
-                return _Said(f"HTTP {response.status}", response.status, wait_s)
-        except TimeoutError:
-            return _Said("no answer in time")
-        except (ClientError, OSError, ValueError) as exc:  # ValueError: a ca_file that cannot be read
-            return _Said("not reached", log=refusal_in(exc) or type(exc).__name__)
+        headers = signed_headers((secret_bytes(receiver.secret),), alert.id, self._clock.now_ms() // 1000, body)
+        if self._sender is None or self._told != receiver:
+            await self.close()
+            policy = self._egress.for_upstream(receiver.url)
+            self._sender = Sender(policy, self._clock, connections_max=BATCH, timeout_s=self._timeout_s)
+            self._told = receiver
+        return await self._sender.post(receiver.url, body, headers)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.alerts.signing import secret_bytes, signed_headers
 from gateway.domain.clock import SystemClock
+from gateway.webhooks.signing import secret_bytes, signed_headers
 from tests.emulators.behaviours import Hang
 from tests.emulators.openai import OpenAIEmulator
 from tests.integration.gateway_app import (
@@ -200,7 +200,7 @@ async def test_the_documented_receiver_verifies(tmp_path: Path) -> None:
         b'{"type":"budget.threshold","data":{"account":"team:acme/design","budget":"20usd/day","threshold_percent":80,'
         b'"used":16.2,"limit":20,"unit":"usd","refusing":false}}'
     )
-    signed = signed_headers(secret_bytes(SECRET), "alr_1", now_s, body)
+    signed = signed_headers([secret_bytes(SECRET)], "alr_1", now_s, body)
 
     def post(sent: bytes, headers: dict[str, str]) -> int:
         request = urllib.request.Request(f"http://127.0.0.1:{port}/", sent, headers)
@@ -216,8 +216,8 @@ async def test_the_documented_receiver_verifies(tmp_path: Path) -> None:
         assert "listening" in await asyncio.to_thread(process.stdout.readline)
         for _ in range(2):
             assert await asyncio.to_thread(post, body, dict(signed)) == 204
-        old = signed_headers(secret_bytes(SECRET), "alr_1", now_s - 301, body)
-        forged = signed_headers(b"another secret of thirty-two byte", "alr_1", now_s, body)
+        old = signed_headers([secret_bytes(SECRET)], "alr_1", now_s - 301, body)
+        forged = signed_headers([b"another secret of thirty-two byte"], "alr_1", now_s, body)
         for sent, headers in ((body + b" ", signed), (body, old), (body, forged), (body, {"webhook-id": "alr_1"})):
             assert await asyncio.to_thread(post, sent, dict(headers)) == 400
         assert "team:acme/design has used 16.2 of 20 usd" in await asyncio.to_thread(process.stdout.readline)

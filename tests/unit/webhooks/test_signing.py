@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from gateway.alerts.signing import secret_bytes, signed_headers
+from gateway.webhooks.signing import secret_bytes, signed_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -12,7 +12,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 def test_the_published_vector() -> None:
     """Secret, id, second and body of the reference tests give their signature."""
     headers = signed_headers(
-        secret_bytes(SECRET), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'
+        [secret_bytes(SECRET)], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'
     )
     assert headers == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",

@@ -1,0 +1,1 @@
+"""Messages to receivers outside: signed with Standard Webhooks, posted through the guard. Shared by alerts and callbacks; keeps nothing."""
