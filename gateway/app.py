@@ -37,6 +37,7 @@ from gateway.api.server import (
     make_runner,
 )
 from gateway.api.state import ApiSettings
+from gateway.app_callbacks import callback_deliverer
 from gateway.app_office import (
     FirstSecrets,
     Office,
@@ -50,6 +51,8 @@ from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
+from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
+from gateway.callbacks.urls import CallbackUrls
 from gateway.config import Config, load
 from gateway.db.connection import StatementFailed
 from gateway.db.url import Dialect
@@ -118,6 +121,17 @@ class House:
     metrics: Metrics
     watch: BudgetWatch
     deliverer: Deliverer
+    callbacks: CallbackDeliverer
+
+    def jobs(self) -> tuple[Coroutine[object, object, None], ...]:
+        """What runs beside the calls, until the gateway stops."""
+        return (
+            self.recovery.run(),
+            self.housekeeping.run(),
+            self.watch.run(),
+            self.deliverer.run(),
+            self.callbacks.run(),
+        )
 
 
 @asynccontextmanager
@@ -161,13 +175,10 @@ async def running(
         )
         await stack.enter_async_context(
             _background(
-                house.recovery.run(),
-                house.housekeeping.run(),
+                *house.jobs(),
                 office.erasing.run(),
                 watch_loop_lag(house.metrics.loop_lag),
                 reloader.run(),
-                house.watch.run(),
-                house.deliverer.run(),
                 _reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None,
                 _keep_used_often(office),
             )
@@ -229,9 +240,11 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             owner=owner,
             callers=Callers(callers_key, clock) if config.usage_callers else None,
         )
+        callback_urls = CallbackUrls(config.egress)
+        stack.push_async_callback(callback_urls.close)
         links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
-            admission=Admission(lambda: current.config.catalog, TokenCounter(), adapters),
+            admission=Admission(lambda: current.config.catalog, TokenCounter(), adapters, callback_urls.check),
             acceptance=acceptance,
             runner=runner,
             erasing=office.erasing,
@@ -253,7 +266,8 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         )
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
         watch, deliverer = _alerting(office, metrics, refusals, clock)
-        yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer)
+        callbacks = callback_deliverer(office.database, pipeline, office.callback_secrets, current, metrics, clock)
+        yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks)
 
 
 def _alerting(
@@ -310,6 +324,8 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
             office.in_doubt,
             office.upstreams,
             office.holds,
+            office.callbacks,
+            office.callback_secrets,
         ),
         settings=ApiSettings(
             default_model=lambda: office.current.config.catalog.default_model,

@@ -16,6 +16,9 @@ from gateway.administration.alert_commands import AlertCommands
 from gateway.administration.alerts import Alerts
 from gateway.administration.backup import Backups
 from gateway.administration.book_commands import BookCommands
+from gateway.administration.callback_commands import CallbackCommands
+from gateway.administration.callback_secrets import CallbackSecrets
+from gateway.administration.callbacks import Callbacks
 from gateway.administration.declared import DeclaredKey, Declaring
 from gateway.administration.holds import Holds
 from gateway.administration.in_doubt import InDoubt
@@ -30,6 +33,7 @@ from gateway.administration.upstream_commands import UpstreamCommands
 from gateway.administration.upstreams import Upstreams
 from gateway.administration.usage import Usage
 from gateway.administration.usage_commands import UsageCommands
+from gateway.app_callbacks import DeclaredSecrets
 from gateway.app_quote import quote_alone
 from gateway.app_reload import Current, KnownModels
 from gateway.blobs.opening import BlobsOnDemand
@@ -85,6 +89,8 @@ class Office:
     keys: Keys
     tokens: AdminTokenAdministration
     alerts: Alerts
+    callbacks: Callbacks
+    callback_secrets: CallbackSecrets
     tasks: Tasks
     erasing: Erasing
     blobs: BlobsOnDemand
@@ -144,6 +150,9 @@ def _furnished(
     )
     accounts = Accounts(database, keys.reload, clock, models)
     alerts = Alerts(database, clock, sending=lambda: current.config.alerts is not None)
+    callbacks_key = secret_files.derive(secret_key, "image-gateway callbacks v1")
+    callbacks = Callbacks(database, clock)
+    callback_secrets = CallbackSecrets(database, callbacks_key, DeclaredSecrets(current), clock)
     erasing = Erasing(database, blobs, clock)
     tasks = Tasks(database, erasing, clock)
     operator = Operator(
@@ -154,6 +163,7 @@ def _furnished(
         InDoubtCommands(in_doubt).commands,
         UpstreamCommands(upstreams).commands,
         AlertCommands(alerts).commands,
+        CallbackCommands(callbacks, callback_secrets).commands,
         UsageCommands(Usage(database)).commands,
         quote_alone(config, database, clock),
         TaskCommands(tasks).commands,
@@ -168,6 +178,8 @@ def _furnished(
         keys=keys,
         tokens=tokens,
         alerts=alerts,
+        callbacks=callbacks,
+        callback_secrets=callback_secrets,
         tasks=tasks,
         erasing=erasing,
         blobs=blobs,

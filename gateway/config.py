@@ -23,7 +23,7 @@ from gateway.config_catalog import (
     read_models,
     shipped_catalog_path,
 )
-from gateway.config_declarations import Declarations, notes_of_accounts
+from gateway.config_declarations import Declarations
 from gateway.config_findings import Finding, PriceOrigin, findings_of_markups, findings_of_models
 from gateway.config_schema import ConfigFile, check
 from gateway.config_sections import UPSTREAM_OPTIONS
@@ -443,7 +443,6 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
         (file.s3_endpoint is not None, "s3_endpoint has no effect in this version: pictures are kept in files"),
     )
     notes = [text for is_given, text in rows if is_given]
-    notes += notes_of_accounts(file.accounts)
     if file.secret_key and len(file.secret_key) < SECRET_KEY_CHARS_MIN:
         notes.append(
             f"secret_key is shorter than {SECRET_KEY_CHARS_MIN} characters: make one with `openssl rand -hex 32`"

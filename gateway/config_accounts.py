@@ -50,6 +50,8 @@ class KeyDeclaration:
     """Without its models."""
     expires_at_ms: int | None = None
     choose_upstream: bool = False
+    callback_secret: bytes | None = None
+    """What signs its callbacks in place of a derived secret."""
 
     def __repr__(self) -> str:
         return f"KeyDeclaration(name={self.name!r})"

@@ -9,6 +9,7 @@ from gateway.config_sections import KeySection, OrgSection
 from gateway.config_text import Problems, join
 from gateway.domain.accounts import ANY, Limits
 from gateway.domain.catalog import Catalog
+from gateway.webhooks.signing import any_secret_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Declarations:
                     replace(limits, models=ANY),
                     key.expires,
                     key.choose_upstream,
+                    None if key.callback_secret is None else any_secret_bytes(key.callback_secret),
                 )
             )
         return tuple(made)
@@ -85,18 +87,3 @@ class Declarations:
                 self.problems.add(
                     key, name, "this name is taken", "Choose another: accounts and keys are known by their names."
                 )
-
-
-def notes_of_accounts(orgs: Sequence[OrgSection]) -> list[str]:
-    """Settings that this version accepts and does not act on yet."""
-    notes: list[str] = []
-    for index, org in enumerate(orgs):
-        places = [
-            (f"accounts[{index}]", org.keys),
-            *((f"accounts[{index}].teams[{n}]", t.keys) for n, t in enumerate(org.teams)),
-        ]
-        for place, keys in places:
-            for number, key in enumerate(keys):
-                if key.callback_secret is not None:
-                    notes.append(f"{place}.keys[{number}]: callback_secret without effect in this version")
-    return notes

@@ -24,6 +24,7 @@ from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.openai_profiles import PROFILES
 from gateway.upstreams.registry import KINDS
 from gateway.upstreams.task_description import TaskApi
+from gateway.webhooks.signing import any_secret_bytes
 
 
 def _counts(value: object) -> object:
@@ -89,6 +90,16 @@ def _timezone(value: str) -> str:
             ZoneInfo(value)
     except (KeyError, ValueError, OSError) as exc:
         raise ValueError("is no time zone") from exc
+    return value
+
+
+def _callback_secret(value: str) -> str:
+    if len(value) > SECRET_CHARS_MAX or not value.isprintable():
+        raise ValueError(f"is longer than {SECRET_CHARS_MAX} characters, or has line breaks or control characters")
+    try:
+        any_secret_bytes(value)
+    except ValueError:
+        raise ValueError("begins with whsec_, but is no secret of Standard Webhooks") from None
     return value
 
 
@@ -399,7 +410,9 @@ class KeySection(LimitFields, Section):
         description="Write the first day (in UTC) or moment on which it is refused: 2027-01-31, 2027-01-31T18:00:00Z.",
     )
     choose_upstream: bool = Field(False, description="Write true where its calls may choose upstreams, or false.")
-    callback_secret: str | None = Field(None, min_length=8, description="Write at least 8 characters as text.")
+    callback_secret: Annotated[str, Field(min_length=8), AfterValidator(_callback_secret)] | None = Field(
+        None, description="Write whsec_ and 24 to 64 bytes as base64, or any other text of at least 8 characters."
+    )
 
 
 class TeamSection(LimitFields, Section):

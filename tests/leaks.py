@@ -30,7 +30,12 @@ PROMPTS_MAX = 50
 FILE_BYTES_MAX = 512 * 1024
 """Of larger files so much of the beginning and of the end: a manifest is small, and a pack of small pictures has it inside."""
 PROMPT_COLUMN, REVISED_COLUMN = "tasks.prompt", "results.revised_prompt"
-PURPOSES = ("image-gateway keys v1", "image-gateway admin tokens v1", "image-gateway links v1")
+PURPOSES = (
+    "image-gateway keys v1",
+    "image-gateway admin tokens v1",
+    "image-gateway links v1",
+    "image-gateway callbacks v1",
+)
 """What the gateway derives from its secret key is as secret."""
 _ROWS_OF = {table.name: Statement(select(table)) for table in metadata.sorted_tables}
 
@@ -78,13 +83,16 @@ class Leaks:
     def answer(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """What a caller got: an error tells no prompt either, and the one answer that shows a secret makes it one."""
         shown = secret_shown(method, path, status, body)
-        if shown is not None:
-            self.secret(f"the secret shown by {method} {path}: {shown[:8]}…", shown)
+        for number, made in enumerate(() if shown is None else forms_in(shown)):
+            self.secret(f"the secret shown by {method} {path}: {str(shown)[:12]}… ({number})", made)
         where = f"the answer {status} of {method} {path.partition('?')[0][:80]}"
         head = "\n".join(f"{name}: {value}" for name, value in headers.items()).encode("utf-8", "surrogateescape")
         self.look(f"{where} (headers)", head, prompts=status >= 400)
         if _is_text(headers):
-            names = () if shown is None else (f"the secret shown by {method} {path}: {shown[:8]}…",)
+            # A callback secret of the config is shown as receivers take it: the same bytes under two names.
+            names = (
+                () if shown is None else [n for n, made in self._secrets.items() if made["as it is"] in forms_in(shown)]
+            )
             self.look(where, body, prompts=status >= 400, shown=names)
 
     async def database(self, connection: Connection) -> None:
@@ -125,6 +133,8 @@ def secrets_of(config: Config) -> Mapping[str, str | bytes]:
     for org in config.accounts:
         for team, keys in (("", org.keys), *((team.name, team.keys) for team in org.teams)):
             secrets.update({f"the key {org.name}/{team}/{key.name}": key.secret for key in keys})
+            signing = {key.name: key.callback_secret for key in keys if key.callback_secret is not None}
+            secrets.update({f"the callback secret {org.name}/{team}/{name}": one for name, one in signing.items()})
     secrets.update({f"the key of {upstream.name}": upstream.api_key for upstream in config.upstreams})
     if config.admin_token is not None:
         secrets["the config's admin token"] = config.admin_token
@@ -137,12 +147,22 @@ def secrets_of(config: Config) -> Mapping[str, str | bytes]:
 
 
 def secret_shown(method: str, path: str, status: int, body: bytes) -> str | None:
-    """The secret in an answer that may show one: of a key or an admin token, just made."""
-    if method != "POST" or status not in (200, 201) or not path.startswith(("/admin/v1/keys", "/admin/v1/tokens")):
+    """The secret in an answer that may show one: of a key or an admin token, just made, or what signs a key's callbacks."""
+    of_callbacks = path.startswith("/admin/v1/keys/") and "/callback-secret" in path
+    if not of_callbacks and (method != "POST" or not path.startswith(("/admin/v1/keys", "/admin/v1/tokens"))):
+        return None
+    if status not in (200, 201):
         return None
     value = orjson.loads(body)
     secret = value.get("secret") if isinstance(value, dict) else None
     return secret if isinstance(secret, str) else None
+
+
+def forms_in(shown: str) -> tuple[bytes, ...]:
+    """A secret as it is shown, and the bytes behind it where it is one of webhooks."""
+    if not shown.startswith("whsec_"):
+        return (shown.encode(),)
+    return shown.encode(), base64.b64decode(shown.removeprefix("whsec_"))
 
 
 def forms(data: bytes) -> dict[str, bytes]:

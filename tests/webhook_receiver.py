@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -36,20 +37,21 @@ class Received:
     def percent(self) -> object:
         return self.data["threshold_percent"]
 
-    def verify(self) -> None:
-        """As the specification has it: `v1` over id, timestamp and body. AssertionError where it is not so."""
+    def verify(self, *keys: bytes) -> None:
+        """As the specification has it: `v1` over id, timestamp and body, one for each key in order. AssertionError where it is not so."""
         text = b".".join((self.id.encode(), self.headers["webhook-timestamp"].encode(), self.body))
-        made = hmac.new(_KEY, text, hashlib.sha256).digest()
-        versions = dict(part.split(",", 1) for part in self.headers["webhook-signature"].split())
-        assert base64.b64decode(versions["v1"]) == made
+        made = [hmac.new(key, text, hashlib.sha256).digest() for key in keys or (_KEY,)]
+        parts = [part.split(",", 1) for part in self.headers["webhook-signature"].split()]
+        assert [version for version, _ in parts] == ["v1"] * len(made)
+        assert [base64.b64decode(signature) for _, signature in parts] == made
 
 
 @dataclass
 class WebhookReceiver:
-    """`answers`: the next statuses, then 204. A negative one: silence for so many seconds."""
+    """`answers`: the next statuses, then 204. A negative one: silence for so many seconds; a function answers by itself."""
 
     port: int = 0
-    answers: list[int] = field(default_factory=list)
+    answers: "list[int | Answer]" = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
 
@@ -57,9 +59,11 @@ class WebhookReceiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/budgets?token=not-for-logs"
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         self.received.append(Received(request.headers.copy(), await request.read()))
         status = self.answers.pop(0) if self.answers else 204
+        if not isinstance(status, int):
+            return await status(request)
         if status < 0:
             await asyncio.sleep(-status)
             status = 204
@@ -71,6 +75,37 @@ class WebhookReceiver:
             while len(self.received) < count:  # noqa: ASYNC110 - polled, so that a test may also look at what came until now
                 await asyncio.sleep(0.02)
         return self.received
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def reset(request: web.Request) -> web.StreamResponse:
+    """The connection ends without an answer."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def huge(request: web.Request) -> web.StreamResponse:
+    """More than anybody reads, for as long as somebody does."""
+    response = web.StreamResponse(status=500)
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(10_000):
+            await response.write(b"x" * 65_536)
+    return response
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    """200 at once, then a word now and then."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(100):
+            await response.write(b"wait ")
+            await asyncio.sleep(0.1)
+    return response
 
 
 def closed_port() -> int:
@@ -87,7 +122,11 @@ async def receiving(port: int | None = None) -> AsyncIterator[WebhookReceiver]:
     receiver = WebhookReceiver()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", receiver.handle)
-    async with TestServer(app, host="127.0.0.1", port=port) as server:
+    server = TestServer(app, host="127.0.0.1", port=port)
+    await server.start_server(access_log=None)  # it would stand in the log of the gateway under test
+    try:
         assert server.port is not None
         receiver.port = server.port
         yield receiver
+    finally:
+        await server.close()

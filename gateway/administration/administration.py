@@ -6,6 +6,8 @@ from gateway.administration.accounts import Accounts
 from gateway.administration.admin_tokens import AdminTokenAdministration
 from gateway.administration.alerts import Alerts
 from gateway.administration.audit_log import AuditLog
+from gateway.administration.callback_secrets import CallbackSecrets
+from gateway.administration.callbacks import Callbacks
 from gateway.administration.holds import Holds
 from gateway.administration.in_doubt import InDoubt
 from gateway.administration.keys import Keys
@@ -28,3 +30,5 @@ class Administration:
     in_doubt: InDoubt
     upstreams: Upstreams
     holds: Holds
+    callbacks: Callbacks
+    callback_secrets: CallbackSecrets

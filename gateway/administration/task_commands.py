@@ -42,6 +42,8 @@ class TaskCommands:
     async def _show(self, arguments: Arguments) -> Report:
         dossier = await self._tasks.show(arguments.get("id") or "")
         lines = [*_facts(dossier.task), *_plan(dossier), *_attempts(dossier), *_books(dossier)]
+        if dossier.callback is not None:
+            lines.append((f"callback {dossier.callback.id}", f"{dossier.callback.state}: {dossier.callback.answer}"))
         if arguments.get("prompt"):
             kept = dossier.task.prompt
             lines.append(("prompt", kept if kept is not None else "(not kept)"))

@@ -10,10 +10,12 @@ from decimal import Decimal
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.administration import store as trail
+from gateway.callbacks import store as callback_store
 from gateway.db.connection import Connection
 from gateway.db.writer import Database, Transact
 from gateway.domain.accounts import AccountKind
 from gateway.domain.administrators import COMMAND, Administrator
+from gateway.domain.callbacks import Callback
 from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock
 from gateway.domain.considered import Considered
@@ -72,6 +74,8 @@ class TaskDossier:
     attempts: tuple[Attempt, ...]
     plan: ShownPlan | None
     history: History
+    callback: Callback | None = None
+    """What told its end; None where nobody wanted to be told, and before its end."""
 
 
 _PLAN = TypeAdapter(ShownPlan)
@@ -117,7 +121,8 @@ class Tasks:
         until_ms = task.finished_at_ms or self._clock.now_ms()
         booked = await history(self._database, task.id, task.created_at_ms, until_ms)
         seen = tuple(entry for entry in booked.entries if _sees(by, entry))
-        return TaskDossier(task, tuple(attempts), _plan(task), History(booked.hold, seen, booked.whole))
+        callback = await self._database.read(lambda connection: callback_store.read_callback_of(connection, task.id))
+        return TaskDossier(task, tuple(attempts), _plan(task), History(booked.hold, seen, booked.whole), callback)
 
     async def erase(self, task_id: str, by: Administrator = COMMAND) -> Task:
         """Delete its caller's words and pictures; what it cost stays. Raises SubjectNotFound, Conflict while it is under way."""

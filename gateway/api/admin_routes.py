@@ -4,6 +4,7 @@ from gateway.api.handlers.admin import (
     accounts,
     alerts,
     audit_log,
+    callbacks,
     holds,
     in_doubt,
     keys,
@@ -38,6 +39,7 @@ from gateway.api.schemas.admin_books import (
     UpstreamListAnswer,
     UpstreamTestAnswer,
 )
+from gateway.api.schemas.admin_callbacks import CallbackAnswer, CallbackListAnswer, CallbackSecretAnswer
 from gateway.api.schemas.admin_keys import (
     KeyAnswer,
     KeyBody,
@@ -56,6 +58,11 @@ _LINES = (
 )
 _ALERTS = (
     ("before", "string", "Only alerts made before this one: the last id of the page before."),
+    ("limit", "integer", "1 to 1000, 100 where absent."),
+)
+_CALLBACKS = (
+    ("state", "string", "Only due, sent or dead ones."),
+    ("before", "string", "Only callbacks made before this one: the last id of the page before."),
     ("limit", "integer", "1 to 1000, 100 where absent."),
 )
 _KEYS = (
@@ -137,6 +144,11 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((200, (KeyIssued,)),), (400, 404, 408, 409, 413, 503), KeyRotateBody, scope=Scope.KEYS),
     Route("POST", "/admin/v1/keys/{key_id}/revoke", keys.revoke, "Refuse an API key from now on",
           ((200, (KeyAnswer,)),), (404, 409, 503), scope=Scope.KEYS),
+    Route("GET", "/admin/v1/keys/{key_id}/callback-secret", callbacks.secret, "What signs the callbacks of an API key",
+          ((200, (CallbackSecretAnswer,)),), (404, 503), scope=Scope.KEYS),
+    Route("POST", "/admin/v1/keys/{key_id}/callback-secret/rotate", callbacks.rotate_secret,
+          "Sign its callbacks with a new secret, and for a while with the old one, too",
+          ((200, (CallbackSecretAnswer,)),), (400, 404, 408, 409, 413, 503), KeyRotateBody, scope=Scope.KEYS),
     Route("GET", "/admin/v1/usage", usage.index, "What was made, charged and paid, in daily sums",
           ((200, (UsageAnswer,)),), (400, 503), query=_USAGE, scope=Scope.READ),
     Route("GET", "/admin/v1/audit-log", audit_log.index, "Every change by an administrator, newest first",
@@ -145,6 +157,12 @@ ADMIN_ROUTES: tuple[Route, ...] = (
           ((200, (AlertListAnswer,)),), (400, 503), query=_ALERTS, scope=Scope.READ),
     Route("POST", "/admin/v1/alerts/{alert_id}/resend", alerts.resend, "Have an alert sent again",
           ((200, (AlertAnswer,)),), (404, 409, 503), scope=Scope.MONEY),
+    Route("GET", "/admin/v1/callbacks", callbacks.index, "Callbacks and their delivery, newest first",
+          ((200, (CallbackListAnswer,)),), (400, 503), query=_CALLBACKS, scope=Scope.READ),
+    Route("GET", "/admin/v1/callbacks/{callback_id}", callbacks.get, "A callback with its latest tries",
+          ((200, (CallbackAnswer,)),), (404, 503), scope=Scope.READ),
+    Route("POST", "/admin/v1/callbacks/{callback_id}/resend", callbacks.resend, "Have a callback sent again, under the same id",
+          ((200, (CallbackAnswer,)),), (404, 409, 503), scope=Scope.KEYS),
     Route("GET", "/admin/v1/tasks", tasks.index, "List tasks of all callers, newest first",
           ((200, (AdminTaskListAnswer,)),), (400, 503), query=_TASKS, scope=Scope.READ),
     Route("GET", "/admin/v1/tasks/{task_id}", tasks.get, "A task with its plan, its attempts and how it was booked",

@@ -46,7 +46,7 @@ def task_created(view: TaskView) -> JsonMap:
 
 
 def task_answer(view: TaskView) -> JsonMap:
-    """The answer of a query, and of a callback when there are some: the same envelope, and what the state adds."""
+    """The answer of a query, and the body of a callback: the same envelope, and what the state adds."""
     task = view.task
     answer = task_created(view)
     if task.state.is_final:

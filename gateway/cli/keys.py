@@ -112,6 +112,21 @@ def keys_rotate(
     run("keys rotate", {"id": key_id, "overlap": overlap}, config, output)
 
 
+@app.command("callback-secret")
+def keys_callback_secret(
+    key_id: str,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make a new one first.")] = False,
+    overlap: Annotated[
+        str, typer.Option(help="How long callbacks are signed with the old one, too: 24h, 7d; 0s for not at all.")
+    ] = "24h",
+    config: ConfigOption = None,
+    output: FormatOption = OutputFormat.TABLE,
+) -> None:
+    """Show what signs a key's callbacks, for its receivers."""
+    arguments = {"id": key_id, "rotate": "yes" if rotate else None, "overlap": overlap}
+    run("keys callback-secret", arguments, config, output)
+
+
 @app.command("revoke")
 def keys_revoke(key_id: str, config: ConfigOption = None, output: FormatOption = OutputFormat.TABLE) -> None:
     """Refuse a key from now on."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, alerts, backup, books, catalog, keys, tasks, upstreams, usage
+from gateway.cli import accounts, admin_tokens, alerts, backup, books, callbacks, catalog, keys, tasks, upstreams, usage
 from gateway.cli.operator import ConfigOption, fail, load_config
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ GROUPS = {
     "ledger": books.ledger_app,
     "in-doubt": books.in_doubt_app,
     "alerts": alerts.app,
+    "callbacks": callbacks.app,
     "tasks": tasks.app,
     "upstreams": upstreams.app,
 }

@@ -149,7 +149,10 @@ keys = Table(
     _number("old_until_ms", nullable=True),  # which is valid until then
     _number("used_at_ms", nullable=True),  # about when it was last used
     _number("choose_upstream", default="0"),  # 1: its calls may name upstreams
+    _number("callback_version", default="1"),  # of the secret that signs its callbacks; the secret itself is derived
+    _number("callback_old_until_ms", nullable=True),  # until then the version before signs, too
     UniqueConstraint("digest"),
+    Index(None, "account_id"),
 )
 
 admin_tokens = Table(
@@ -213,6 +216,7 @@ tasks = Table(
     _text("caller", nullable=True),  # a keyed hash of whom the key's own user is, where that is kept
     _number("erased_at_ms", nullable=True),  # the caller's words were deleted, and then
     _number("pictures_erased_at_ms", nullable=True),  # pictures and manifests
+    _text("callback_url", nullable=True),
     CheckConstraint("state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')", name="state"),
     CheckConstraint("(state IN ('completed', 'failed', 'cancelled')) = (finished_at_ms IS NOT NULL)", name="finished"),
     Index("ix_tasks_account", "account_id", "created_at_ms", "id"),
@@ -321,4 +325,49 @@ budget_alerts = Table(
         sqlite_where=Column("state") == "due",
         postgresql_where=Column("state") == "due",
     ),
+)
+
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("id", Text, primary_key=True),  # the webhook-id of every try
+    _text("task_id"),  # no foreign key: tasks and callbacks are deleted each in their time
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("url"),  # empty once its task is erased
+    _text("host"),
+    _text("body", nullable=True),  # JSON, as it is sent; from the first try on
+    _text("state"),
+    _number("tries"),
+    _number("next_at_ms"),
+    _number("created_at_ms"),
+    _text("answer", nullable=True),  # of the last try: a status or what went wrong
+    CheckConstraint("state IN ('due', 'sent', 'dead')", name="state"),
+    # A task ends once.
+    UniqueConstraint("task_id"),
+    Index(
+        "ix_callbacks_due",
+        "next_at_ms",
+        "host",
+        "id",
+        sqlite_where=Column("state") == "due",
+        postgresql_where=Column("state") == "due",
+    ),
+    Index(
+        "ix_callbacks_dead",
+        "id",
+        sqlite_where=Column("state") == "dead",
+        postgresql_where=Column("state") == "dead",
+    ),
+)
+
+callback_attempts = Table(
+    "callback_attempts",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("callback_id", Text, ForeignKey("callbacks.id"), nullable=False),
+    _number("at_ms"),
+    _number("status", nullable=True),
+    _number("took_ms"),
+    _text("answer", nullable=True),  # how the receiver's body begins
+    Index(None, "callback_id"),
 )

@@ -104,6 +104,10 @@ class InvalidTaskId(InvalidRequest):
     code = "invalid_task_id"
 
 
+class InvalidCallbackUrl(InvalidRequest):
+    code = "invalid_callback_url"
+
+
 class ContentRefused(InvalidRequest):
     """An upstream refused the prompt for its content: final, a retry would be refused again."""
 

@@ -40,6 +40,11 @@ def new_alert_id(now_ms: int) -> str:
     return f"alr_{now_ms:013d}_{_random(8)}"
 
 
+def new_callback_id(now_ms: int) -> str:
+    """`msg_<ms>_<16 of a-z0-9>`, in the order in which tasks ended; without a full stop, as signatures need it."""
+    return f"msg_{now_ms:013d}_{_random(16)}"
+
+
 def new_key_id() -> KeyId:
     return KeyId(f"key_{_random(16)}")
 

@@ -44,6 +44,11 @@ class StoredKey:
     choose_upstream: bool = False
     """Whether its calls may prefer upstreams, or exclude others."""
 
+    callback_version: int = 1
+    """Of the secret that signs its callbacks; a rotation is the next one."""
+    callback_old_until_ms: int | None = None
+    """Until then the version before signs, too."""
+
     def state(self, now_ms: int, *, account_disabled: bool) -> KeyState:
         """`account_disabled`: whether any account of its path is."""
         if self.disabled_at_ms is not None:

@@ -180,3 +180,5 @@ class Task:
     """A keyed hash of whom the key's owner makes it for; empty where that is not kept."""
     erased_at_ms: int | None = None
     """When prompt, pictures and whatever else its caller said were deleted; what it cost stays."""
+    callback_url: str | None = None
+    """Where its end is told to; None: nowhere, or erased."""

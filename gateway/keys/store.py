@@ -1,13 +1,13 @@
 """The rows of keys. Only digests are stored; a secret is never in here. Runs in the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import orjson
 from sqlalchemy import bindparam, select
 
 from gateway.db.connection import Connection, Row
 from gateway.db.schema import admin_tokens, keys
-from gateway.db.statements import Statement, insert_rows, raise_rows, update_rows
+from gateway.db.statements import Statement, any_of, insert_rows, raise_rows, update_rows
 from gateway.domain.administrators import AdminToken, Scope
 from gateway.domain.ids import AccountId, KeyId
 from gateway.domain.images import Contract
@@ -20,17 +20,24 @@ _ADDED = (
     "id", "account_id", "name", "digest", "display", "response", "models", "declared", "created_at_ms", "expires_at_ms", "disabled_at_ms",
     "choose_upstream",
 )  # fmt: skip
-_COLUMNS = [keys.c[name] for name in (*_ADDED, "old_digest", "old_until_ms", "used_at_ms")]
+_COLUMNS = [
+    keys.c[name]
+    for name in (*_ADDED, "old_digest", "old_until_ms", "used_at_ms", "callback_version", "callback_old_until_ms")
+]
 _ADD = insert_rows(keys, _ADDED, ignore_repeats=True)
 _CHANGE_DECLARED = update_rows(
     keys, ("id",), ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms", "choose_upstream")
 )
 _CHANGE = update_rows(keys, ("id",), ("response", "models", "expires_at_ms", "choose_upstream"))
 _ROTATE = update_rows(keys, ("id",), ("digest", "display", "old_digest", "old_until_ms"))
+_ROTATE_CALLBACK = update_rows(keys, ("id",), ("callback_version", "callback_old_until_ms"))
 _DISABLE = update_rows(keys, ("id",), ("disabled_at_ms",))
 _TAKE_AWAY = update_rows(keys, ("id",), ("digest",))
 _MARK_USED = raise_rows(keys, ("id",), "used_at_ms")
 _ALL = Statement(select(*_COLUMNS).order_by(keys.c.created_at_ms, keys.c.id).limit(bindparam("size")))
+_OF_ACCOUNTS = Statement(
+    select(*_COLUMNS).where(any_of(keys.c.account_id, "accounts")).order_by(keys.c.created_at_ms, keys.c.id)
+)
 # Locked: of two changes at once, by two processes, the second begins with what the first made of it.
 _ONE = Statement(select(*_COLUMNS).where(keys.c.id == bindparam("key")), postgresql_suffix="FOR UPDATE")
 
@@ -81,6 +88,11 @@ async def rotate_key(connection: Connection, key: StoredKey) -> None:
     await connection.write(_ROTATE, [(key.digest, key.display, key.old_digest, key.old_until_ms, key.id)])
 
 
+async def rotate_callback_secret(connection: Connection, key: StoredKey) -> None:
+    """Its version, and until when the one before signs, too, become those given."""
+    await connection.write(_ROTATE_CALLBACK, [(key.callback_version, key.callback_old_until_ms, key.id)])
+
+
 async def disable_key(connection: Connection, key_id: KeyId, now_ms: int) -> None:
     await connection.write(_DISABLE, [(now_ms, key_id)])
 
@@ -88,6 +100,12 @@ async def disable_key(connection: Connection, key_id: KeyId, now_ms: int) -> Non
 async def mark_keys_used(connection: Connection, used: Mapping[str, int]) -> None:
     """Of several processes, the one that saw the later use wins."""
     await connection.write(_MARK_USED, [(at_ms, key_id) for key_id, at_ms in sorted(used.items())])
+
+
+async def read_keys_of(connection: Connection, accounts: Collection[AccountId]) -> dict[AccountId, StoredKey]:
+    """The newest key of each account: one that was revoked and made again under its name is another key."""
+    found = [_key(row) for row in await connection.fetch(_OF_ACCOUNTS, accounts=sorted(accounts))]
+    return {key.account: key for key in found}
 
 
 async def read_keys(connection: Connection) -> list[StoredKey]:
@@ -105,6 +123,7 @@ def _row(key: StoredKey) -> tuple[str | int | None, ...]:
 def _key(row: Row) -> StoredKey:
     (
         key_id, account, name, digest, display, response, models, declared, created, expires, disabled, choose, old_digest, old_until, used,
+        version, version_until,
     ) = row  # fmt: skip
     return StoredKey(
         KeyId(str(key_id)),
@@ -122,6 +141,8 @@ def _key(row: Row) -> StoredKey:
         None if old_until is None else int(old_until),
         None if used is None else int(used),
         bool(choose),
+        int(version or 1),
+        None if version_until is None else int(version_until),
     )
 
 

@@ -174,6 +174,7 @@ class Acceptance:
             owner=self._owner,
             epoch=1,
             caller="" if self._callers is None else self._callers.of(admitted.request),
+            callback_url=admitted.callback_url,
         )
 
     def _give_back(self, attempts: Sequence[Attempt], slots: Mapping[AttemptId, Slot]) -> None:

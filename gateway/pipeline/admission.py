@@ -3,7 +3,7 @@
 Every refusal names the field, what is wrong, and what may be written instead.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from gateway.domain.accounts import Principal, kind_and_name
@@ -42,6 +42,7 @@ class RequestDraft:
     """False where the configured default model stands in."""
     choice: UpstreamChoice = ANY_UPSTREAM
     """From the call's headers."""
+    callback_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,27 @@ class Admitted:
     request: ImageRequest
     model: Model
     choice: UpstreamChoice = ANY_UPSTREAM
+    callback_url: str | None = None
+    """Where its end is told; checked."""
 
 
 class Admission:
-    """The checks before anything is held. `catalog` is asked for each call, since a reload replaces it; `upstreams` are those that are on."""
+    """The checks before anything is held. `catalog` is asked for each call, since a reload replaces it; `upstreams` are those that are on.
 
-    def __init__(self, catalog: Callable[[], Catalog], tokens: TokenCounter, upstreams: Collection[str] = ()) -> None:
+    `check_callback_url` raises InvalidCallbackUrl; without one no callback is sent.
+    """
+
+    def __init__(
+        self,
+        catalog: Callable[[], Catalog],
+        tokens: TokenCounter,
+        upstreams: Collection[str] = (),
+        check_callback_url: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self._catalog = catalog
         self._tokens = tokens
         self._upstreams = upstreams
+        self._check_callback_url = check_callback_url
 
     def model(self, principal: Principal, name: str) -> Model:
         """The model behind a name or alias. Raises ModelNotFound or ModelNotAllowed."""
@@ -110,7 +123,14 @@ class Admission:
             prompt_tokens=await self._prompt_tokens(draft.prompt, model),
             options=draft.options,
         )
-        return Admitted(request, model, draft.choice)
+        if draft.callback_url is not None:  # last: it may take a look-up
+            await self._check_callback(draft.callback_url)
+        return Admitted(request, model, draft.choice, draft.callback_url)
+
+    async def _check_callback(self, url: str) -> None:
+        if self._check_callback_url is None:
+            raise InvalidRequest("callback_url: callbacks are not sent here; leave it out.", param="callback_url")
+        await self._check_callback_url(url)
 
     def _check_choice(self, principal: Principal, choice: UpstreamChoice) -> None:
         """Raises UpstreamChoiceNotAllowed, and InvalidRequest for an upstream that is not on."""

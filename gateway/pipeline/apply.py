@@ -9,9 +9,11 @@ attempts, results, sums of usage. To PostgreSQL a batch is three statements: loc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.callbacks import store as callback_store
 from gateway.db.connection import Connection
 from gateway.db.statements import Together
 from gateway.db.writer import Now, Transact
+from gateway.domain.callbacks import Callback
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, upstream_account_id
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
@@ -66,6 +68,7 @@ class _Work:
     ended: list[Attempt] = field(default_factory=list)
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
     usage: Daily = field(default_factory=Daily)
+    callbacks: list[Callback] = field(default_factory=list)
     erased: list[Task] = field(default_factory=list)
     prepaid: list[AccountId] = field(default_factory=list)
     """Accounts that are from now on."""
@@ -336,6 +339,8 @@ def _ended(
         raise AssertionError(f"{task.id} is unfinished, but its hold says {ended}")
     work.tasks[task.id] = task
     work.finished.append(task)
+    callback = callback_store.callback_of(task, work.now_ms)
+    work.callbacks += [] if callback is None else [callback]
     zone = work.books.terms.get(task.account, NO_TERMS).zone
     delivered = task.state is TaskState.COMPLETED
     spent = usage.EndedTask(task.account, zone, ended.hold.created_at_ms, task.model, task.caller, charged, delivered)
@@ -453,6 +458,7 @@ async def _save(connection: Connection, work: _Work) -> None:
         task_store.ended_attempts(work.ended),
         task_store.finished_tasks(work.finished),
         task_store.added_results(work.finished),
+        callback_store.added_callbacks(work.callbacks),
         work.usage.write(),
     ]
     for write in work.also:
@@ -466,6 +472,7 @@ async def _save(connection: Connection, work: _Work) -> None:
             await connection.write(statement, rows)
     if work.erased:  # last: it may have ended in this batch
         await task_store.erase_tasks(connection, work.erased)
+        await callback_store.erase_callbacks(connection, [task.id for task in work.erased])
 
 
 def _rows_change_twice(work: _Work) -> bool:

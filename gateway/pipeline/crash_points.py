@@ -71,6 +71,12 @@ class CrashPoint(StrEnum):
     """An attempt whose end is not in the books is about to be looked into."""
     ASKED = "asked"
     """An upstream has said what it knows of an attempt that may have been sent."""
+    CALLBACK_DUE = "callback-due"
+    """Found, and not claimed."""
+    CALLBACK_CLAIMED = "callback-claimed"
+    CALLBACK_SENT = "callback-sent"
+    """The receiver has answered, and nobody knows."""
+    CALLBACK_NOTED = "callback-noted"
 
 
 _WRITER_POINTS: dict[type[object], tuple[CrashPoint, CrashPoint, CrashPoint]] = {

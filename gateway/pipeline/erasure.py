@@ -13,7 +13,13 @@ def erased(task: Task, at_ms: int) -> Task:
     """Sizes, counts and qualities of the request stay; parameters with words of the caller's own (`user`, `style`, …) go."""
     error = None if task.error is None else TaskError(task.error.code, ERASED_TEXT)
     return replace(
-        task, prompt=None, request_json=_without_words(task.request_json), error=error, results=(), erased_at_ms=at_ms
+        task,
+        prompt=None,
+        request_json=_without_words(task.request_json),
+        error=error,
+        results=(),
+        callback_url=None,
+        erased_at_ms=at_ms,
     )
 
 

@@ -23,7 +23,7 @@ Write = tuple[BulkStatement, BulkRows]
 _TASK_COLUMNS = (
     "id", "account_id", "path", "state", "contract", "model", "n", "user_group", "created_at_ms", "deadline_at_ms", "finished_at_ms",
     "reserved_microcredits", "used_microcredits", "used_microusd", "prompt", "request", "plan", "owner", "epoch", "cancel_requested",
-    "error_code", "error_message", "usage", "result_count", "results_expire_at_ms", "caller",
+    "error_code", "error_message", "usage", "result_count", "results_expire_at_ms", "caller", "callback_url",
 )  # fmt: skip
 _TASK_READ = (*_TASK_COLUMNS, "erased_at_ms")
 _TASK_FINISH = (
@@ -161,7 +161,7 @@ _ADD_ATTEMPTS = insert_rows(attempts, _ATTEMPT_COLUMNS)
 _END_ATTEMPTS = update_rows(attempts, ("id",), _ATTEMPT_END)
 _SUBMITTED = update_rows(attempts, ("id",), ("state", "upstream_ref"))
 _ADD_RESULTS = insert_rows(results, _RESULT_COLUMNS)
-_ERASE = update_rows(tasks, ("id",), ("prompt", "request", "error_message", "erased_at_ms"))
+_ERASE = update_rows(tasks, ("id",), ("prompt", "request", "error_message", "callback_url", "erased_at_ms"))
 _ERASE_MESSAGES = Statement(attempts.update().where(any_of(attempts.c.task_id, "ids")).values(message=null()))
 _ERASE_RESULTS = Statement(results.delete().where(any_of(results.c.task_id, "ids")))
 _ERASING = Statement(
@@ -232,9 +232,9 @@ def changed_states(changed: Sequence[tuple[TaskId, TaskState]]) -> Write:
 async def erase_tasks(connection: Connection, erased: Sequence[Task]) -> None:
     """What their callers, and upstreams about it, said. Each with its `erased_at_ms`; its row must be locked. Results go with their rows."""
     rows = [
-        (task.prompt, task.request_json, task.error.message if task.error else None, task.erased_at_ms, task.id)
+        (task.prompt, task.request_json, task.error.message if task.error else None, task.callback_url, task.erased_at_ms, task.id)
         for task in erased
-    ]
+    ]  # fmt: skip
     ids = [task.id for task in erased]
     await connection.write(_ERASE, rows)
     await connection.execute(_ERASE_MESSAGES, ids=ids)
@@ -372,7 +372,7 @@ def _task_row(task: Task) -> tuple[str | int | None, ...]:
         task.created_at_ms, task.deadline_at_ms, task.finished_at_ms, task.reserved_microcredits, task.used_microcredits, task.used_microusd,
         task.prompt, task.request_json, task.plan_json, task.owner, task.epoch, int(task.cancel_requested),
         task.error.code.value if task.error else None, task.error.message if task.error else None, _usage_text(task.usage),
-        task.result_count, task.results_expire_at_ms, task.caller or None,
+        task.result_count, task.results_expire_at_ms, task.caller or None, task.callback_url,
     )  # fmt: skip
 
 
@@ -405,6 +405,7 @@ def _task(row: Row) -> Task:
         result_count=_int(values["result_count"]),
         results_expire_at_ms=_optional_int(values["results_expire_at_ms"]),
         caller=_optional_str(values["caller"]) or "",
+        callback_url=_optional_str(values["callback_url"]),
         erased_at_ms=_optional_int(values["erased_at_ms"]),
     )
 

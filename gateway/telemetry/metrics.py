@@ -26,6 +26,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 # The gateway's own part: two commits and some parsing, well under 10 ms unless something is wrong.
 _OVERHEAD_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+# At once, after each of the retries (1, 3, 7 s), after a circuit's pauses, and the most that those may take.
+_CALLBACK_LAG_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800)
 # The rule is that nothing blocks the loop for 50 ms; the buckets around that decide.
 _LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -82,6 +84,7 @@ class Metrics:
             _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
         )
         self._alerts = kept(_Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",)))
+        self._callbacks = _Callbacks(registry)
         self._budgets = kept(_Budgets())
 
         def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> "_Histograms":
@@ -164,6 +167,25 @@ class Metrics:
     def alert(self, outcome: str) -> None:
         """`outcome` is sent, failed (it will be tried again) or dead."""
         self._alerts.add((outcome,), 1)
+
+    def callback_tried(self, answer: str) -> None:
+        """`answer` is 2xx to 5xx, or one of the few texts of a try without a status."""
+        self._callbacks.tries.add((answer,), 1)
+
+    def callback_ended(self, outcome: str, lag_s: float | None = None) -> None:
+        """`outcome` is sent or dead; `lag_s` belongs to sent."""
+        self._callbacks.ended.add((outcome,), 1)
+        if lag_s is not None:
+            self._callbacks.lag.observe((), lag_s)
+
+    def callbacks_postponed(self, count: int) -> None:
+        """Because their endpoint's circuit is open."""
+        self._callbacks.ended.add(("postponed",), count)
+
+    def callbacks_waiting(self, *, due: int, dead: int) -> None:
+        """What the periodic look at the outbox found."""
+        self._callbacks.due.set(due)
+        self._callbacks.dead.set(dead)
 
     def budgets(self, figures: Iterable[BudgetFigure]) -> None:
         """All there are: the accounts with the fullest keep their names, the rest is `other`. What is not among them has no series any more."""
@@ -270,6 +292,20 @@ class _Gauges(Collector):
         for labels, value in self._values.items():
             family.add_metric(labels, value)
         yield family
+
+
+class _Callbacks:
+    """All about callbacks."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.ended = _Counter("gateway_callbacks", "Callbacks by what became of them.", ("outcome",))
+        self.tries = _Counter("gateway_callback_attempts", "Tries to deliver callbacks, by the answer.", ("answer",))
+        text = "From a task's end to its callback's delivery."
+        self.lag = _Histograms("gateway_callback_lag_seconds", text, (), _CALLBACK_LAG_BUCKETS_S)
+        for collector in (self.ended, self.tries, self.lag):
+            registry.register(collector)
+        self.due = Gauge("gateway_callbacks_due", "Callbacks still to be delivered.", registry=registry)
+        self.dead = Gauge("gateway_callbacks_dead", "Callbacks that were given up.", registry=registry)
 
 
 class _Budgets(Collector):

@@ -91,6 +91,8 @@ JOB = (P.JOB_KNOWN, P.JOB_BEGUN, P.JOB_APPLIED, P.JOB_COMMITTED, P.JOB_RECORDED)
 RESULT = (P.ANSWER_RECEIVED, P.PICTURE_RECEIVED, P.PICTURE_EXAMINED, P.BEFORE_STORE, P.STORED, P.SUCCESS_KNOWN)
 FAILED = (P.FAILURE_CLASSIFIED, P.FAILURE_BOOKED)
 FINISH = (P.BEFORE_FINISH, P.FINISH_BEGUN, P.FINISH_APPLIED, P.FINISH_COMMITTED, P.FINISHED)
+CALLBACK = (P.CALLBACK_DUE, P.CALLBACK_CLAIMED, P.CALLBACK_SENT, P.CALLBACK_NOTED)
+"""After the end of every task: each of the matrix has a callback."""
 CLAIM = (P.CLAIM_BEGUN, P.CLAIM_APPLIED, P.CLAIM_COMMITTED, P.CLAIMED)
 
 
@@ -115,6 +117,7 @@ def life(kind: Kind, contract: str) -> list[tuple[P, int]]:
             points = (*begin, *rows, *call, *call, *end)
         case _:
             points = (*begin, P.BEFORE_SEND, *JOB, *RESULT, *end)
+    points = (*points, *CALLBACK)
     return [(point, points[: index + 1].count(point)) for index, point in enumerate(points)]
 
 
@@ -168,7 +171,8 @@ SECOND_KILLS: dict[Kind, dict[tuple[P, int], tuple[P, ...]]] = {
     },
     Kind.NONE: {
         (P.BEFORE_SEND, 1): (*CLAIM, P.RESUMING, P.FAILURE_BOOKED, *FINISH),
-        (P.STORED, 1): (*CLAIM, P.RESUMING, *FINISH),
+        (P.STORED, 1): (*CLAIM, P.RESUMING, *FINISH, *CALLBACK),
+        (P.CALLBACK_SENT, 1): CALLBACK,
     },
     Kind.FAIL_OVER: {
         # Nobody knows that the first upstream was busy; and after the second one's row.

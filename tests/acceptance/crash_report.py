@@ -33,6 +33,10 @@ class Toll:
     """The task says outcome_unknown."""
     in_doubt: int
     """Attempts that the books have in doubt."""
+    callbacks_lost: int
+    """Ended tasks that nobody was told of."""
+    callbacks_repeated: int
+    """Messages that came again, under the id that they had."""
 
 
 def hand_in(record_property: Callable[[str, object], None], toll: Toll) -> None:
@@ -68,6 +72,7 @@ def lines(tolls: Sequence[Toll], cases: int) -> list[str]:
         f"paid twice {_sum(tolls, 'paid_twice')}, charged without a result {_sum(tolls, 'charged_for_nothing')}, "
         f"holds left {_sum(tolls, 'holds_left')}, results lost unsaid {_sum(silent, 'lost')}",
         f"results lost and said so (outcome_unknown, in doubt) {_sum(told, 'lost')}: {_by_kind(told, 'lost')}",
+        f"callbacks lost {_sum(tolls, 'callbacks_lost')}, told again under the same id {_sum(tolls, 'callbacks_repeated')}",
         f"attempts in doubt {_sum(tolls, 'in_doubt')}: {_by_kind(tolls, 'in_doubt')}",
         *([f"NOT COUNTED: {cases - len(tolls)} cases failed before they could be"] if cases > len(tolls) else []),
     ]

@@ -5,17 +5,18 @@ them in `make soak`, a seeded tenth in `make test`. What an upstream that cannot
 answer is the one thing that may be lost: the task says outcome_unknown, and its presumed cost is in doubt.
 
 PostgreSQL's successor would wait for a lease, and for whatever a paused owner might still store, and any successor for what might still arrive at an
-upstream that can be asked; here the test turns back these times in the database, as if it had waited. That it does wait is shown by
-test_kill_rounds.py and tests/integration/test_lookup.py.
+upstream that can be asked, and for what a dead process had begun to tell; here the test turns back these times in the database, as if it had waited.
+That it does wait is shown by test_kill_rounds.py, tests/integration/test_lookup.py and tests/contract/test_callback_delivery.py.
 """
 
 import asyncio
 import http.client
+import json
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +29,8 @@ from PIL import Image
 
 from gateway.pipeline.crash_points import CrashPoint
 from gateway.upstreams.base import Adapter
-from tests.acceptance.crash_cases import ALL, CASES, Case, Kind, Outcome, chosen
+from tests.acceptance.callback_receiver import CallbackReceiver, receiving_callbacks
+from tests.acceptance.crash_cases import ALL, CALLBACK, CASES, Case, Kind, Outcome, chosen
 from tests.acceptance.crash_report import Toll, hand_in
 from tests.acceptance.forked_gateway import ForkedGateway, JobOnlyAdapter
 from tests.acceptance.gateway_process import until
@@ -109,6 +111,13 @@ def vendors(all_vendors: Vendors) -> Vendors:
     return all_vendors
 
 
+@pytest.fixture(scope="module")
+def callbacks() -> Iterator[CallbackReceiver]:
+    """One for all cases of a worker, each of which has a path of its own."""
+    with receiving_callbacks() as receiver:
+        yield receiver
+
+
 @pytest.fixture
 def gateways(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Gateways"]:
     made = Gateways(request, tmp_path)
@@ -132,9 +141,12 @@ class Gateways:
         else:
             url = self._request.getfixturevalue("postgresql_database")
         offers = [OFFERS[name] for name in CHAINS[case.kind]]
+        callbacks: CallbackReceiver = self._request.getfixturevalue("callbacks")
+        ports = [int(vendors.evolink.origin.rpartition(":")[2]), callbacks.port]
         settings = config(
             url, openai=vendors.of(case.kind)["openai"], evolink=vendors.evolink, of_evolink={"poll_interval": "60ms"}, lease="2s",
             models={MODEL: {"prompt_tokens_max": 2000, "sizes": ["1024x1024"], "n": {"max": 3}, "offers": offers}},
+            egress={"allow": ["127.0.0.0/8"], "allow_http": True, "ports": ports},
         )  # fmt: skip
         self._gateway = ForkedGateway(self._folder, settings, key=KEY)
         self._gateway.stand_ins = STAND_INS.get(case.kind, {})
@@ -151,20 +163,23 @@ def test_killed_at(
     case: Case,
     gateways: Gateways,
     vendors: Vendors,
+    callbacks: CallbackReceiver,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """The restarted gateway makes of the call what its last durable step allows, and the money agrees, whoever tells it."""
+    """The restarted gateway makes of the call what its last durable step allows, tells its end, and the money agrees, whoever tells it."""
     if case.kind in (Kind.FAIL_OVER, Kind.FAILURE):
         vendors.openai.always(RateLimit())
     gateway, url = gateways.new(database, case, vendors)
+    name = f"{database}-{case.id}"
+    hook = callbacks.url(name)
     with armed(gateway, case.crash_at), ThreadPoolExecutor(1) as caller:
         gateway.start()
         if case.contract == "image":
-            call: Future[Any] = caller.submit(gateway.generate, MODEL, PROMPT, n=case.n)
+            call: Future[Any] = caller.submit(gateway.generate, MODEL, PROMPT, n=case.n, callback_url=hook)
         else:
-            call = caller.submit(gateway.submit, MODEL, PROMPT, n=case.n)
+            call = caller.submit(gateway.submit, MODEL, PROMPT, n=case.n, callback_url=hook)
         dies(gateway)
-        told = promised(call)
+        told = promised(case, call)
     if case.again is not None:
         turn_back_times(gateway, url, case)
         with armed(gateway, case.again):
@@ -173,8 +188,11 @@ def test_killed_at(
     turn_back_times(gateway, url, case)
     gateway.start()
     until(lambda: all(map(is_final, gateway.tasks())), FINAL_S_MAX, "the task is stuck", pause_s=0.03)
-    hand_in(record_property, counted(gateway, database, case, vendors))
+    with suppress(TimeoutError, AssertionError):  # counted below
+        until(lambda: len(callbacks.of(name)) >= len(gateway.tasks()), FINAL_S_MAX, "not told", pause_s=0.03)
+    hand_in(record_property, counted(gateway, database, case, vendors, callbacks))
     assert_outcome(gateway, case, told)
+    assert_told(gateway, case, callbacks, name)
     assert_money(gateway, case, vendors)
 
 
@@ -218,23 +236,27 @@ def dies(gateway: ForkedGateway) -> None:
     assert gateway.wait(DEATH_S_MAX) == -signal.SIGKILL, gateway.log
 
 
-def promised(call: "Future[Any]") -> str | None:
-    """The id of the task that the caller was told of, if any; a picture can have come to nobody."""
+def promised(case: Case, call: "Future[Any]") -> str | None:
+    """The id of the task that the caller was told of, if any; a picture can have come only to somebody whose callback was due."""
     try:
         answer = call.result(10)
     except (OSError, http.client.HTTPException):
         return None
-    assert isinstance(answer, str), answer
-    return answer
+    if isinstance(answer, str):
+        return answer
+    assert case.point in CALLBACK, answer  # only then is the call over
+    assert answer.status in (200, 502, 503), answer
+    named: str = answer.headers["x-task-id"]
+    return named
 
 
 def turn_back_times(gateway: ForkedGateway, url: str, case: Case) -> None:
     """As if much time had passed since the last process died."""
     if url == SQLITE:
-        if case.kind is not Kind.LOOKUP:
-            return  # the lock proves that it is dead: nothing is waited for, but what it sent may still be on its way
         with closing(sqlite3.connect(gateway.folder / "var/gateway.db")) as database, database:
-            database.execute("UPDATE attempts SET sent_at_ms = sent_at_ms - ?", (WAITED_MS,))
+            database.execute("UPDATE callbacks SET next_at_ms = 0 WHERE state = 'due'")
+            if case.kind is Kind.LOOKUP:  # else the lock proves that it is dead, and nothing is waited for
+                database.execute("UPDATE attempts SET sent_at_ms = sent_at_ms - ?", (WAITED_MS,))
         return
 
     async def turn_back() -> None:
@@ -242,14 +264,16 @@ def turn_back_times(gateway: ForkedGateway, url: str, case: Case) -> None:
         try:
             await connection.execute("UPDATE tasks SET lease_until_ms = 0 WHERE state IN ('pending', 'processing')")
             await connection.execute("UPDATE attempts SET sent_at_ms = sent_at_ms - $1", WAITED_MS)
+            await connection.execute("UPDATE callbacks SET next_at_ms = 0 WHERE state = 'due'")
         finally:
             await connection.close()
 
     asyncio.run(turn_back())
 
 
-def counted(gateway: ForkedGateway, database: str, case: Case, vendors: Vendors) -> Toll:
+def counted(gateway: ForkedGateway, database: str, case: Case, vendors: Vendors, callbacks: CallbackReceiver) -> Toll:
     """What became of it, before anybody says what should have."""
+    messages = callbacks.of(f"{database}-{case.id}")
     tasks = gateway.tasks_in_full()
     accounts = {row["account"]: row for row in gateway.ask("accounts list")["rows"]}
     billed = sum(vendor.billed_images for vendor in vendors.of(case.kind).values())
@@ -265,6 +289,8 @@ def counted(gateway: ForkedGateway, database: str, case: Case, vendors: Vendors)
         lost=max(0, min(billed, case.n) - delivered),
         unknown=any((task.get("error") or {}).get("code") == "outcome_unknown" for task in tasks),
         in_doubt=sum(attempt["status"] == "unknown" for task in tasks for attempt in task["attempts"]),
+        callbacks_lost=len({task["id"] for task in tasks} - {message.task for message in messages}),
+        callbacks_repeated=len(messages) - len({message.id for message in messages}),
     )
 
 
@@ -288,6 +314,21 @@ def assert_outcome(gateway: ForkedGateway, case: Case, told: str | None) -> None
     else:
         assert (task["status"], task["error"]["code"]) == ("failed", case.outcome.value)
         assert task["usage"]["credits_used"] == 0
+
+
+def assert_told(gateway: ForkedGateway, case: Case, callbacks: CallbackReceiver, name: str) -> None:
+    """The end of the task has been told, again only where nobody could know that it had been, and then under the same id in the same words."""
+    messages, tasks = callbacks.of(name), gateway.tasks_in_full()
+    assert {message.task for message in messages} == {task["id"] for task in tasks}
+    for task in tasks:
+        told = {(message.id, message.body) for message in messages if message.task == task["id"]}
+        [(_, body)] = told
+        assert json.loads(body)["status"] == task["status"]
+    unnoted = [point for point in (case.point, case.again) if point is CrashPoint.CALLBACK_SENT]
+    if CrashPoint.CALLBACK_SENT in (case.point, case.again):
+        assert len(messages) == 1 + len(unnoted)
+    elif CrashPoint.CALLBACK_NOTED in (case.point, case.again):
+        assert len(messages) == 1, "it had been noted"
 
 
 def assert_money(gateway: ForkedGateway, case: Case, vendors: Vendors) -> None:

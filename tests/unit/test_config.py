@@ -82,7 +82,7 @@ accounts:
         n_max: 4
         keys:
           - {name: ci, secret: "${CI_KEY}", budgets: ["5usd/total"], rpm: 600, concurrency: 32, models: [old-picture], response: image,
-             expires: 2027-01-31, choose_upstream: true, callback_secret: whsec_12345678}
+             expires: 2027-01-31, choose_upstream: true, callback_secret: "a secret of the ci"}
 """
 OWN_CATALOG = """
 models:
@@ -232,7 +232,6 @@ def test_settings_without_effect_are_said_aloud(full: Config) -> None:
         "s3_endpoint",
     ):
         assert part in text
-    assert "accounts[0].teams[0].keys[0]: callback_secret without effect" in text
     assert set(full.notes) < set(full.summary())
 
 

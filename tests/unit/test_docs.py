@@ -283,6 +283,9 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.tasks({"pending": 1}, {"pending": 1.0})
     registry_owner.budgets([BudgetFigure("team:a/t", "day", "usd", 0.5, 10.0)])
     registry_owner.alert("sent")
+    registry_owner.callback_tried("2xx")
+    registry_owner.callback_ended("sent", 0.5)
+    registry_owner.callbacks_waiting(due=1, dead=1)
     found: dict[str, tuple[str, set[str]]] = {}
     text = registry_owner.render().decode()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):

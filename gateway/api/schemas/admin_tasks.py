@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from gateway.api.schemas.admin_callbacks import CallbackItem
 from gateway.api.schemas.answers import Answer, QuotedOfferAnswer
 
 
@@ -112,7 +113,10 @@ class AdminTaskEntryAnswer(Answer):
 
 
 class AdminTaskAnswer(AdminTaskItem):
-    """`prompt` is null unless it was asked for, and once it is not kept. `entries_whole`: false where not all were looked for."""
+    """`prompt` is null unless it was asked for, and once it is not kept. `entries_whole`: false where not all were looked for.
+
+    `callback`: null where its caller named no URL, and before its end.
+    """
 
     deadline_at_ms: int
     results_expire_at_ms: int | None
@@ -122,3 +126,4 @@ class AdminTaskAnswer(AdminTaskItem):
     hold: AdminHoldAnswer | None
     entries: list[AdminTaskEntryAnswer]
     entries_whole: bool
+    callback: CallbackItem | None

@@ -93,7 +93,13 @@ class GenerationBody(BaseModel):
     svg: Annotated[Svg | None, Field(description="Only for svg, so it is dropped.")] = None
     image_urls: Annotated[list[str] | None, Field(description="Not served; an empty list and null are fine.")] = None
     mask_url: Annotated[str | None, Field(description="Not served; null is fine.")] = None
-    callback_url: Annotated[str | None, Field(description="Not served; null is fine. Poll GET /v1/tasks/{id}.")] = None
+    callback_url: Annotated[
+        str | None,
+        Field(
+            description="A public https URL of at most 2048 characters that is told the task's end by a signed POST. "
+            "The answer is a task then."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +134,11 @@ def parse_generation(body: JsonObject, default_model: str) -> Generation:
         output_format=fields.output_format,
         options=options,
         model_given=bool(fields.model),
+        callback_url=fields.callback_url or None,
     )
     wish = ResponseFormat(fields.response_format) if fields.response_format else None
-    return Generation(draft, BodyHints(response_format=wish is not None), wish, dropped)
+    hints = BodyHints(callback=draft.callback_url is not None, response_format=wish is not None)
+    return Generation(draft, hints, wish, dropped)
 
 
 def _check_prompt(prompt: str) -> None:
@@ -148,7 +156,6 @@ def _refuse_unserved(fields: GenerationBody) -> None:
         ("partial_images", fields.partial_images, "partial images come only with streaming, which is not served; leave it out"),
         ("image_urls", fields.image_urls, "reference images are not served yet; leave it out and describe the picture in the prompt"),
         ("mask_url", fields.mask_url, "edits with a mask are not served yet; leave it out"),
-        ("callback_url", fields.callback_url, "callbacks are not served yet; leave it out and poll GET /v1/tasks/{id}"),
     )  # fmt: skip
     for name, value, text in refusals:
         if value:

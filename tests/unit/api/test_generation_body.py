@@ -91,7 +91,7 @@ def test_blank_prompts(prompt: str) -> None:
     [
         ("stream", True, False), ("partial_images", 1, 0), ("image_urls", ["https://example.com/a.png"], []),
         ("mask_url", "https://example.com/m.png", ""),
-        ("callback_url", "https://example.com/cb", ""), ("output_format", "gif", "png"), ("output_format", "svg", "webp"),
+        ("output_format", "gif", "png"), ("output_format", "svg", "webp"),
     ],
 )  # fmt: skip
 def test_what_is_not_served_is_refused_by_name(field: str, refused: object, fine: object) -> None:
@@ -100,6 +100,15 @@ def test_what_is_not_served_is_refused_by_name(field: str, refused: object, fine
         parse(**{field: refused})
     assert caught.value.param == field
     parse(**{field: fine})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("https://example.com/cb", "https://example.com/cb"), ("", None), (None, None)]
+)
+def test_a_callback_chooses_the_contract(given: str | None, expected: str | None) -> None:
+    """As it was sent; whether it may be reached is looked at later. Empty is absent."""
+    generation = parse(callback_url=given)
+    assert (generation.draft.callback_url, generation.hints.callback) == (expected, expected is not None)
 
 
 def test_a_jpeg_cannot_be_transparent() -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.administration.tasks import ShownPlan, TaskDossier, TaskFilter
 from gateway.api.answers import json_answer
+from gateway.api.handlers.admin.callbacks import callback_item
 from gateway.api.handlers.admin.query import whole
 from gateway.api.rendering import JsonMap, JsonValue, considered_offer
 from gateway.api.state import ADMINISTRATION, ADMINISTRATOR
@@ -83,6 +84,7 @@ def _whole_task(dossier: TaskDossier, *, with_prompt: bool) -> JsonMap:
             for entry in dossier.history.entries
         ],
         "entries_whole": dossier.history.whole,
+        "callback": None if dossier.callback is None else callback_item(dossier.callback),
     }
 
 

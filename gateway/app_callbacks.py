@@ -1,0 +1,85 @@
+"""Callbacks, put together: who sends them, what is sent, and what signs it."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import orjson
+
+from gateway.administration.callback_secrets import CallbackSecrets
+from gateway.api.rendering import task_answer
+from gateway.app_reload import Current
+from gateway.callbacks.deliverer import Deliverer
+from gateway.callbacks.lanes import IN_ALL
+from gateway.config_accounts import KeyDeclaration, OrgDeclaration
+from gateway.db.connection import Connection
+from gateway.db.writer import Database
+from gateway.domain.clock import Clock
+from gateway.domain.ids import AccountId, TaskId, key_account_id
+from gateway.domain.tasks import Attempt, Task
+from gateway.egress.lookups import OwnThreadsResolver
+from gateway.pipeline import crash_points
+from gateway.pipeline.commands import Command, Outcome
+from gateway.pipeline.crash_points import CrashPoint
+from gateway.pipeline.pipeline import Pipeline
+from gateway.tasks import store as task_store
+from gateway.telemetry.metrics import Metrics
+from gateway.webhooks.sending import Sender
+
+
+class DeclaredSecrets:
+    """The callback secrets of the config's keys, by their accounts; follows the config."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._read_from: tuple[OrgDeclaration, ...] | None = None
+        self._secrets: Mapping[AccountId, bytes] = {}
+
+    def __call__(self, account: AccountId) -> bytes | None:
+        accounts = self._current.config.accounts
+        if accounts is not self._read_from:
+            self._read_from, self._secrets = accounts, dict(_secrets_in(accounts))
+        return self._secrets.get(account)
+
+
+def _secrets_in(orgs: Sequence[OrgDeclaration]) -> list[tuple[AccountId, bytes]]:
+    keys: list[tuple[str, str | None, KeyDeclaration]] = []
+    for org in orgs:
+        keys += [(org.name, None, key) for key in org.keys]
+        keys += [(org.name, team.name, key) for team in org.teams for key in team.keys]
+    return [
+        (key_account_id(org, team, key.name), key.callback_secret) for org, team, key in keys if key.callback_secret
+    ]
+
+
+def callback_deliverer(
+    database: Database[Command, Outcome],
+    pipeline: Pipeline,
+    secrets: CallbackSecrets,
+    current: Current,
+    metrics: Metrics,
+    clock: Clock,
+) -> Deliverer:
+    """One a process. What it sends is rendered as a query of the same task is."""
+
+    async def render(ids: Sequence[TaskId]) -> Mapping[TaskId, str]:
+        found = await database.read(partial(_with_attempts, ids=ids))
+        return {task.id: orjson.dumps(task_answer(pipeline.view(task, attempts))).decode() for task, attempts in found}
+
+    resolver = OwnThreadsResolver(IN_ALL)
+    sender = Sender(current.config.egress, clock, connections_max=IN_ALL, resolver=resolver)
+    return Deliverer(
+        database,
+        sender,
+        render,
+        secrets.of,
+        metrics,
+        clock,
+        kept_ms=lambda: current.config.retention.tasks_s * 1000,
+        reached=lambda moment: crash_points.reached(CrashPoint(moment.value)),
+    )
+
+
+async def _with_attempts(connection: Connection, ids: Sequence[TaskId]) -> list[tuple[Task, list[Attempt]]]:
+    tasks = await task_store.read_tasks(connection, ids)
+    attempts = await task_store.read_attempts(connection, ids)
+    return [(task, [attempt for attempt in attempts if attempt.task_id == task.id]) for task in tasks]
