@@ -73,6 +73,11 @@ class Send:
     failure: "Callable[[Reply], UpstreamFailure] | None" = None
     """What an answer that is no 2xx means, where a vendor's errors have a form of their own; None: `rows`, then the general table."""
 
+    def __post_init__(self) -> None:
+        """aiohttp sends idempotent methods again by itself where a kept connection drops, and a paid body would be paid for twice."""
+        if self.body and self.method != "POST":
+            raise ValueError(f"a body goes by POST alone, not by {self.method}")
+
 
 class TrackedBody(BytesPayload):
     """A JSON body that remembers whether anybody began to write it."""
