@@ -1,5 +1,7 @@
 """What upstreams say, without what they were told."""
 
+from base64 import b64encode
+
 import pytest
 
 from gateway.pipeline.echo import TEXT_CHARS_MAX, without_echo
@@ -36,3 +38,33 @@ def test_long_words_are_cut() -> None:
     said = "x" * 400 + prompt
     assert without_echo(said, prompt=prompt, secret="") == "x" * 400 + "[prompt]"
     assert len(without_echo("y" * 9_000, prompt=PROMPT, secret="")) == TEXT_CHARS_MAX
+
+
+KEY = "sk-Proj_0123456789-ABCDEFGHIJ"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"the key {KEY} is wrong",
+        f"HTTP 401 invalid_key_{KEY.lower().replace('-', '_')}: m",
+        f"a page that was cut at {KEY[:20]}",
+        f"you sent {KEY[:16]} here",
+        f"Authorization: Basic {b64encode(KEY.encode()).decode()}",
+        f"cut Basic {b64encode(KEY.encode()).decode()[:24]}",
+    ],
+    ids=["as it is", "as a code", "cut at the end", "in part", "in base64", "in base64, cut"],
+)
+def test_the_key_is_taken_out_in_every_form(said: str) -> None:
+    """Codes are kept in lower case with underscores, long words are cut, and some send it in base64."""
+    kept = without_echo(said, prompt=PROMPT, secret=KEY)
+    assert "[key]" in kept
+    for form in (KEY.lower().replace("-", "_"), b64encode(KEY.encode()).decode().lower()):
+        bare = kept.lower().replace("-", "_")
+        assert not any(form[at : at + 9] in bare for at in range(len(form) - 8))
+
+
+def test_a_short_key_counts_whole() -> None:
+    """Else every word would be a part of it."""
+    assert without_echo("the test key test failed", prompt=PROMPT, secret="test") == "the [key] key [key] failed"
+    assert without_echo("nothing of it", prompt=PROMPT, secret=KEY) == "nothing of it"
