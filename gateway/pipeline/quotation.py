@@ -1,15 +1,15 @@
 """What a request may be made by and what must be held for it: plan, frozen prices and hold options, kept for requests of the same shape.
 
-Pure but for its memory. A shape is everything of a request that a price or a plan depends on: all but the prompt's words. Plans are kept as they are
-with every circuit closed, in the order of the latest call; which may be tried now, and in which order, is the caller's to say. It fails with
-what `plan` answers: NotAble.
+Pure but for its memory. A shape is everything of a request that a price or a plan depends on: all but the prompt's words, of which the length
+matters to some offers. Plans are kept as they are with every circuit closed, in the order of the latest call; which may be tried now, and in which
+order, is the caller's to say. It fails with what `plan` answers: NotAble.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.domain.catalog import Model
+from gateway.domain.catalog import Model, TokenPrice
 from gateway.domain.choice import ANY_UPSTREAM, UpstreamChoice
 from gateway.domain.images import ImageRequest
 from gateway.pipeline import pricing
@@ -40,6 +40,8 @@ class _Kept:
     model: Model
     plan: Plan
     quotation: Quotation
+    length: tuple[int, int] | None
+    """Of the prompt, where something depends on it."""
 
 
 def quotation(plan: Plan, request: ImageRequest, model: Model, markup: Decimal, credits_per_usd: Decimal) -> Quotation:
@@ -74,7 +76,9 @@ class Quotations:
         """The quotation over those offers of the plan that `open_now` leaves; it answers the same plan where nothing changes."""
         shape = _shape(request, model, markup, credits_per_usd, choice)
         kept = self._kept.get(shape)
-        if kept is not None and kept.model is not model:
+        if kept is not None and (
+            kept.model is not model or (kept.length is not None and kept.length != _length(request))
+        ):
             kept = None
         found = self._make_plan(request, model, choice) if kept is None else kept.plan
         if isinstance(found, NotAble):
@@ -87,8 +91,25 @@ class Quotations:
         if whole and not request.options:  # options have callers' own words: hardly two calls would be alike
             if len(self._kept) >= SHAPES_MAX:
                 self._kept.clear()
-            self._kept[shape] = _Kept(model, usable, made)
+            length = _length(request) if _depends_on_length(found) else None
+            self._kept[shape] = _Kept(model, usable, made, length)
         return made
+
+
+def _depends_on_length(plan: Plan) -> bool:
+    """Whether a prompt of as many tokens, but of other characters or bytes, may have another plan or price."""
+    if any(item.param == "prompt" for item in plan.left_out):
+        return True
+    return any(
+        planned.capabilities.prompt_chars_max is not None
+        or (isinstance(planned.offer.price, TokenPrice) and planned.offer.price.own_tokenizer)
+        for planned in plan.offers
+    )
+
+
+def _length(request: ImageRequest) -> tuple[int, int]:
+    """In characters and in bytes."""
+    return len(request.prompt), len(request.prompt.encode(errors="surrogatepass"))
 
 
 def _shape(

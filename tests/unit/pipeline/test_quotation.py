@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, Price, PriceFormula, SizeRule
+from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, Price, PriceFormula, SizeRule, TokenPrice
 from gateway.domain.choice import ANY_UPSTREAM, UpstreamChoice
 from gateway.domain.images import (
     Background,
@@ -42,14 +42,17 @@ def model(*offers: Offer) -> Model:
 class Desk:
     """Counts the plans that are made."""
 
-    def __init__(self) -> None:
+    def __init__(self, capabilities: Capabilities = ANY) -> None:
         self.made = 0
+        self.capabilities = capabilities
+        self.able: dict[str, Capabilities] = {}
+        """Of an upstream, where they are others."""
         self.closed: set[str] = set()
         self.quotations = Quotations(self._plan)
 
     def _plan(self, request: ImageRequest, model: Model, choice: UpstreamChoice = ANY_UPSTREAM) -> Plan | NotAble:
         self.made += 1
-        return plan(request, model, [(item, ANY) for item in model.offers])
+        return plan(request, model, [(item, self.able.get(item.upstream, self.capabilities)) for item in model.offers])
 
     def _open_now(self, plan: Plan) -> Plan:
         usable = tuple(item for item in plan.offers if item.offer.upstream not in self.closed)
@@ -103,6 +106,31 @@ def test_whatever_else_differs_is_quoted_anew(name: str) -> None:
     assert desk.made == 2
     assert read_request(after.request_json, different.prompt) == different
     assert desk.ask(REQUEST, sold) is before
+
+
+OWN = TokenPrice(Decimal(2), Decimal(2), Decimal(30), 1_000, own_tokenizer=True)
+
+
+def test_where_every_byte_is_held_for_the_prompts_length_counts() -> None:
+    """As many tokens by our count, and ten times as many bytes: the upstream's own tokenizer may make more of them."""
+    desk, sold = Desk(), model(offer("own", OWN))
+    short, long = replace(REQUEST, prompt="a" * 30_000), replace(REQUEST, prompt="a" * 300_000)
+    assert desk.ask(short, sold).options[0].amount.microusd < desk.ask(long, sold).options[0].amount.microusd
+    assert desk.ask(replace(long, prompt="b" * 300_000), sold) is desk.ask(long, sold)
+    assert desk.made == 2
+
+
+@pytest.mark.parametrize("long_first", [False, True])
+def test_where_an_upstream_takes_only_short_prompts_their_length_counts(long_first: bool) -> None:
+    """Whichever came first: the offer is planned for the prompts that it takes, and for no other."""
+    desk, sold = Desk(replace(ANY, prompt_chars_max=1_000)), model(CHEAP, DEAR)
+    desk.able["dear"] = ANY
+    prompts = sorted(("a" * 1_000, "a" * 1_001), key=len, reverse=long_first)
+    found = {len(text): desk.ask(replace(REQUEST, prompt=text), sold) for text in prompts}
+    assert {size: [item.offer.upstream for item in one.plan.offers] for size, one in found.items()} == {
+        1_000: ["cheap", "dear"],
+        1_001: ["dear"],
+    }
 
 
 def test_a_reloaded_model_and_new_terms_are_quoted_anew() -> None:
