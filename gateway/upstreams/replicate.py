@@ -146,8 +146,8 @@ def outcome(prediction: Prediction, place: Place) -> Generated:
         images = tuple(image for image in found if image is not None)
         if images:
             return Generated(images)
-        billed = Billed.YES if place.by_time else Billed.NO
-        raise UpstreamFailure(Fault.NO_IMAGE, billed, "succeeded without output")
+        billed = Billed.YES if place.by_time or prediction.output else Billed.NO
+        raise UpstreamFailure(Fault.NO_IMAGE, billed, "succeeded without an output that is a link")
     text = _text(prediction.error)
     message = f"prediction {status}: {text}"
     if status == "aborted":

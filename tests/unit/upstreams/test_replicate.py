@@ -106,6 +106,17 @@ def test_predictions_without_pictures(
     assert (caught.value.fault, caught.value.billed) == (fault, billed)
 
 
+@pytest.mark.parametrize(
+    ("output", "billed"),
+    [(None, Billed.NO), ([], Billed.NO), ({"image": "https://x/a"}, Billed.YES), ([7], Billed.YES), (7, Billed.YES)],
+)
+def test_an_output_that_cannot_be_read_was_made(output: object, billed: Billed) -> None:
+    """An official model is paid by its outputs: only without any was nothing billed."""
+    with pytest.raises(UpstreamFailure) as caught:
+        outcome(Prediction(status="succeeded", output=output), OFFICIAL)
+    assert (caught.value.fault, caught.value.billed) == (Fault.NO_IMAGE, billed)
+
+
 @pytest.mark.parametrize("status", ["starting", "processing", "queued", None])
 def test_predictions_that_are_not_over(status: str | None) -> None:
     """Also those in a state that nobody knows yet."""
