@@ -65,7 +65,7 @@ def callback_deliverer(
         found = await database.read(partial(_with_attempts, ids=ids))
         return {task.id: orjson.dumps(task_answer(pipeline.view(task, attempts))).decode() for task, attempts in found}
 
-    resolver = OwnThreadsResolver(IN_ALL)
+    resolver = OwnThreadsResolver(2 * IN_ALL)  # what was given up keeps its thread for a while
     sender = Sender(current.config.egress, clock, connections_max=IN_ALL, resolver=resolver)
     return Deliverer(
         database,

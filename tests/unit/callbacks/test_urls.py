@@ -8,7 +8,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.callbacks import urls as module
 from gateway.callbacks.urls import CallbackUrls
-from gateway.domain.errors import InvalidCallbackUrl
+from gateway.domain.errors import InvalidCallbackUrl, Overloaded
 from gateway.egress.guard import EgressPolicy
 
 PUBLIC = "93.184.216.34"
@@ -89,6 +89,22 @@ async def test_a_name_that_nobody_answers_for_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr("gateway.egress.guard.DNS_TIMEOUT_S", 0.01)
     with pytest.raises(InvalidCallbackUrl):
         await CallbackUrls(EgressPolicy(), NAMES).check("https://slow.example.com/")
+
+
+async def test_nobody_waits_long_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While all places are taken by names that nobody answers for, the next call is told to come again; text is checked all the same."""
+    monkeypatch.setattr(module, "PLACE_S_MAX", 0.01)
+    urls = CallbackUrls(EgressPolicy(), NAMES)
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(urls.check("https://slow.example.com/")) for _ in range(module.LOOKUPS_MAX)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await urls.check("https://hooks.acme.com/")
+        with pytest.raises(InvalidCallbackUrl):
+            await urls.check("http://hooks.acme.com/")
+        for task in waiting:
+            task.cancel()
+    await urls.check("https://hooks.acme.com/")
 
 
 async def test_the_own_threads_look_names_up() -> None:
