@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 import orjson
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from gateway.domain.clock import SystemClock
-from gateway.webhooks.signing import secret_bytes, signed_headers
+from gateway.webhooks.signing import secret_bytes, secret_text, signed_headers
 from tests.emulators.behaviours import Hang, RateLimit
 from tests.emulators.openai import OpenAIEmulator
 from tests.integration.gateway_app import (
@@ -54,6 +55,11 @@ async def secret_of(house: House, key_id: str = CI) -> bytes:
     shown = await house.get(f"/admin/v1/keys/{quote(key_id, safe='')}/callback-secret", key=ADMIN)
     assert (shown.status, shown.headers["Cache-Control"]) == (200, "no-store")
     return base64.b64decode(shown.text("secret").removeprefix("whsec_"))
+
+
+def by_the_library(message: Received, secret: bytes) -> None:
+    """As a receiver with the library of Standard Webhooks does it. Raises WebhookVerificationError."""
+    Webhook(secret_text(secret)).verify(message.body, dict(message.headers))
 
 
 async def listed(house: House, query: str = "") -> list[dict[str, object]]:
@@ -93,6 +99,7 @@ async def test_the_end_of_a_task_is_told(database_url: str, tmp_path: Path, open
             message = await told(receiver, house, created)
             secret = await secret_of(house)
             message.verify(secret)
+            by_the_library(message, secret)
             body = orjson.loads(message.body)
             assert (body["status"], len(body["results"])) == ("completed", 1)
             assert body["usage"]["credits_used"] > 0
@@ -218,6 +225,7 @@ async def test_secrets_are_each_keys_own_and_rotate(
             declared = await house.generate("gpt-image-2", key=OTHER_KEY, callback_url=hook(receiver), **PICTURE)
             assert declared.status == 200
             (await receiver.until(1))[0].verify(OWN_SECRET.encode())
+            by_the_library(receiver.received[0], OWN_SECRET.encode())
             rotate = "callback-secret/rotate"
             assert (
                 await house.call("POST", f"/admin/v1/keys/{quote(OTHER, safe='')}/{rotate}", key=ADMIN)
@@ -234,7 +242,12 @@ async def test_secrets_are_each_keys_own_and_rotate(
             after = await secret_of(house)
             assert after != before
             created = await house.generate("gpt-image-2", callback_url=hook(receiver), **PICTURE)
-            (await told(receiver, house, created)).verify(after, before)
+            message = await told(receiver, house, created)
+            message.verify(after, before)
+            by_the_library(message, after)
+            by_the_library(message, before)
+            with pytest.raises(WebhookVerificationError):
+                by_the_library(message, OWN_SECRET.encode())
             await house.call("POST", f"/admin/v1/keys/{quote(CI, safe='')}/{rotate}", key=ADMIN, body={"overlap_s": 0})
             created = await house.generate("gpt-image-2", callback_url=hook(receiver), **PICTURE)
             (await told(receiver, house, created)).verify(await secret_of(house))
