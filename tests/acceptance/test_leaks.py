@@ -23,7 +23,7 @@ from tests.acceptance.settings import BY_OPENAI, BY_SANDBOX, KEY, config
 from tests.emulators import behaviours as b
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
-from tests.leaks import Leaks, secrets_of
+from tests.leaks import Leaks, forms_in, secrets_of
 
 ADMIN = "an-admin-token-of-the-config"
 ALERTS = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -64,7 +64,8 @@ class Watched:
         """One that shows a secret: from then on it may stand nowhere."""
         [row] = self.gateway.ask(command, **arguments)["rows"]
         assert isinstance(row, dict)
-        self.leaks.secret(f"the secret shown by `{command}`: {row[column][:8]}…", row[column])
+        for number, secret in enumerate(forms_in(row[column])):
+            self.leaks.secret(f"the secret shown by `{command}`: {row[column][:12]}… ({number})", secret)
         return row
 
     def ask_socket(self, body: bytes) -> None:
@@ -86,6 +87,8 @@ def administer(watched: Watched) -> tuple[str, str]:
     by_command = watched.shown("keys create", "key", name="by-command", org="acme")
     rotated = watched.shown("keys rotate", "key", id=by_command["id"], overlap="1h")
     token = watched.shown("admin-tokens create", "token", name="ops", scopes="read,keys")
+    for more in ({}, {"rotate": "yes", "overlap": "1h"}):
+        watched.shown("keys callback-secret", "callback_secret", id=by_command["id"], **more)
     watched.ask("keys set", id=by_command["id"], rpm="60", budgets="5usd/day")
     watched.command("keys", "list")
     watched.ask("admin-tokens list")
@@ -97,6 +100,7 @@ def administer(watched: Watched) -> tuple[str, str]:
     )
     by_api = watched.admin("POST", "keys", {"org": "acme", "team": "design", "name": "by-api"})
     again = watched.admin("POST", f"keys/{by_api['id']}/rotate", {"overlap_s": 0}, key=ops)["secret"]
+    watched.admin("GET", f"keys/{by_api['id']}/callback-secret", key=ops)
     watched.admin("PATCH", f"keys/{by_api['id']}", {"n_max": 2})
     watched.admin("GET", f"keys/{by_api['id']}")
     watched.admin("POST", "tokens", {"name": "reader", "scopes": ["read"], "org": "acme"})
@@ -123,6 +127,7 @@ def be_refused(watched: Watched, revoked: str, valid: str) -> None:
         {"model": BY_SANDBOX, "prompt": PROMPT, "quality": PROMPT},
         {"model": BY_SANDBOX, "prompt": PROMPT, "n": valid},
         {"model": BY_SANDBOX, "prompt": PROMPT, valid: 1},
+        {"model": BY_SANDBOX, "prompt": PROMPT, "callback_url": f"https://10.0.0.1/?key={valid}"},
         {"model": BY_SANDBOX, "prompt": PROMPT * 2_000},
         [PROMPT, valid],
         valid,
