@@ -5,7 +5,8 @@ import base64
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,7 +25,6 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
-from gateway.upstreams.openai_profiles import PROFILES
 from gateway.upstreams.registry import build
 from gateway.upstreams.wire import Resources
 from tests.emulators import behaviours as b
@@ -48,102 +48,100 @@ from tests.unit.upstreams.calls import a_call, an_offer
 
 SOON_S = 0.3
 """A time-out short enough to wait for, long enough for a loopback answer on a busy machine."""
-MODELS = {
-    "openai": "gpt-image-2",
-    "openai-links": "gpt-image-2",
-    "ark": "seedream-4-0-250828",
-    "azure": "pictures",
-    "azure-v1": "pictures",
-    "deepinfra": "black-forest-labs/FLUX-2-klein-4b",
-    "evolink": "gpt-4o-image",
-    "a1111": "default",
-    "apimart": "gpt-image-2",
-    "fal": "fal-ai/flux/dev",
-    "litellm": "flux",
-    "new-api": "flux",
-    "new-api-links": "flux",
-    "recraft": "recraftv3",
-    "replicate": "black-forest-labs/flux-schnell",
-    "gemini": "gemini-2.5-flash-image",
-    "kie": "gpt-image-2",
-    "together": "black-forest-labs/FLUX.1-schnell",
-    "together-links": "black-forest-labs/FLUX.1-schnell",
-    "vllm-omni": "Qwen/Qwen-Image",
-    "xai": "grok-imagine-image",
-    "xai-links": "grok-imagine-image",
+REQUEST_SIZE = (1024, 1536)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One way to use an adapter, and what sets its vendor apart: all that the suite has to know of a new one."""
+
+    make: Callable[[], Emulator]
+    model: str
+    """One that the emulator serves."""
+    kind: str = "openai"
+    options: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+    """What the base URL has beyond the emulator's own."""
+    delivers: tuple[str, tuple[int, int]] = ("png", REQUEST_SIZE)
+    """What comes of a request for 1024x1536."""
+    recovery: Recovery = Recovery.NONE
+    without_pictures: Fault = Fault.NO_IMAGE
+    """What a success without pictures says."""
+    refusals: Billed = Billed.NO
+    """Whether the vendor may charge for what it refuses, and does not say."""
+
+
+FAST = {"poll_interval": "30ms"}
+
+
+def profile(name: str, make: Callable[[], Emulator], model: str, /, *, links: bool = False, **more: Any) -> Subject:
+    """A copy of OpenAI's API, asked for links or for its usual form."""
+    options = {"profile": name} | ({"response_format": "url"} if links else {})
+    return Subject(make=make, model=model, options=options, **more)
+
+
+def task(kind: str, make: Callable[[], Emulator], model: str, /, **more: Any) -> Subject:
+    """A vendor that is polled, whose tasks are found again by their id."""
+    return Subject(kind=kind, make=make, model=model, options=FAST, **{"recovery": Recovery.ASYNC_JOB} | more)
+
+
+def server(behaves_as: str, **options: Any) -> Callable[[], Emulator]:
+    return lambda: ServerEmulator(behaves_as, **options)
+
+
+FLUX, GROK = "black-forest-labs/FLUX.1-schnell", "grok-imagine-image"
+BY_RATIO = ("png", (832, 1248))
+XAI: Mapping[str, Any] = {"delivers": ("jpeg", (832, 1248)), "without_pictures": Fault.REFUSED}
+TOGETHER: Mapping[str, Any] = {"delivers": ("jpeg", REQUEST_SIZE), "path": "/v1"}
+SUBJECTS: Mapping[str, Subject] = {
+    "openai": Subject(make=OpenAIEmulator, model="gpt-image-2"),
+    "openai-links": Subject(make=lambda: OpenAIEmulator(as_url=True), model="gpt-image-2"),
+    "a1111": Subject(kind="a1111", make=A1111Emulator, model="default"),
+    "apimart": task("apimart", APIMartEmulator, "gpt-image-2", delivers=BY_RATIO),
+    "ark": profile(
+        "ark",
+        ArkEmulator,
+        "seedream-4-0-250828",
+        delivers=("jpeg", REQUEST_SIZE),
+        without_pictures=Fault.REFUSED,
+    ),
+    "azure": Subject(kind="azure", make=AzureEmulator, model="pictures"),
+    "azure-v1": Subject(kind="azure", make=AzureEmulator, model="pictures", path="/openai/v1"),
+    "deepinfra": profile("deepinfra", server("deepinfra"), "black-forest-labs/FLUX-2-klein-4b"),
+    "evolink": task("evolink", EvolinkEmulator, "gpt-4o-image", recovery=Recovery.IDEMPOTENCY_KEY),
+    "fal": task("fal", FalEmulator, "fal-ai/flux/dev", refusals=Billed.UNKNOWN),
+    "gemini": Subject(kind="gemini", make=GeminiEmulator, model="gemini-2.5-flash-image", delivers=BY_RATIO),
+    "kie": task("kie", KieEmulator, "gpt-image-2", delivers=BY_RATIO),
+    "litellm": profile("litellm", server("litellm"), "flux"),
+    "new-api": profile("new-api", server("new-api"), "flux"),
+    "new-api-links": profile("new-api", server("new-api"), "flux", links=True),
+    "recraft": profile("recraft", RecraftEmulator, "recraftv3", delivers=("webp", REQUEST_SIZE)),
+    "replicate": task("replicate", ReplicateEmulator, "black-forest-labs/flux-schnell", delivers=BY_RATIO),
+    "together": profile("together", TogetherEmulator, FLUX, **TOGETHER),
+    "together-links": profile("together", TogetherEmulator, FLUX, links=True, **TOGETHER),
+    "vllm-omni": profile("vllm-omni", server("vllm", api_key=""), "Qwen/Qwen-Image"),
+    "xai": profile("xai", XAIEmulator, GROK, **XAI),
+    "xai-links": profile("xai", XAIEmulator, GROK, links=True, **XAI),
 }
-VENDORS: Mapping[str, Callable[[], Emulator]] = {
-    "openai": OpenAIEmulator,
-    "openai-links": lambda: OpenAIEmulator(as_url=True),
-    "ark": ArkEmulator,
-    "azure": AzureEmulator,
-    "azure-v1": AzureEmulator,
-    "deepinfra": lambda: ServerEmulator("deepinfra"),
-    "evolink": EvolinkEmulator,
-    "a1111": A1111Emulator,
-    "apimart": APIMartEmulator,
-    "fal": FalEmulator,
-    "gemini": GeminiEmulator,
-    "kie": KieEmulator,
-    "litellm": lambda: ServerEmulator("litellm"),
-    "new-api": lambda: ServerEmulator("new-api"),
-    "new-api-links": lambda: ServerEmulator("new-api"),
-    "recraft": RecraftEmulator,
-    "replicate": ReplicateEmulator,
-    "together": TogetherEmulator,
-    "together-links": TogetherEmulator,
-    "vllm-omni": lambda: ServerEmulator("vllm", api_key=""),
-    "xai": XAIEmulator,
-    "xai-links": XAIEmulator,
-}
-POLLED = ("evolink", "apimart", "fal", "kie", "replicate")
-PATHS = {"azure-v1": "/openai/v1", "together": "/v1"}
-"""What the base URL has beyond the emulator's own."""
-DELIVERED = {
-    "apimart": ("png", (832, 1248)),
-    "ark": ("jpeg", (1024, 1536)),
-    "gemini": ("png", (832, 1248)),
-    "kie": ("png", (832, 1248)),
-    "recraft": ("webp", (1024, 1536)),
-    "replicate": ("png", (832, 1248)),
-    "together": ("jpeg", (1024, 1536)),
-    "xai": ("jpeg", (832, 1248)),
-}
-"""What comes of a request for 1024x1536, where it is no PNG of that size."""
-WITHOUT_PICTURES = {"ark": Fault.REFUSED, "xai": Fault.REFUSED}
-"""What a success without pictures says, where that is how the vendor refuses."""
-RECOVERIES = {
-    "evolink": Recovery.IDEMPOTENCY_KEY,
-    "apimart": Recovery.ASYNC_JOB,
-    "fal": Recovery.ASYNC_JOB,
-    "kie": Recovery.ASYNC_JOB,
-    "replicate": Recovery.ASYNC_JOB,
-}
-DOUBTFUL_REFUSALS = ("fal",)
-"""Vendors that may charge for what they refuse, and do not say."""
-REQUEST = ImageRequest("a-model", "a red fox", n=2, size="1024x1536", pixels=Pixels(1024, 1536))
+REQUEST = ImageRequest("a-model", "a red fox", n=2, size="1024x1536", pixels=Pixels(*REQUEST_SIZE))
 
 
 @dataclass
 class Bench:
     """One adapter and the vendor behind it."""
 
-    kind: str
+    subject: Subject
     vendor: Emulator
     adapter: Adapter
     refs: list[str]
 
     @property
-    def family(self) -> str:
-        return self.kind.removesuffix("-links")
-
-    @property
     def n(self) -> int:
         """The pictures of a usual call: two, or the one that the vendor makes at a time."""
-        return max(count for count in self.adapter.capabilities(MODELS[self.kind]).n if count <= REQUEST.n)
+        return max(count for count in self.adapter.capabilities(self.subject.model).n if count <= REQUEST.n)
 
     def call(self, request: ImageRequest | None = None, *, seconds: float = 20.0) -> UpstreamCall:
-        return a_call(request or replace(REQUEST, n=self.n), offer=an_offer(MODELS[self.kind]), seconds=seconds)
+        return a_call(request or replace(REQUEST, n=self.n), offer=an_offer(self.subject.model), seconds=seconds)
 
     async def generate(self, call: UpstreamCall | None = None) -> Generated:
         return await self.adapter.generate(call or self.call(), self._submitted)
@@ -172,7 +170,7 @@ class Bench:
     def script(self, behaviour: b.Behaviour) -> None:
         """The vendor's next call; a vendor that has no such trouble is left out."""
         if isinstance(behaviour, self.vendor.unsupported):
-            pytest.skip(f"{self.kind} never does {behaviour.kind}")
+            pytest.skip(f"{type(self.vendor).__name__} never does {behaviour.kind}")
         self.vendor.next(behaviour)
 
     async def _submitted(self, upstream_ref: str) -> None:
@@ -185,25 +183,23 @@ def resources() -> Iterator[Resources]:
         yield Resources(SystemClock(), threads)
 
 
-def settings_for(kind: str, vendor: Emulator, **changes: float) -> UpstreamSettings:
-    name = kind.removesuffix("-links").removesuffix("-v1")
-    options: dict[str, str] = {"poll_interval": "30ms"} if kind in POLLED else {}
-    if name in PROFILES:
-        options = {"profile": name}
-        if kind.endswith("-links"):
-            options["response_format"] = "url"
-    base_url = vendor.base_url + PATHS.get(kind.removesuffix("-links"), "")
-    adapter = "openai" if name in PROFILES else name
-    base = UpstreamSettings(name, adapter, base_url=base_url, api_key=vendor.api_key, options=options)
-    return replace(base, **changes)  # type: ignore[arg-type]  # the test's own keywords
+def settings_for(subject: Subject, vendor: Emulator, *, timeout_s: float = 180.0) -> UpstreamSettings:
+    return UpstreamSettings(
+        "an-upstream",
+        subject.kind,
+        base_url=vendor.base_url + subject.path,
+        api_key=vendor.api_key,
+        timeout_s=timeout_s,
+        options=subject.options,
+    )
 
 
-@pytest_asyncio.fixture(params=list(MODELS))
+@pytest_asyncio.fixture(params=list(SUBJECTS))
 async def bench(request: pytest.FixtureRequest, resources: Resources) -> AsyncIterator[Bench]:
-    kind: str = request.param
-    async with VENDORS[kind]() as vendor:
-        adapter = build(settings_for(kind, vendor), resources)
-        yield Bench(kind, vendor, adapter, [])
+    subject = SUBJECTS[request.param]
+    async with subject.make() as vendor:
+        adapter = build(settings_for(subject, vendor), resources)
+        yield Bench(subject, vendor, adapter, [])
         await adapter.close()
         assert resources.budget.used_bytes == 0
 
@@ -211,7 +207,7 @@ async def bench(request: pytest.FixtureRequest, resources: Resources) -> AsyncIt
 async def test_delivers_what_was_asked_for(bench: Bench) -> None:
     """The pictures arrive in the asked size, or the nearest that the vendor makes, billed once, and none is the other."""
     files = await bench.files(await bench.generate())
-    assert [decoded(file) for file in files] == [DELIVERED.get(bench.family, ("png", (1024, 1536)))] * bench.n
+    assert [decoded(file) for file in files] == [bench.subject.delivers] * bench.n
     assert len(set(files)) == bench.n
     assert (bench.submits, bench.vendor.billed_images) == (1, bench.n)
 
@@ -236,7 +232,7 @@ async def test_fewer_pictures_are_delivered(bench: Bench) -> None:
 async def test_no_pictures(bench: Bench) -> None:
     """An empty success is NO_IMAGE, or how the vendor refuses; unbilled where nothing says otherwise."""
     bench.vendor.next(b.Fewer(images=0))
-    assert await bench.failure() == (WITHOUT_PICTURES.get(bench.family, Fault.NO_IMAGE), Billed.NO)
+    assert await bench.failure() == (bench.subject.without_pictures, Billed.NO)
 
 
 @pytest.mark.parametrize(
@@ -254,8 +250,7 @@ async def test_no_pictures(bench: Bench) -> None:
 async def test_unbilled_failures(bench: Bench, behaviour: b.Behaviour, fault: Fault) -> None:
     """Every failure that the vendor names is classified, unbilled at both ends, and not tried again by the adapter."""
     bench.script(behaviour)
-    doubtful = fault is Fault.REFUSED and bench.kind in DOUBTFUL_REFUSALS
-    assert await bench.failure() == (fault, Billed.UNKNOWN if doubtful else Billed.NO)
+    assert await bench.failure() == (fault, bench.subject.refusals if fault is Fault.REFUSED else Billed.NO)
     assert (bench.submits, bench.vendor.billed_images) == (1, 0)
 
 
@@ -305,7 +300,7 @@ async def test_hanging_vendor(bench: Bench) -> None:
 
 async def test_own_time_out(bench: Bench, resources: Resources) -> None:
     """The upstream's own time-out counts where it is sooner than the deadline, also when the answer drips in."""
-    adapter = build(settings_for(bench.kind, bench.vendor, timeout_s=SOON_S), resources)
+    adapter = build(settings_for(bench.subject, bench.vendor, timeout_s=SOON_S), resources)
     bench.vendor.next(b.Drip(pause_s=0.05))
     try:
         assert await replace(bench, adapter=adapter).failure() == (Fault.NO_ANSWER, Billed.UNKNOWN)
@@ -367,5 +362,4 @@ async def test_cancellation_passes_through(bench: Bench) -> None:
 
 async def test_recovery_is_declared(bench: Bench) -> None:
     """The declared way to find a lost submit is the one the vendor has."""
-    recovery = bench.adapter.capabilities(MODELS[bench.kind]).recovery
-    assert recovery is RECOVERIES.get(bench.kind, Recovery.NONE)
+    assert bench.adapter.capabilities(bench.subject.model).recovery is bench.subject.recovery
