@@ -22,6 +22,7 @@ from gateway.api.routes import ROUTES
 from gateway.api.schemas.generation import GenerationBody
 from gateway.cli import main as cli
 from gateway.config import load
+from gateway.config_builtin import PROVIDER_VARIABLES
 from gateway.config_schema import ConfigFile
 from gateway.config_sections import ModelSection, Section
 from gateway.config_text import parse_duration_s
@@ -30,6 +31,7 @@ from gateway.domain.tasks import Fault, TaskErrorCode
 from gateway.ledger.model import EntryKind
 from gateway.telemetry.labels import BudgetFigure
 from gateway.telemetry.metrics import Metrics
+from gateway.upstreams.registry import KINDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -137,14 +139,28 @@ def broken_links(page: Path, text: str) -> list[str]:
     return broken
 
 
+def missing_kinds(text: str) -> list[str]:
+    """Kinds of upstreams without a row that says what they speak and what becomes of a lost answer; usual variables that stand nowhere."""
+    table = rows(text)
+    unnamed = [variable for variable in PROVIDER_VARIABLES.values() if f"`{variable}`" not in text]
+    return [kind for kind in KINDS if len(table.get(kind, ())) != 2] + unnamed
+
+
+def missing_recoveries(text: str) -> list[str]:
+    """Kinds of upstreams that no row of what follows a crash names."""
+    return [kind for kind in KINDS if kind not in rows(text)]
+
+
 Check = Callable[[str], list[str]]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration.md", missing_settings),
+    ("configuration.md", missing_kinds),
     ("metrics.md", missing_metrics),
     ("api.md", missing_errors),
     ("api.md", missing_routes),
     ("administration.md", missing_admin_routes),
     ("operations.md", missing_commands),
+    ("operations.md", missing_recoveries),
     ("decisions.md", missing_dependencies),
     ("ledger.md", missing_entries),
 )
