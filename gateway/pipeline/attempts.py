@@ -31,6 +31,7 @@ from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
 from gateway.pipeline.results import Delivery, Results
+from gateway.pipeline.side_by_side import all_of
 from gateway.pipeline.upstream_time import Upstreamed
 from gateway.pipeline.verdict import Failure
 from gateway.routing.health import Circuits
@@ -139,10 +140,15 @@ class Making:
         rest = n - sum(child.n for child in children)
         if rest > 0:
             jobs.append(self._begin(rest, parent, first_offer))
-        await _all(jobs)
+        await all_of(jobs)
 
     async def _begin(self, n: int, parent: AttemptId | None, first_offer: int) -> None:
         """New attempts for `n` pictures at the first offer from `first_offer` on that may be tried now."""
+        if not await self._tried(n, parent, first_offer) and (first_offer == 0 or not self.failures):
+            self.failures.append(Failure(None))
+
+    async def _tried(self, n: int, parent: AttemptId | None, first_offer: int) -> bool:
+        """The same; False where there is no such offer."""
         for index in range(first_offer, len(self.plan.offers)):
             offer = self.plan.offers[index]
             adapter = self.tools.adapters.get(offer.upstream)
@@ -150,34 +156,43 @@ class Making:
                 continue  # its upstream was taken out of the config
             if self._time_is_up() or not await self.tools.results.storable(self.deadline_s):
                 self.failures.append(Failure(None, timed_out=True))
-                return
+                return True
             try:
                 parts = split(n, allowed_counts(offer, adapter.capabilities(offer.upstream_model)))
             except ValueError:
                 continue  # an adapter that changed since the plan was made
             if not self._closed(offer, adapter, min(parts)) and self.tools.circuits.allows(offer.id):
-                await _all([self._try(offer, adapter, part, parent, index) for part in parts])
-                return
-        if first_offer == 0 or not self.failures:
-            self.failures.append(Failure(None))
+                await all_of([self._try(offer, adapter, part, parent, index) for part in parts])
+                return True
+        return False
 
     async def _try(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, index: int) -> None:
+        slot = await self._place(offer, self._waits_until_s(adapter, n, index))
+        if slot is None:
+            if await self._tried(n, parent, index + 1):
+                return
+            # Nobody else may be tried after all: for the rest of the time its place is waited for.
+            slot = await self._place(offer, self.deadline_s) if self.tools.circuits.allows(offer.id) else None
+            if slot is None:
+                return
+        self.has_begun = True
+        reached(CrashPoint.SLOT_TAKEN)
+        await self._send_new(offer, adapter, n, parent, slot)
+
+    async def _place(self, offer: Offer, until_s: float) -> Slot | None:
+        """Waits for it until that time. None: it did not come free, which is among the failures."""
         slots = self.tools.slots
         try:
             free = slots.try_acquire(offer.upstream, 1)
-            slot = free[0] if free else await slots.acquire(offer.upstream, self._waits_until_s(adapter, n, index))
+            return free[0] if free else await slots.acquire(offer.upstream, until_s)
         except SlotTimeout:
             self.tools.metrics.offer_skipped(upstream=offer.upstream, reason="no_slot")
             self._no_verdict(offer.id)
             self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
-            await self._begin(n, parent, index + 1)
-            return
+            return None
         except asyncio.CancelledError:
             self._no_verdict(offer.id)
             raise
-        self.has_begun = True
-        reached(CrashPoint.SLOT_TAKEN)
-        await self._send_new(offer, adapter, n, parent, slot)
 
     def _waits_until_s(self, adapter: Adapter, n: int, index: int) -> float:
         """For a place at one offer: until the deadline, or only for a while where one after it could make `n` pictures now."""
@@ -483,13 +498,3 @@ class Making:
 
     def _time_is_up(self) -> bool:
         return self.tools.clock.monotonic_s() >= self.deadline_s
-
-
-async def _all(jobs: Sequence[Awaitable[None]]) -> None:
-    """Await side by side; all of them end before the first exception is raised, so that no picture in flight is dropped for another's failure."""
-    if len(jobs) == 1:
-        await jobs[0]
-        return
-    for outcome in await asyncio.gather(*jobs, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome

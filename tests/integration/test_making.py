@@ -12,7 +12,7 @@ import pytest
 from gateway.blobs.local import LocalBlobStore
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown, PerImage, Recovery
 from gateway.domain.clock import SystemClock
-from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId
+from gateway.domain.ids import AccountId, AttemptId
 from gateway.domain.images import ImageRequest, Pixels
 from gateway.domain.money import Amount, charge_amount
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskErrorCode, TaskState
@@ -23,7 +23,7 @@ from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, read_reque
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Ending, Runner, Work
-from gateway.routing.health import FAILURES_IN_A_ROW_MAX, Circuits, _Circuit
+from gateway.routing.health import Circuits
 from gateway.tasks import store as task_store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.base import (
@@ -213,71 +213,6 @@ async def test_a_partial_success_returns_and_charges_what_was_made(database: Gat
     assert ending.task.state is TaskState.COMPLETED
     assert (ending.task.used_microcredits, ending.task.result_count) == (3 * CREDIT, 3)
     assert await balance(database, KEY) == (Amount(3 * CREDIT, 41_667, 3), Amount())
-
-
-LOST = RawImage(b"no picture")
-
-
-@pytest.mark.parametrize(
-    ("generated", "paid", "ours", "credits"),
-    [
-        (Generated((RawImage(PNG),), cost_usd=Decimal("0.02"), withheld=1), 20_000, 10_000, 720_000),
-        (Generated((RawImage(PNG),), withheld=1), 40_000, 20_000, 1_440_000),  # by the catalogue
-        (Generated((RawImage(PNG), LOST), cost_usd=Decimal("0.02")), 20_000, 10_000, 720_000),
-        (Generated((RawImage(PNG), LOST)), 40_000, 20_000, 1_440_000),
-        (Generated((RawImage(PNG),), cost_usd=Decimal("0.02")), 20_000, 0, 1_440_000),  # fewer, and nothing lost
-    ],
-)
-async def test_pictures_that_were_billed_and_did_not_come_are_our_loss(
-    database: Gateway, tmp_path: Path, generated: Generated, paid: int, ours: int, credits: int
-) -> None:
-    """Withheld by the upstream or lost on the way: the caller pays for the others' share, the upstream's books have the whole."""
-    only = ScriptedAdapter("only", n=(1, 2))
-    only.script.append(generated)
-    house = await house_of(database, tmp_path, only)
-    ending = await house.run(await house.accepted(2, charge_microcredits=None))
-    assert (ending.task.state, ending.task.result_count) == (TaskState.COMPLETED, 1)
-    assert ending.task.used_microcredits == credits
-    assert await balance(database, AccountId("upstream:only")) == (Amount(microusd=paid), Amount())
-    assert await balance(database, OURS_ACCOUNT_ID) == (Amount(microusd=ours), Amount())
-    assert await clean(database)
-
-
-@pytest.mark.parametrize("recorded", [False, True], ids=["its end unknown", "its end committed"])
-async def test_a_loss_is_told_again_after_a_crash(database: Gateway, tmp_path: Path, recorded: bool) -> None:
-    """By the manifest: the caller pays as much as without the crash, and the loss is booked once."""
-    only = ScriptedAdapter("only", n=(1, 2))
-    house = await house_of(database, tmp_path, only)
-    attempt = replace(sending(house, "only"), n=2)
-
-    async def fetch(image: LinkedImage) -> bytes:
-        raise AssertionError("not linked")
-
-    generated = Generated((RawImage(PNG),), cost_usd=Decimal("0.02"), withheld=1)
-    await house.tools.results.store(attempt.id, generated, fetch)
-    task = await house.accepted(2, attempts=(attempt,), charge_microcredits=None)
-    attempt = replace(attempt, task_id=task.id)
-    if recorded:
-        ended = replace(
-            attempt, state=AttemptState.SUCCEEDED, ended_at_ms=1, cost_microusd=20_000, lost_microusd=10_000, images=1
-        )
-        await database.write(RecordAttempts(task.id, 1, ended=(ended,)))
-        _, [attempt] = await stored(house, task)
-    ending = await house.run(task, (attempt,))
-    assert ending.task.used_microcredits == 720_000
-    assert await balance(database, OURS_ACCOUNT_ID) == (Amount(microusd=10_000), Amount())
-    assert await clean(database)
-
-
-async def test_what_nobody_ordered_is_neither_kept_nor_charged(database: Gateway, tmp_path: Path) -> None:
-    """Two asked for, a thousand came: two are looked at, stored and paid for by the catalogue."""
-    only = ScriptedAdapter("only", n=(1, 2))
-    only.script.append(Generated((*made(2).images, *[LinkedImage("https://example.com/a.png")] * 998)))
-    house = await house_of(database, tmp_path, only)
-    ending = await house.run(await house.accepted(2, charge_microcredits=None))
-    assert (ending.task.result_count, ending.task.used_microcredits) == (2, 2_880_000)
-    assert await balance(database, AccountId("upstream:only")) == (Amount(microusd=40_000), Amount())
-    assert len([path for path in (tmp_path / "images").rglob("*") if path.is_file() and path.suffix != ".tmp"]) <= 3
 
 
 async def test_a_refusal_is_final(database: Gateway, tmp_path: Path) -> None:
@@ -531,42 +466,3 @@ async def test_a_stopping_process_leaves_what_it_cannot_finish(database: Gateway
     found, [attempt] = await stored(house, task)
     assert found.state is TaskState.PROCESSING
     assert attempt.state is AttemptState.SENDING
-
-
-@pytest.mark.parametrize("where", ["waiting for a place", "at the upstream"])
-async def test_a_task_that_is_lost_gives_its_probe_back(database: Gateway, tmp_path: Path, where: str) -> None:
-    """Its circuit was half open: whoever comes next may probe, instead of nobody for four minutes."""
-    only = ScriptedAdapter("only", recovery=Recovery.ASYNC_JOB, job="job-1")
-    house = await house_of(database, tmp_path, only)
-    circuits = house.tools.circuits
-    circuits._circuits.setdefault("only/m", _Circuit()).open(Fault.FAILED, 0.0, alert=False)
-    task = await house.accepted()
-    ended = asyncio.get_running_loop().create_future()
-    work = Work(
-        task, read_plan(task.plan_json), REQUEST, ended, 0.0, deadline_s=SystemClock().monotonic_s() + 5
-    )  # fmt: skip
-    taken = house.tools.slots.try_acquire("only", 4)
-    await house.runner.start(work)
-    for _ in range(100):
-        await asyncio.sleep(0)
-    assert circuits.is_open("only/m")  # it waits for its place, and is the probe
-    if where == "at the upstream":
-        only.job, only.release = None, asyncio.Event()
-        taken.pop().release()
-        await asyncio.wait_for(only.called.wait(), 5)
-        assert work.job is not None
-        await work.job.close()
-    else:
-        assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), Finished)
-        taken.pop().release()
-    assert await asyncio.wait_for(ended, 5) is None
-    assert circuits.allows("only/m")
-
-
-async def test_the_end_of_our_own_process_is_no_failure_of_the_upstream(database: Gateway, tmp_path: Path) -> None:
-    """What was under way at a crash is in doubt, and the upstream is asked for the next picture all the same."""
-    only = ScriptedAdapter("only")
-    house = await house_of(database, tmp_path, only)
-    for _ in range(FAILURES_IN_A_ROW_MAX):
-        assert (await resumed(house, sending(house, "only"))).task.state is TaskState.FAILED
-    assert not house.tools.circuits.is_open("only/m")

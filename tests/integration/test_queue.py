@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.accounts import Budget, Unit, Window
-from gateway.domain.tasks import Fault
+from gateway.domain.tasks import Fault, TaskErrorCode
+from gateway.routing.health import _Circuit
 from tests.books import Gateway, opened
 from tests.integration.test_making import ScriptedAdapter, house_of
 
@@ -65,3 +66,33 @@ async def test_without_another_offer_the_wait_is_for_the_deadline(database: Gate
     asyncio.get_running_loop().call_later(0.05, out[0].release)
     ending = await house.run(task)
     assert [attempt.upstream for attempt in ending.attempts] == ["first"]
+
+
+async def test_a_full_upstream_is_waited_for_again_where_nobody_else_may_be_tried_after_all(
+    database: Gateway, tmp_path: Path
+) -> None:
+    """The next offer's circuit was half open when the wait began, and somebody else is its probe when it ends."""
+    first, second = ScriptedAdapter("first", queue_wait_s=0.2), ScriptedAdapter("second")
+    house = await house_of(database, tmp_path, first, second)
+    task = await house.accepted()
+    circuits = house.tools.circuits
+    circuits._circuits.setdefault("second/m", _Circuit()).open(Fault.FAILED, 0.0, alert=False)
+    out = house.tools.slots.try_acquire("first", 4)
+    asyncio.get_running_loop().call_later(0.05, circuits.allows, "second/m")
+    asyncio.get_running_loop().call_later(0.4, out[0].release)
+    ending = await house.run(task)
+    assert [attempt.upstream for attempt in ending.attempts] == ["first"]
+
+
+async def test_a_queue_that_is_full_is_not_asked_for_ever(database: Gateway, tmp_path: Path) -> None:
+    """Nobody may wait, and nobody else can make it: the task ends at once."""
+    first, second = ScriptedAdapter("first"), ScriptedAdapter("second")
+    house = await house_of(database, tmp_path, first, second)
+    task = await house.accepted()
+    house.tools.slots._waiters_max = {"first": 0, "second": 0}  # as `queue: {max: 0}` has it
+    out = [*house.tools.slots.try_acquire("first", 4), *house.tools.slots.try_acquire("second", 4)]
+    ending = await house.run(task)
+    assert ending.task.error is not None
+    assert ending.task.error.code is TaskErrorCode.RESOURCE_EXHAUSTED
+    assert len(out) == 8
+    assert not house.tools.circuits.open_offers()
