@@ -60,6 +60,10 @@ def _operation(route: Route) -> JsonMap:
         {"name": name, "in": "query", "required": False, "description": meaning, "schema": {"type": kind}}
         for name, kind, meaning in route.query
     ]
+    parameters += [
+        {"name": name, "in": "header", "required": False, "description": meaning, "schema": dict(schema)}
+        for name, schema, meaning in route.headers
+    ]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:

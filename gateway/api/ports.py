@@ -10,7 +10,8 @@ from gateway.domain.accounts import Principal, RateState
 from gateway.domain.administrators import Administrator
 from gateway.domain.catalog import Model
 from gateway.domain.considered import Considered
-from gateway.domain.images import Contract
+from gateway.domain.images import Contract, ImageRequest
+from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
 from gateway.pipeline.quoting import Quote
@@ -65,11 +66,19 @@ class RunningTask(Protocol):
     def task_id(self) -> str: ...
 
     @property
+    def request(self) -> ImageRequest: ...
+
+    @property
+    def replayed(self) -> bool:
+        """Accepted for an earlier call, of which this one is the repeat."""
+        ...
+
+    @property
     def considered(self) -> Sequence[Considered]: ...
 
     @property
     def view(self) -> TaskView:
-        """As it was accepted; made when it is asked for."""
+        """As it was accepted, or found for a repeat; made when it is asked for."""
         ...
 
     async def wait(self) -> TaskView:
@@ -124,10 +133,19 @@ class Pipeline(Protocol):
 
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted: ...
 
+    async def repeated(self, principal: Principal, repeat: Repeat, contract: Contract) -> RunningTask | None:
+        """The task of the same call before; None: it is to be accepted."""
+        ...
+
     async def accept(
-        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
+        self,
+        principal: Principal,
+        admitted: Admitted,
+        contract: Contract,
+        max_microcredits: int | None = None,
+        repeat: Repeat | None = None,
     ) -> RunningTask:
-        """`max_microcredits`: the most that may be held for it."""
+        """`max_microcredits`: the most that may be held for it; `repeat`: what it may be told by when it comes again."""
         ...
 
     async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:

@@ -1,5 +1,6 @@
 """What the table of routes is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp.typedefs import Handler
@@ -21,6 +22,8 @@ class Route:
     body: type[BaseModel] | None = None
     query: tuple[tuple[str, str, str], ...] = ()
     """Name, JSON type, meaning."""
+    headers: tuple[tuple[str, Mapping[str, str | int], str], ...] = ()
+    """Name, JSON schema, meaning."""
     public: bool = False
     scope: Scope | None = None
     """Of the admin token that it needs, in place of an API key."""

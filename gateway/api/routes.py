@@ -1,5 +1,7 @@
 """The one table of routes. The server adds them, the authentication reads who needs no key, and the OpenAPI document describes each."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -30,10 +32,16 @@ _PAGES = (
     ("page", "integer", "From 1."),
     ("page_size", "integer", "1 to 100, 20 where absent."),
 )
+_PAID_HEADERS: tuple[tuple[str, Mapping[str, str | int], str], ...] = (
+    ("Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+     "The same body with the same key is answered with the same task for 24 hours; another body with 409."),
+    ("X-Gateway-Retry", {"type": "string", "const": "new"}, "An SDK's own retry makes a call of its own and takes up no earlier task."),
+)  # fmt: skip
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/images/generations", images.generations, "Make pictures from a prompt",
-          ((200, (ImagesAnswer, TaskCreated)), (202, (TaskCreated,))), _GENERATION_ERRORS, GenerationBody),
+          ((200, (ImagesAnswer, TaskCreated, TaskAnswer)), (202, (TaskCreated, TaskAnswer))), _GENERATION_ERRORS, GenerationBody,
+          headers=_PAID_HEADERS),
     Route("POST", "/v1/images/quote", quote.create, "What a call would cost, hold and be answered",
           ((200, (QuoteAnswer,)),), (400, 403, 404, 408, 413, 503), GenerationBody),
     Route("POST", "/v1/images/edits", images.edits, "Not served yet", (), (400,)),

@@ -282,6 +282,32 @@ results = Table(
     UniqueConstraint("blob"),
 )
 
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("task_id", Text, primary_key=True),  # begins with its second: in the order of time, for retention
+    _text("account_id"),  # the key's
+    _text("key"),  # the caller's Idempotency-Key; empty: of an SDK's call, which its own retry may take up
+    _text("body_sha256"),  # empty: erased
+    _number("created_at_ms"),
+    _number("taken_at_ms", nullable=True),  # by an SDK's retry
+    Index(
+        "uq_idempotency_key",
+        "account_id",
+        "key",
+        unique=True,
+        sqlite_where=Column("key") != "",
+        postgresql_where=Column("key") != "",
+    ),
+    Index(
+        "ix_idempotency_left",
+        "body_sha256",
+        "created_at_ms",
+        sqlite_where=(Column("key") == "") & (Column("taken_at_ms").is_(None)),
+        postgresql_where=(Column("key") == "") & (Column("taken_at_ms").is_(None)),
+    ),
+)
+
 usage_daily = Table(
     "usage_daily",
     metadata,

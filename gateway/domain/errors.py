@@ -22,6 +22,7 @@
     │   └── SubjectNotFound         not_found
     ├── MethodNotAllowed 405        method_not_allowed
     ├── Conflict 409                conflict
+    ├── IdempotencyConflict 409     idempotency_conflict
     ├── TaskNotCancellable 409      task_not_cancellable
     ├── RequestCancelled 409        request_cancelled
     ├── RequestTimeout 408          request_timeout
@@ -192,6 +193,13 @@ class Conflict(GatewayError):
     """Things are not as the wish supposes: a name is taken, something has ended, the config owns it."""
 
     status, type, code = 409, "conflict_error", "conflict"
+    should_retry = False
+
+
+class IdempotencyConflict(GatewayError):
+    """The Idempotency-Key was used for another call, or what it made is not kept any more."""
+
+    status, type, code = 409, "conflict_error", "idempotency_conflict"
     should_retry = False
 
 

@@ -182,3 +182,7 @@ class Task:
     """When prompt, pictures and whatever else its caller said were deleted; what it cost stays."""
     callback_url: str | None = None
     """Where its end is told to; None: nowhere, or erased."""
+
+    def has_results_at(self, moment_ms: int) -> bool:
+        """Whether its pictures are still promised then."""
+        return self.erased_at_ms is None and (self.results_expire_at_ms or 0) > moment_ms

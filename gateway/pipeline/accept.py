@@ -22,6 +22,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.ids import AttemptId, TaskId, new_task_id
 from gateway.domain.images import Contract
+from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Fault, Task, TaskState
 from gateway.domain.windows import zone
 from gateway.ledger.model import BudgetRefusal
@@ -35,9 +36,11 @@ from gateway.pipeline.callers import Callers
 from gateway.pipeline.commands import Accept, Accepted, HoldOption
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan
+from gateway.pipeline.idempotency import AcceptedBefore, Idempotency
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.offering import Offering, Terms
 from gateway.pipeline.quotation import Quotation
+from gateway.pipeline.repeating import Conflicting, Repeated
 from gateway.pipeline.runner import Runner, Work
 
 
@@ -61,18 +64,27 @@ class Acceptance:
         self._owner = owner
         self._callers = callers
         self.offering = Offering(tools.adapters, tools.circuits)
+        self.idempotency = Idempotency(tools.database, limiting, tools.metrics, tools.clock)
         self.draining = False
         self.closed = False
         """Set when nothing more may begin; `draining` only takes this process out of the traffic."""
 
     async def accept(
-        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
+        self,
+        principal: Principal,
+        admitted: Admitted,
+        contract: Contract,
+        max_microcredits: int | None = None,
+        repeat: Repeat | None = None,
     ) -> tuple[Work, int | None, tuple[str, ...]]:
-        """The running work, the credits left, and the parameters that nobody understands. `max_microcredits`: the most that may be held."""
+        """The running work, the credits left, and the parameters that nobody understands. `max_microcredits`: the most that may be held.
+
+        Raises AcceptedBefore where the call is a repeat, IdempotencyConflict.
+        """
         await self.check_ready()
         places = await self.limiting.take_places(principal, usual_s=self.usual_s(admitted.model))
         try:
-            return await self._accept(principal, admitted, contract, max_microcredits, places)
+            return await self._accept(principal, admitted, contract, max_microcredits, places, repeat)
         except BaseException:
             places.release()  # no budget, no upstream, no database: nothing of it is under way
             raise
@@ -99,6 +111,7 @@ class Acceptance:
         contract: Contract,
         max_microcredits: int | None,
         places: Places,
+        repeat: Repeat | None,
     ) -> tuple[Work, int | None, tuple[str, ...]]:
         accepted_s, terms = self._tools.clock.monotonic_s(), self.terms()
         quoted = self.offering.quoted(principal, admitted, terms)
@@ -110,7 +123,7 @@ class Acceptance:
         reached(CrashPoint.BEFORE_ACCEPT)
         try:
             outcome = await self._tools.database.write(
-                Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms)
+                Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms, repeat)
             )
         except BaseException as exc:
             self._give_back(attempts, slots)
@@ -121,6 +134,9 @@ class Acceptance:
             self._give_back(attempts, slots)
             self._tools.tell_refusal(outcome)
             raise insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
+        if isinstance(outcome, Repeated | Conflicting):
+            self._give_back(attempts, slots)
+            raise self._repeated(outcome)
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")
         reached(CrashPoint.ACCEPTED)
@@ -152,6 +168,9 @@ class Acceptance:
         )
         await self._runner.start(work)
         return work, outcome.remaining_microcredits, quoted.plan.dropped
+
+    def _repeated(self, outcome: Repeated | Conflicting) -> Exception:
+        return self.idempotency.conflict(outcome) if isinstance(outcome, Conflicting) else AcceptedBefore(outcome)
 
     def _task(
         self, principal: Principal, admitted: Admitted, contract: Contract, now_ms: int, terms: Terms, request_json: str

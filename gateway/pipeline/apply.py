@@ -28,7 +28,6 @@ from gateway.pipeline.commands import (
     Accepted,
     Cancel,
     Claim,
-    Claimed,
     Command,
     ExtendLeases,
     Finish,
@@ -44,10 +43,15 @@ from gateway.pipeline.commands import (
     SendRefused,
 )
 from gateway.pipeline.erasure import erased
+from gateway.pipeline.leasing import lease
+from gateway.pipeline.repeating import Conflicting, Repeated, Repeats, TakeUp, asked
+from gateway.repeats import store as repeat_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erased, NotErased
 
-_UNDER_LOCK = Together(ledger_store.TERMS, ledger_store.WINDOWS, ledger_store.HOLDS, task_store.LOCK)
+_QUERIES = (ledger_store.TERMS, ledger_store.WINDOWS, ledger_store.HOLDS, task_store.LOCK)
+_UNDER_LOCK = Together(*_QUERIES)
+_WITH_REPEATS = Together(*_QUERIES, *repeat_store.QUERIES)
 _CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
 
 
@@ -60,6 +64,7 @@ class _Work:
     attempts: dict[TaskId, dict[AttemptId, Attempt]]
     """Only of tasks whose command has to know them: cancellations and repeated commands."""
     now_ms: int
+    repeats: Repeats = field(init=False)
     added: list[tuple[Task, int]] = field(default_factory=list)
     """With the end of its lease."""
     finished: list[Task] = field(default_factory=list)
@@ -77,6 +82,9 @@ class _Work:
     doubts: dict[AttemptId, Attempt] = field(default_factory=dict)
     """Those that are to be resolved, as they are under the lock."""
 
+    def __post_init__(self) -> None:
+        self.repeats = Repeats(self.tasks, self.attempts, self.now_ms)
+
 
 async def apply(connection: Connection, commands: Sequence[Command], now: Now) -> list[Outcome]:
     """Decide and write one batch; one outcome a command, in order."""
@@ -88,7 +96,7 @@ async def apply(connection: Connection, commands: Sequence[Command], now: Now) -
     work = await _load(connection, commands, now)
     for index, command in enumerate(commands):
         if isinstance(command, Claim | ExtendLeases | HandBack):
-            outcomes[index] = await _lease(connection, command, await now())
+            outcomes[index] = await lease(connection, command, await now())
         elif not isinstance(command, Transact):
             outcomes[index] = _decide(work, command)
     await _save(connection, work)
@@ -115,8 +123,11 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
     moments = _moments_ms(commands)
     # In UTC, where most accounts have their windows; who has others is known only with this answer.
     starts = ledger_store.starts_of(("UTC",), moments)
-    terms, windows, holds, tasks = await connection.fetch_together(
-        _UNDER_LOCK,
+    accepts = [(item.task.account, item.repeat) for item in commands if isinstance(item, Accept) and item.repeat]
+    again = asked(accepts, [item for item in commands if isinstance(item, TakeUp)])
+    terms, windows, holds, tasks, *repeats = await connection.fetch_together(
+        _WITH_REPEATS if again else _UNDER_LOCK,
+        **again.values(max(moments, default=0)),
         accounts=sorted(account_ids),
         windows=ledger_store.BESIDES_TOTAL,
         starts=sorted(starts),
@@ -137,9 +148,11 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
         await ledger_store.load_windows(connection, books, account_ids, missing)
     doubtful = [command.attempt_id for command in commands if isinstance(command, Resolve)]
     doubts = await task_store.read_attempts_by_id(connection, doubtful) if doubtful else []
-    return _Work(
+    work = _Work(
         books, task_store.tasks_of(tasks), attempts, await now(), doubts={attempt.id: attempt for attempt in doubts}
     )
+    work.repeats.know(*repeats)
+    return work
 
 
 def _named(commands: Sequence[Command]) -> tuple[set[AccountId], list[TaskId], list[TaskId]]:
@@ -163,7 +176,7 @@ def _named(commands: Sequence[Command]) -> tuple[set[AccountId], list[TaskId], l
                 looked_into.append(task_id)
             case RecordSubmitted(task_id=task_id) | Erase(task_id=task_id):
                 task_ids.append(task_id)
-            case Grant(account=account):
+            case Grant(account=account) | TakeUp(account=account):
                 account_ids.add(account)
             case Resolve(upstream=account, of=of):
                 account_ids.update((account,) if of is None else (account, of.account))
@@ -189,7 +202,7 @@ def _moments_ms(commands: Sequence[Command]) -> set[int]:
 
 
 def _decide(
-    work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant | Erase | Resolve
+    work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant | Erase | Resolve | TakeUp
 ) -> Outcome:
     match command:
         case Accept():
@@ -197,8 +210,7 @@ def _decide(
         case RecordAttempts():
             return _record(work, command)
         case RecordSubmitted():
-            lost = _lost(work, command.task_id, command.epoch)
-            if lost is None:
+            if (lost := _lost(work, command.task_id, command.epoch)) is None:
                 work.submitted.append((command.attempt_id, command.upstream_ref))
             return lost or Recorded()
         case Finish():
@@ -207,6 +219,8 @@ def _decide(
             return _cancel(work, command)
         case Erase():
             return _erase(work, command)
+        case TakeUp():
+            return work.repeats.take_up(command)
         case Grant():
             granted = decide.grant(work.books, command, work.now_ms)
             if granted.first:
@@ -218,8 +232,10 @@ def _decide(
             return _resolve(work, command)
 
 
-def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
+def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal | Repeated | Conflicting:
     task = command.task
+    if command.repeat and (earlier := work.repeats.earlier(task.account, command.repeat)):
+        return earlier
     amounts = [option.amount for option in command.options]
     verdict = decide.place_hold(
         work.books, task.id, task.path, amounts, command.credits_per_usd, task.created_at_ms, work.now_ms
@@ -239,6 +255,8 @@ def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal:
     )
     work.added.append((task, work.now_ms + command.lease_ms))
     work.tasks[task.id] = task  # its end may stand in the same batch: the caller gave up meanwhile
+    if command.repeat is not None:
+        work.repeats.remember(task, command.repeat)
     _start(work, attempts)
     return Accepted(task, attempts, verdict.remaining_microcredits, closed)
 
@@ -264,6 +282,8 @@ def _finish(work: _Work, command: Finish) -> Finished | Lost:
     if lost is not None:
         return lost
     task = work.tasks[command.task_id]
+    if command.forgets:
+        work.repeats.forget(task)
     _end(work, command.ended)
     hold = work.books.holds[task.id]
     if command.state is TaskState.COMPLETED:
@@ -301,6 +321,7 @@ def _erase(work: _Work, command: Erase) -> Erased | NotErased:
     if task.erased_at_ms is None:
         work.tasks[task.id] = task = erased(task, work.now_ms)
         work.erased.append(task)
+        work.repeats.erase(task.id)
         if command.also is not None:
             work.also.append(command.also)
     return Erased(task)
@@ -434,20 +455,6 @@ def _resolve(work: _Work, command: Resolve) -> Resolved | NotInDoubt:
     return Resolved(cost)
 
 
-async def _lease(connection: Connection, command: Claim | ExtendLeases | HandBack, now_ms: int) -> Claimed | Recorded:
-    if isinstance(command, HandBack):
-        await task_store.hand_back(connection, command.owner, command.task_ids)
-        return Recorded()
-    if isinstance(command, ExtendLeases):
-        await task_store.extend_leases(connection, command.owner, now_ms + command.lease_ms)
-        return Recorded()
-    before_ms = 2**62 if command.everything else now_ms
-    claimed = await task_store.claim_tasks(
-        connection, command.owner, before_ms=before_ms, until_ms=now_ms + command.lease_ms, size=command.size
-    )
-    return Claimed(tuple(claimed))
-
-
 async def _save(connection: Connection, work: _Work) -> None:
     writes = [
         *ledger_store.changes(work.books),
@@ -460,7 +467,9 @@ async def _save(connection: Connection, work: _Work) -> None:
         task_store.added_results(work.finished),
         callback_store.added_callbacks(work.callbacks),
         work.usage.write(),
+        *work.repeats.writes(),
     ]
+    await work.repeats.before_writes(connection)
     for write in work.also:
         await write(connection, work.now_ms)
     for account in work.prepaid:

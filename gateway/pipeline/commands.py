@@ -11,9 +11,11 @@ from gateway.db.writer import Transact
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import Amount
+from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
 from gateway.ledger.model import BudgetRefusal, Grant, Granted, NotInDoubt, Resolve, Resolved
 from gateway.ledger.usage import Share
+from gateway.pipeline.repeating import Conflicting, NothingLeft, Repeated, TakenUp, TakeUp
 from gateway.tasks.erasing import Erase, Erased, NotErased
 
 LEASE_MS = 45_000
@@ -39,6 +41,8 @@ class Accept:
     credits_per_usd: Decimal
     attempts: tuple[Attempt, ...] = ()
     lease_ms: int = LEASE_MS
+    repeat: Repeat | None = None
+    """What the call may be told by when it comes again; where it has come before, nothing is accepted and the answer is Repeated or Conflicting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class Finish:
     """The same holds of the task's `created_at_ms`."""
     shares: tuple[Share, ...] = ()
     """What each upstream had to do with it, for the sums of usage."""
+    forgets: bool = False
+    """Its caller was told that nothing was accepted: the same call again is a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,7 @@ Command = (
     | Claim
     | ExtendLeases
     | HandBack
+    | TakeUp
     | Grant
     | Erase
     | Resolve
@@ -208,6 +215,10 @@ Outcome = (
     | NotCancellable
     | NoTask
     | Claimed
+    | Repeated
+    | Conflicting
+    | TakenUp
+    | NothingLeft
     | Granted
     | Erased
     | NotErased

@@ -1,4 +1,4 @@
-"""Looks at the database now and then, for the metrics: tasks by state, doubt, the oldest hold, circuits, and the audit.
+"""Looks at the database now and then, for the metrics: tasks by state, doubt, the oldest hold, circuits, and the audit. Forgets calls of yesterday.
 
 A database that does not answer leaves the figures as they were.
 """
@@ -8,15 +8,17 @@ import logging
 from collections.abc import Callable, Sequence
 
 from gateway.db.connection import Connection, StatementFailed
-from gateway.db.writer import Database
+from gateway.db.writer import Database, Transact
 from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock
 from gateway.domain.errors import GatewayError
 from gateway.domain.ids import upstream_account_id
+from gateway.domain.repeats import KEPT_MS
 from gateway.ledger import store as ledger_store
 from gateway.ledger.audit import audit
 from gateway.ledger.decide import used
 from gateway.pipeline.commands import Command, Outcome
+from gateway.repeats import store as repeat_store
 from gateway.routing.health import Circuits
 from gateway.tasks import store as task_store
 from gateway.tasks.store import StateCount
@@ -27,6 +29,14 @@ log = logging.getLogger(__name__)
 ROUND_S = 5.0
 AUDIT_ROUNDS = 120
 """An audit every ten minutes."""
+FORGET_ROUNDS = 12
+"""Once a minute."""
+FORGOTTEN_AT_ONCE = 1_000
+"""Rows deleted in one transaction: a few milliseconds."""
+FORGET_BATCHES_MAX = 60
+"""A thousand a second: more calls than one database takes."""
+FORGET_MARGIN_MS = 60_000
+"""Rows are found by their tasks' seconds, and judged by their own time: the clocks of processes and database may differ by so much."""
 
 
 class Housekeeping:
@@ -60,8 +70,30 @@ class Housekeeping:
                 await self._look(auditing=rounds % AUDIT_ROUNDS == 0)
             except (GatewayError, StatementFailed) as exc:  # whatever it is, the next look may succeed
                 log.warning("the figures of the database are not to be had", exc_info=exc)
+            if rounds % FORGET_ROUNDS == 0:
+                try:
+                    await self.forget_calls()
+                except (GatewayError, StatementFailed) as exc:
+                    log.warning("calls of yesterday cannot be forgotten now", exc_info=exc)
             rounds += 1
             await asyncio.sleep(ROUND_S)
+
+    async def forget_calls(self) -> int:
+        """Delete the rows of calls whose repeats are new calls by now; says how many. What is too much for once is left for the next time."""
+        before_ms = self._clock.now_ms() - KEPT_MS - FORGET_MARGIN_MS
+        total = 0
+        for _ in range(FORGET_BATCHES_MAX):
+            batch = 0
+
+            async def delete(connection: Connection, _: int) -> None:
+                nonlocal batch
+                batch = await repeat_store.delete_old(connection, before_ms, FORGOTTEN_AT_ONCE)
+
+            await self._database.write(Transact(delete))
+            total += batch
+            if batch < FORGOTTEN_AT_ONCE:
+                break
+        return total
 
     async def _look(self, *, auditing: bool) -> None:
         if auditing:

@@ -7,6 +7,7 @@ back. How it fails: RateLimited, TooManyTasks, and StorageUnavailable where the 
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.domain.accounts import Principal, RateState, kind_and_name
 from gateway.domain.errors import RateLimited, TooManyTasks
@@ -15,6 +16,9 @@ from gateway.limits.concurrency import ConcurrencyLimiter, Full, GuardedConcurre
 from gateway.limits.outage import Outage
 from gateway.limits.rates import GuardedRates, PathRates, RateLimiter
 from gateway.telemetry.metrics import Metrics
+
+_REPEATS = "repeats of "
+"""No account's id begins so."""
 
 
 class Limiting:
@@ -33,6 +37,17 @@ class Limiting:
             self._metrics.limited("rate", kind_and_name(verdict.state.account)[0].value)
             raise _rate_limited(verdict.state, verdict.wait_s)
         return None if verdict is None else verdict.state
+
+    async def take_repeat(self, principal: Principal) -> None:
+        """Count one repeat of an accepted call, beside the calls and with the same limits: that one was counted, and its repeat must not fail for
+        those that came between. Raises RateLimited, StorageUnavailable.
+        """
+        limits = [(AccountId(f"{_REPEATS}{account}"), limit) for account, limit in _rates(principal)]
+        verdict = await self._rates.take(limits) if limits else None
+        if verdict is not None and verdict.wait_s is not None:
+            account = AccountId(verdict.state.account.removeprefix(_REPEATS))
+            self._metrics.limited("rate", kind_and_name(account)[0].value)
+            raise _rate_limited(replace(verdict.state, account=account), verdict.wait_s)
 
     async def rate(self, principal: Principal) -> RateState | None:
         """Where the tightest account stands, without counting."""

@@ -25,7 +25,8 @@ from gateway.domain.errors import (
     Unavailable,
 )
 from gateway.domain.ids import TaskId, is_task_id
-from gateway.domain.images import Contract
+from gateway.domain.images import Contract, ImageRequest
+from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.ledger import decide
 from gateway.ledger import store as ledger_store
@@ -34,7 +35,10 @@ from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted, RequestDraft
 from gateway.pipeline.commands import Cancel, Command, Finished, NotCancellable, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
+from gateway.pipeline.frozen import read_plan, read_request
+from gateway.pipeline.idempotency import AcceptedBefore
 from gateway.pipeline.quoting import Quote, Quoting
+from gateway.pipeline.repeating import Repeated
 from gateway.pipeline.results import base64_text
 from gateway.pipeline.runner import Ending, Runner, Work, count_credits
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
@@ -50,6 +54,7 @@ READY_KEPT_S = 1.0
 """A look writes and reads a probe file and asks the database: not for every stranger anew."""
 SLOW_LOOKS = 2
 """So many looks in a row must have waited a second for the database in vain."""
+_NOT_READ = "The gateway's database does not answer now. Try again."
 CONTENT_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -85,17 +90,23 @@ class ResultFile:
 
 @dataclass(slots=True)
 class RunningTask:
-    """A task just accepted, for the caller who may wait for it."""
+    """A task just accepted, or the one that answers a repeated call, for the caller who may wait for it."""
 
     pipeline: "Pipeline"
     work: Work
     dropped: tuple[str, ...]
     remaining_microcredits: int | None
     ending: Ending | None = None
+    replayed: bool = False
 
     @property
     def task_id(self) -> TaskId:
         return self.work.task.id
+
+    @property
+    def request(self) -> ImageRequest:
+        """What the task makes."""
+        return self.work.request
 
     @property
     def considered(self) -> tuple[Considered, ...]:
@@ -104,7 +115,7 @@ class RunningTask:
 
     @property
     def view(self) -> TaskView:
-        """As it was accepted."""
+        """As it was accepted, or found."""
         return self.pipeline.view(
             self.work.task,
             self.work.attempts,
@@ -173,6 +184,8 @@ class Pipeline:
         self._catalog = catalog
         self._credits_per_usd = credits_per_usd
         self._quoting = Quoting(acceptance.offering, acceptance.terms, database, clock)
+        self._being_read: dict[TaskId, asyncio.Future[list[tuple[Task, tuple[Attempt, ...]]]]] = {}
+        """By whoever asked first; all others who wait for the same task meanwhile share the answer."""
         self._looked_s: float | None = None
         self._slow_looks = 0
         self._troubles: list[str] = []
@@ -198,17 +211,56 @@ class Pipeline:
         """Check a call; nothing is held yet."""
         return await self._admission.admit(principal, draft)
 
-    async def accept(
-        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
-    ) -> RunningTask:
-        """Hold, store and start a call. `max_microcredits`: the most that may be held for it.
+    async def repeated(self, principal: Principal, repeat: Repeat, contract: Contract) -> RunningTask | None:
+        """The task that answers a call made before; None: this call is to be accepted. Raises IdempotencyConflict, RateLimited."""
+        found = await self._acceptance.idempotency.find(principal, repeat)
+        return None if found is None else await self._again(principal, found, contract)
 
-        Raises MaxCreditsExceeded, TooManyTasks, InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown.
+    async def accept(
+        self,
+        principal: Principal,
+        admitted: Admitted,
+        contract: Contract,
+        max_microcredits: int | None = None,
+        repeat: Repeat | None = None,
+    ) -> RunningTask:
+        """Hold, store and start a call. `max_microcredits`: the most that may be held for it; `repeat`: what it may be told by when it comes again.
+
+        Raises MaxCreditsExceeded, TooManyTasks, InsufficientQuota, AllUpstreamsUnavailable, UnsupportedSize, StorageUnavailable, ShuttingDown,
+        IdempotencyConflict.
         """
         reached(CrashPoint.ADMITTED)
-        work, remaining, dropped = await self._acceptance.accept(principal, admitted, contract, max_microcredits)
+        try:
+            work, remaining, dropped = await self._acceptance.accept(
+                principal, admitted, contract, max_microcredits, repeat
+            )
+        except AcceptedBefore as exc:
+            return await self._again(principal, exc.outcome, contract)
         reached(CrashPoint.ACCEPT_ANSWER)
         return RunningTask(self, work, dropped, remaining)
+
+    async def _again(self, principal: Principal, found: Repeated, contract: Contract) -> RunningTask:
+        """The task of the first call as it stands, and its end where this process or another one makes it. Raises IdempotencyConflict."""
+        idempotency = self._acceptance.idempotency
+        rows = await self._read_shared(found.task_id, principal)
+        if not rows:
+            raise idempotency.gone(found.task_id)
+        [(task, attempts)] = rows
+        pictures = contract is Contract.IMAGE
+        if pictures and task.state is TaskState.COMPLETED and not task.has_results_at(self._clock.now_ms()):
+            raise idempotency.gone(task.id)
+        ended, making = self._runner.new_future(), self._runner.work_of(task.id)
+        if task.state.is_final:
+            ended.set_result(Ending(task, attempts, (), None))
+        elif making is not None:
+            ended = making.ended
+            making.keep_pictures |= pictures  # somebody waits for them from now on
+        else:
+            ended.set_result(None)  # another process makes it, or will
+        idempotency.count(found, joins=pictures and not task.state.is_final)
+        plan, request = read_plan(task.plan_json), read_request(task.request_json, task.prompt)
+        work = Work(task, plan, request, ended, self._clock.monotonic_s(), attempts)
+        return RunningTask(self, work, plan.dropped, None, replayed=True)
 
     async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:
         """What a call would cost, hold and be answered now; nothing is stored, held or counted. Raises StorageUnavailable."""
@@ -373,7 +425,7 @@ class Pipeline:
         while True:
             late = self._clock.monotonic_s() > until_s
             try:
-                found = await self._database.read(lambda connection: _with_attempts(connection, [task.id], task))
+                found = await self._read_shared(task.id, task)
             except Unavailable:  # a caller who was told so now would send, and pay for, the same again
                 if late:
                     raise
@@ -383,6 +435,24 @@ class Pipeline:
             if late:
                 raise StorageUnavailable("The gateway lost its database while this call ran. Look for the task later.")
             await asyncio.sleep(ELSEWHERE_POLL_S)
+
+    async def _read_shared(self, task_id: TaskId, owner: Principal | Task) -> list[tuple[Task, tuple[Attempt, ...]]]:
+        """The task with its attempts, none where it is not there: one question for the many who may wait for it. Raises StorageUnavailable."""
+        asked = self._being_read.get(task_id)
+        if asked is not None:
+            return await asyncio.shield(asked)
+        self._being_read[task_id] = asked = asyncio.get_running_loop().create_future()
+        found = None
+        try:
+            found = await self._database.read(lambda connection: _with_attempts(connection, [task_id], owner))
+            return found
+        finally:
+            del self._being_read[task_id]
+            if found is not None:
+                asked.set_result(found)
+            else:  # whatever happened to this caller: the others ask again
+                asked.set_exception(StorageUnavailable(_NOT_READ, retry_after_s=5))
+                asked.exception()  # there may be no others
 
     async def read_results(self, task: Task) -> list[bytes]:
         """A task's pictures from the store. Raises StorageUnavailable."""

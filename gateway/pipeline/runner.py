@@ -263,7 +263,7 @@ class Runner:
             for attempt in attempts
         ]
         error = TaskError(TaskErrorCode.SERVICE_UNAVAILABLE, "The call could not be recorded. Nothing is charged.")
-        await self._end_unworked(_failure_of(task, unsent, error, unsent))
+        await self._end_unworked(replace(_failure_of(task, unsent, error, unsent), forgets=True))
 
     async def give_up(self, task: Task, attempts: Sequence[Attempt]) -> None:
         """End a task that cannot be taken up, since its row cannot be understood. What was sent is in doubt."""

@@ -75,6 +75,7 @@ class Metrics:
                 "gateway_limiter_failures", "Calls that a limit could not count because its store was down.", ("kind",)
             )
         )
+        self._repeats = kept(_Counter("gateway_repeated_calls", "Calls that were made before, by how.", ("result",)))
         self._circuits = kept(
             _Gauges("gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model"))
         )
@@ -147,6 +148,10 @@ class Metrics:
 
     def limiter_failed(self, kind: str) -> None:
         self._limiter_failures.add((kind,), 1)
+
+    def repeated(self, result: str) -> None:
+        """`result` is a word of `domain.repeats.Replay`."""
+        self._repeats.add((result,), 1)
 
     def circuit(self, *, upstream: str, model: str, is_open: bool) -> None:
         self._circuits.set((self._upstream(upstream), self._model(model)), 1 if is_open else 0)

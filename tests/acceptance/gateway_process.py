@@ -253,19 +253,22 @@ class GatewayProcess:
         finally:
             connection.close()
 
-    def generate(self, model: str, prompt: str, **more: object) -> Answer:
+    def generate(self, model: str, prompt: str, *, idempotency_key: str = "", **more: object) -> Answer:
         """OpenAI's call: answered when the picture is there."""
-        body = {"model": model, "prompt": prompt, "size": "1024x1024", "quality": "low", **more}
-        return self.request("POST", "/v1/images/generations", body, headers={"Prefer": "wait=600"})
+        return self._call(model, prompt, "wait=600", idempotency_key, more)
 
-    def submit(self, model: str, prompt: str, **more: object) -> str:
+    def submit(self, model: str, prompt: str, *, idempotency_key: str = "", **more: object) -> str:
         """The task contract's call: the task's id."""
-        body = {"model": model, "prompt": prompt, "size": "1024x1024", "quality": "low", **more}
-        answer = self.request("POST", "/v1/images/generations", body, headers={"Prefer": "respond-async"})
+        answer = self._call(model, prompt, "respond-async", idempotency_key, more)
         assert answer.status == 202, answer.body
         task_id = answer.json["id"]
         assert isinstance(task_id, str)
         return task_id
+
+    def _call(self, model: str, prompt: str, prefer: str, key: str, more: Mapping[str, object]) -> Answer:
+        body = {"model": model, "prompt": prompt, "size": "1024x1024", "quality": "low", **more}
+        headers = {"Prefer": prefer, **({"Idempotency-Key": key} if key else {})}
+        return self.request("POST", "/v1/images/generations", body, headers=headers)
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task, as its caller sees it."""

@@ -42,6 +42,8 @@ from tests.lookup_adapter import LookupAdapter
 
 PROMPT = "a wild dolphin 101"
 MODEL = "by-any"
+ORDER = "order 101"
+"""The call's Idempotency-Key."""
 DATABASES = ("sqlite", "postgresql")
 WAITED_MS = 600_000
 """More than a lease, and more than an upstream's time-out and a minute."""
@@ -166,7 +168,7 @@ def test_killed_at(
     callbacks: CallbackReceiver,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """The restarted gateway makes of the call what its last durable step allows, tells its end, and the money agrees, whoever tells it."""
+    """The restarted gateway makes of the call what its last durable step allows, tells its end, and the money agrees; repeated, it is the same."""
     if case.kind in (Kind.FAIL_OVER, Kind.FAILURE):
         vendors.openai.always(RateLimit())
     gateway, url = gateways.new(database, case, vendors)
@@ -175,9 +177,11 @@ def test_killed_at(
     with armed(gateway, case.crash_at), ThreadPoolExecutor(1) as caller:
         gateway.start()
         if case.contract == "image":
-            call: Future[Any] = caller.submit(gateway.generate, MODEL, PROMPT, n=case.n, callback_url=hook)
+            call: Future[Any] = caller.submit(
+                gateway.generate, MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER
+            )
         else:
-            call = caller.submit(gateway.submit, MODEL, PROMPT, n=case.n, callback_url=hook)
+            call = caller.submit(gateway.submit, MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER)
         dies(gateway)
         told = promised(case, call)
     if case.again is not None:
@@ -194,6 +198,7 @@ def test_killed_at(
     assert_outcome(gateway, case, told)
     assert_told(gateway, case, callbacks, name)
     assert_money(gateway, case, vendors)
+    assert_made_once(gateway, case, vendors, hook)
 
 
 def test_the_points_need_the_debug_switch(gateways: Gateways, vendors: Vendors) -> None:
@@ -345,3 +350,22 @@ def assert_money(gateway: ForkedGateway, case: Case, vendors: Vendors) -> None:
             assert books.used_usd(f"upstream:{upstream}") == vendor.billed_usd == 0
         else:
             assert abs(vendor.billed_usd - known) <= HALF_A_MICRO, (vendor.billed_usd, known)
+
+
+def assert_made_once(gateway: ForkedGateway, case: Case, vendors: Vendors, hook: str) -> None:
+    """The same call with the same key is answered by the one task, as it ended, and nobody bills anything; what was never accepted is new."""
+    known, bills = [task["id"] for task in gateway.tasks()], case.bills
+    statuses = {Outcome.COMPLETED: 200, Outcome.UNKNOWN: 502, Outcome.BUSY: 503}
+    if case.outcome is Outcome.NOTHING:
+        made = gateway.generate(MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER)
+        assert made.headers.get("idempotency-replayed") is None
+        known, bills = (
+            [made.headers["x-task-id"]],
+            0 if case.kind is Kind.FAILURE else 2 if case.kind is Kind.PARTS else 1,
+        )
+        statuses[Outcome.NOTHING] = made.status
+    again = gateway.generate(MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER)
+    assert [again.headers["x-task-id"]] == known == [task["id"] for task in gateway.tasks()]
+    assert (again.headers["idempotency-replayed"], again.status) == ("true", statuses[case.outcome])
+    assert sum(len(vendor.bills) for vendor in vendors.of(case.kind).values()) == bills
+    assert not gateway.ask("ledger audit")["failed"]

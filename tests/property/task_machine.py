@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import Contract, ImageResult
 from gateway.domain.money import Amount
+from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.commands import (
     Accept,
@@ -29,6 +30,7 @@ from gateway.pipeline.commands import (
     RecordAttempts,
     RecordSubmitted,
 )
+from gateway.pipeline.repeating import TakeUp
 from gateway.tasks.erasing import Erase
 from tests.property.ledger_world import KEYS, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, set_budget
 from tests.property.task_model import ZERO, AttemptSeen, ModelTask, TaskModel, TaskSeen, told
@@ -37,6 +39,8 @@ OWNERS = ("run_a", "run_b", "run_c")
 WORK = ("start", "fail over", "end", "submit", "complete", "fail")
 """What a worker does with a task, under the epoch in its hands."""
 SIZES = ((2,), (4,), (9, 3), (7, 5, 1))
+REPEATS = ("same key", "other body", "foreign key", "retry", "foreign retry", "take up", "foreign take up", "forget")
+"""How a call is made again whose task is picked: by its key, by an SDK that looks under lock or has found the task before, or by somebody else."""
 WHOSE, AGAIN = ("", "", "", "old ", "future "), ("", "", "batch", "next")
 LIVING_MS, ENDED_MS = 600_000, -60_000
 INDEXES, CHARGES = st.integers(0, 60), st.sampled_from([0, 1, 2, 5, 12])
@@ -57,6 +61,7 @@ PAIRS = {
     *(("none", operation) for operation in ("start", "complete", "cancel", "erase")),
     *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in _ALWAYS),
     *((state, operation) for state in ("processing", *FINISHED) for operation in _WITH_ATTEMPTS),
+    *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in (*REPEATS, "called twice")),
     *((state, operation) for state in UNFINISHED for operation in ("claim", "claim ended", "claim of own passes")),
 }  # fmt: skip
 
@@ -104,11 +109,19 @@ class TaskMachine(RuleBasedStateMachine):
 
     def _pick(self, index: int) -> ModelTask:
         """Every state that there is as often as the others, those that have not ended twice as often."""
-        there = {task.state for task in self.model.tasks.values()}
+        found = self._pick_of(index, lambda _: True)
+        assert found is not None
+        return found
+
+    def _pick_of(self, index: int, wanted: Callable[[ModelTask], bool]) -> ModelTask | None:
+        tasks = [task for task in map(self.model.tasks.__getitem__, self.order) if wanted(task)]
+        if not tasks:
+            return None
+        there = {task.state for task in tasks}
         states = sorted(there) + sorted(there & set(UNFINISHED))
         state, number = states[index % len(states)], index // len(states)
-        found = [task_id for task_id in self.order if self.model.tasks[task_id].state == state]
-        return self.model.tasks[found[number % len(found)]]
+        found = [task for task in tasks if task.state == state]
+        return found[number % len(found)]
 
     def _attempt(self, task_id: TaskId) -> Attempt:
         self.number += 1
@@ -138,8 +151,19 @@ class TaskMachine(RuleBasedStateMachine):
         fault = None if state is AttemptState.SUCCEEDED else Fault.FAILED
         return replace(attempt, state=state, billed=billed, fault=fault, cost_microusd=cost, ended_at_ms=5)
 
-    def _new(self, key: AccountId, sizes: Sequence[int], attempts: int, owner: str, lease_ms: int) -> Accept:
+    def _new(
+        self,
+        key: AccountId,
+        sizes: Sequence[int],
+        attempts: int,
+        owner: str,
+        lease_ms: int,
+        repeat: Repeat | None = None,
+    ) -> Accept:
+        """Where it is not said what leads to it: by turns a key, an SDK's body of two, or nothing."""
         self.number += 1
+        body = f"body {self.number // 3 % 2}"
+        repeat = repeat or (Repeat(body, f"key {self.number}"), Repeat(body), None)[self.number % 3]
         task_id = TaskId(f"task-unified-1757165031-{self.number:08d}")
         task = Task(
             id=task_id, account=key, path=PATHS[key], state=TaskState.PENDING, contract=Contract.TASK, model="m", n=1, user_group="t",
@@ -148,7 +172,7 @@ class TaskMachine(RuleBasedStateMachine):
         )  # fmt: skip
         # The first plan begins with the offer that the attempts are for; cheaper ones do not.
         options = tuple(HoldOption(_amount(size), str(index), index == 0) for index, size in enumerate(sizes))
-        return Accept(task, options, RATE, tuple(self._attempt(task_id) for _ in range(attempts)), lease_ms)
+        return Accept(task, options, RATE, tuple(self._attempt(task_id) for _ in range(attempts)), lease_ms, repeat)
 
     @rule(
         key=st.sampled_from(KEYS),
@@ -276,14 +300,46 @@ class TaskMachine(RuleBasedStateMachine):
         self._do(*([command, command] if again else [command]))
 
     @precondition(lambda self: self.order)
-    @rule(seed=st.integers(0, 2**32), length=st.integers(20, 80))
+    @rule(index=INDEXES, how=st.sampled_from(REPEATS), twice=st.booleans())
+    def repeat(self, index: int, how: str, twice: bool) -> None:
+        """A call is made again, perhaps twice in one batch."""
+        self._repeat_once(index, how, twice)
+
+    def _repeat_once(self, index: int, how: str, twice: bool) -> None:
+        keyed = how in ("same key", "other body", "foreign key")
+        task = self._pick_of(index, lambda task: task.repeat is not None and bool(task.repeat.key) == keyed)
+        if task is None or task.repeat is None:
+            return
+        VISITS[task.state, how] += 1
+        VISITS[task.state, "called twice"] += twice
+        stranger = next(key for key in KEYS if key != task.path[0])
+        account = stranger if how.startswith("foreign") else task.path[0]
+        commands: list[Command] = []
+        for _ in range(2 if twice else 1):
+            if how == "forget":
+                error = TaskError(TaskErrorCode.SERVICE_UNAVAILABLE, "not recorded")
+                commands.append(
+                    Finish(task.id, task.epoch, TaskState.FAILED, RATE, Amount(), error=error, forgets=True)
+                )
+            elif how.endswith("take up"):
+                commands.append(TakeUp(account, (task.id,)))
+            else:
+                repeat = replace(task.repeat, is_retry=not keyed)
+                repeat = replace(repeat, body_sha256="another") if how == "other body" else repeat
+                commands.append(self._new(account, SIZES[index % 4], index % 2, OWNERS[0], LIVING_MS, repeat))
+        for command, answer in zip(commands, self._do(*commands), strict=True):
+            if isinstance(command, Accept) and answer[0] == "accepted":
+                self.order.append(command.task.id)
+
+    @precondition(lambda self: self.order)
+    @rule(seed=st.integers(0, 2**32), length=st.integers(20, 100))
     def busy(self, seed: int, length: int) -> None:
         """Many workers and callers, one after the other, drawn from one seed: cheap to draw, so that every pair is seen often."""
         random = Random(seed)
         for _ in range(length):
             index, dice = random.randint(0, 60), random.random()
             if dice < 0.15:
-                attempts, lease_ms = random.choice([0, 0, 1, 2]), random.choice([LIVING_MS, ENDED_MS])
+                attempts, lease_ms = random.choice([0, 1, 1, 2]), random.choice([LIVING_MS, ENDED_MS])
                 self._accept_once(
                     random.choice(KEYS), random.choice(SIZES), attempts, random.choice(OWNERS), lease_ms, False
                 )
@@ -296,7 +352,11 @@ class TaskMachine(RuleBasedStateMachine):
                 )
             elif dice < 0.3:
                 self._erase_once(index, random.choice(["", "office ", "foreign "]), random.random() < 0.5)
-            elif dice < 0.42:
+            elif dice < 0.32:
+                self._hand_back_once(random.choice(OWNERS), [index])
+            elif dice < 0.39:
+                self._repeat_once(index, random.choice(REPEATS), random.random() < 0.4)
+            elif dice < 0.5:
                 self._cancel_once(
                     index, random.choice(["", "", "foreign "]), random.random() < 0.5, random.random() < 0.7
                 )
@@ -359,6 +419,9 @@ class TaskMachine(RuleBasedStateMachine):
     @rule(owner=st.sampled_from(OWNERS), indexes=st.lists(INDEXES, min_size=1, max_size=4))
     def hand_back(self, owner: str, indexes: list[int]) -> None:
         """A process that ends gives tasks back; others' and finished ones stay as they are."""
+        self._hand_back_once(owner, indexes)
+
+    def _hand_back_once(self, owner: str, indexes: list[int]) -> None:
         ids = {self._pick(index).id for index in indexes}
         for task_id in ids:
             task = self.model.tasks[task_id]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import Amount
+from gateway.domain.repeats import Repeat
 from gateway.ledger.model import BudgetRefusal, Granted, NotInDoubt, Resolved
 from gateway.pipeline.commands import (
     Accept,
@@ -29,6 +30,7 @@ from gateway.pipeline.commands import (
     RecordSubmitted,
     SendRefused,
 )
+from gateway.pipeline.repeating import Conflicting, NothingLeft, Repeated, TakenUp, TakeUp
 from gateway.tasks.erasing import Erase, Erased, NotErased
 
 Triple = tuple[int, int, int]
@@ -59,6 +61,11 @@ class ModelAttempt:
     ref: str | None = None
 
     @property
+    def perhaps_billed(self) -> bool:
+        """Though it failed."""
+        return self.state == "unknown" or (self.state == "failed" and self.cost > 0)
+
+    @property
     def is_open(self) -> bool:
         return self.state in ("sending", "submitted")
 
@@ -79,11 +86,21 @@ class ModelTask:
     results: int = 0
     error: str | None = None
     erased: bool = False
+    repeat: Repeat | None = None
+    """What leads to it; None: nothing does, or not any more."""
+    taken: bool = False
     attempts: dict[AttemptId, ModelAttempt] = field(default_factory=dict)
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a retry may take it up."""
+        if self.repeat is None or self.repeat.key or self.taken or self.erased or self.state == "cancelled":
+            return False
+        return self.state != "failed" or any(attempt.perhaps_billed for attempt in self.attempts.values())
 
     @property
     def seen(self) -> TaskSeen:
@@ -101,7 +118,7 @@ class TaskModel:
         self.pending: dict[AccountId, Triple] = dict.fromkeys((*payers, upstream, ours), ZERO)
         self._upstream, self._ours = upstream, ours
 
-    def answer(self, command: Command) -> Answer:
+    def answer(self, command: Command) -> Answer:  # noqa: PLR0912 - a branch a command
         """What the command must be answered; afterwards the model is as the database must be."""
         match command:
             case Accept():
@@ -116,6 +133,8 @@ class TaskModel:
                 return self._cancel(command)
             case Erase():
                 return self._erase(command)
+            case TakeUp(account=account, task_ids=ids):
+                return self._take_up([self.tasks[i] for i in ids if self.tasks[i].path[0] == account])
             case Claim():
                 return self._claim(command)
             case ExtendLeases(owner=owner, lease_ms=lease_ms):
@@ -140,8 +159,33 @@ class TaskModel:
         ]
         return min(left, default=None)
 
+    def _earlier(self, account: AccountId, repeat: Repeat) -> Answer | None:
+        """What a call that was made before is answered."""
+        mine = [task for task in self.tasks.values() if task.path[0] == account and task.repeat is not None]
+        if repeat.key:
+            for task in mine:
+                if task.repeat is not None and task.repeat.key == repeat.key:
+                    same = task.repeat.body_sha256 == repeat.body_sha256 and not task.erased
+                    return ("repeated", task.id, False) if same else ("conflicting", task.id)
+            return None
+        if not repeat.is_retry:
+            return None
+        left = [task for task in mine if task.repeat is not None and task.repeat.body_sha256 == repeat.body_sha256]
+        taken = self._take_up(left[::-1])
+        return ("repeated", taken[1], True) if taken[0] == "taken up" else None
+
+    def _take_up(self, tasks: Sequence[ModelTask]) -> Answer:
+        for task in tasks:
+            if task.is_left:
+                task.taken = True
+                return "taken up", task.id
+        return ("nothing left",)
+
     def _accept(self, command: Accept) -> Answer:
         path = command.task.path
+        earlier = None if command.repeat is None else self._earlier(path[0], command.repeat)
+        if earlier is not None:
+            return earlier
         for index, option in enumerate(command.options):
             tight = [
                 account
@@ -157,6 +201,7 @@ class TaskModel:
             task = ModelTask(
                 command.task.id, path, command.task.created_at_ms, held, command.task.owner, command.lease_ms > 0
             )
+            task.repeat = command.repeat
             self.tasks[task.id] = task
             sent = command.attempts if option.has_first_offer else ()
             for attempt in sent:
@@ -212,6 +257,8 @@ class TaskModel:
         if refused:
             return refused
         task = self.tasks[command.task_id]
+        if command.forgets:
+            task.repeat = None
         for attempt in command.ended:
             self._end(task, attempt.id, attempt.state.value, attempt.cost_microusd)
         wanted = triple(command.charge) if command.state.value == "completed" else ZERO
@@ -262,7 +309,7 @@ class TaskModel:
         return "claimed", [(task.id, task.state, task.owner, task.epoch) for task in taken]
 
 
-def told(outcome: Outcome) -> Answer:
+def told(outcome: Outcome) -> Answer:  # noqa: PLR0911, PLR0912 - a branch an outcome
     """An outcome in the model's words."""
     match outcome:
         case Accepted(task=task, attempts=attempts, remaining_microcredits=remaining):
@@ -285,5 +332,13 @@ def told(outcome: Outcome) -> Answer:
             return "erased", task.state.value
         case NotErased(state=known):
             return "not erased", known.value if known else None
+        case Repeated(task_id=task_id, taken_up=taken_up):
+            return "repeated", task_id, taken_up
+        case Conflicting(task_id=task_id):
+            return "conflicting", task_id
+        case TakenUp(task_id=task_id):
+            return "taken up", task_id
+        case NothingLeft():
+            return ("nothing left",)
         case Granted() | SendRefused() | Resolved() | NotInDoubt():  # the ledger's machine has these, not this one
             raise AssertionError(outcome)

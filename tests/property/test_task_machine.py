@@ -20,7 +20,7 @@ def machine_on(ledger: TaskLedger) -> type[TaskMachine]:
 def test_tasks_are_their_model_and_every_pair_is_visited(sqlite: SqliteLedger, proof: Proof) -> None:
     """All commands in all states, each pair at least 20 times: answers, tasks, attempts, balances and audit are the model's."""
     VISITS.clear()
-    run(machine_on(sqlite), examples=900 if SOAK else 350, steps=50)
+    run(machine_on(sqlite), examples=900 if SOAK else 400, steps=50)
     show_visits(proof, "tasks on sqlite", VISITS, PAIRS)
 
 

@@ -18,10 +18,12 @@ from gateway.ledger.model import HoldState
 from gateway.pipeline import apply as batch
 from gateway.pipeline.commands import Recorded
 from gateway.pipeline.erasure import erased
+from gateway.pipeline.repeating import Asked, Repeated, Repeats
+from gateway.repeats import store as repeat_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erased, NotErased
 from tests.proofs import Proof
-from tests.property.ledger_world import UPSTREAM
+from tests.property.ledger_world import KEYS, UPSTREAM
 from tests.property.machines import Plants, cases, caught, run, show_mutants
 from tests.property.task_machine import TaskLedger
 from tests.property.test_task_machine import machine_on
@@ -373,6 +375,99 @@ def erasure_is_forgotten(patch: pytest.MonkeyPatch) -> None:
         return outcome
 
     patch.setattr(batch, "_erase", erase)
+
+
+@plant_in_the_store
+def two_tasks_for_one_key(patch: pytest.MonkeyPatch) -> None:
+    """What was accepted in an earlier batch is not looked up."""
+    genuine = Repeats.know
+    patch.setattr(Repeats, "know", lambda self, keyed=(), *left: genuine(self, (), *left))
+
+
+@plant
+def two_tasks_for_one_key_of_a_batch(patch: pytest.MonkeyPatch) -> None:
+    """A batch does not see its own earlier commands."""
+    genuine = Repeats.remember
+
+    def remember(self, task, repeat):
+        known = dict(self.by_key)
+        genuine(self, task, repeat)
+        self.by_key.clear()
+        self.by_key.update(known)
+
+    patch.setattr(Repeats, "remember", remember)
+
+
+@plant_in_the_store
+def anothers_task_is_replayed(patch: pytest.MonkeyPatch) -> None:
+    """The word of a key is looked up without the account."""
+    genuine_values, genuine_earlier = Asked.values, Repeats.earlier
+
+    def earlier(self, account, repeat):
+        words = {word: row for (_, word), row in self.by_key.items()}
+        return Repeated(words[repeat.key].task_id) if repeat.key in words else genuine_earlier(self, account, repeat)
+
+    patch.setattr(Asked, "values", lambda self, since: {**genuine_values(self, since), "key_accounts": sorted(KEYS)})
+    patch.setattr(Repeats, "earlier", earlier)
+
+
+@plant
+def another_body_is_replayed(patch: pytest.MonkeyPatch) -> None:
+    """The hash is not compared."""
+    genuine = Repeats.earlier
+
+    def earlier(self, account, repeat):
+        found = genuine(self, account, repeat)
+        return None if found is None else Repeated(found.task_id, getattr(found, "taken_up", False))
+
+    patch.setattr(Repeats, "earlier", earlier)
+
+
+@plant_in_the_store
+def taken_up_twice(patch: pytest.MonkeyPatch) -> None:
+    """That a retry took a task up is not written down."""
+    genuine = repeat_store.taken
+    patch.setattr(repeat_store, "taken", lambda ids, at_ms: genuine((), at_ms))
+
+
+@plant
+def taken_up_twice_in_a_batch(patch: pytest.MonkeyPatch) -> None:
+    """Two retries that are decided together get one task."""
+    genuine = Repeats._is_free
+
+    def is_free(self, task_id, account):
+        taken, self.taken = self.taken, {}
+        try:
+            return genuine(self, task_id, account)
+        finally:
+            self.taken = taken
+
+    patch.setattr(Repeats, "_is_free", is_free)
+
+
+@plant
+def anybody_may_take_up(patch: pytest.MonkeyPatch) -> None:
+    """A task that was found goes to whoever names it."""
+    genuine = Repeats._is_free
+    patch.setattr(
+        Repeats,
+        "_is_free",
+        lambda self, task_id, account: genuine(
+            self, task_id, self.left[task_id].row.account if task_id in self.left else account
+        ),
+    )
+
+
+@plant
+def erased_body_still_answers(patch: pytest.MonkeyPatch) -> None:
+    """The hash of erased words is kept."""
+    patch.setattr(Repeats, "erase", lambda self, task_id: None)
+
+
+@plant
+def abandoned_task_answers(patch: pytest.MonkeyPatch) -> None:
+    """A call whose caller was told that nothing was accepted keeps its key."""
+    patch.setattr(Repeats, "forget", lambda self, task: None)
 
 
 def _without_states(genuine: Callable[..., object]) -> Callable[..., object]:

@@ -293,6 +293,7 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.offer_skipped(upstream="u", reason="not_able")
     registry_owner.limited("rate", "key")
     registry_owner.limiter_failed("rate")
+    registry_owner.repeated("joined")
     registry_owner.circuit(upstream="u", model="m", is_open=False)
     registry_owner.upstream_budgets({("u", "day"): 0.5})
     registry_owner.upstreams_closed(["u"])

@@ -1,6 +1,7 @@
 """`/v1/images/…`: one call, two contracts. Edits and variations are refused by name."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Never
 
@@ -10,10 +11,11 @@ from gateway.api.answers import json_answer, send_parts
 from gateway.api.body import read_json
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
+from gateway.api.idempotency import REPLAYED, repeat_of
 from gateway.api.max_credits import max_microcredits
 from gateway.api.ports import RunningTask, TaskView
 from gateway.api.rate_headers import note_rate, take_rate
-from gateway.api.rendering import created_headers, image_answer, task_created, task_headers
+from gateway.api.rendering import created_headers, image_answer, task_answer, task_created, task_headers
 from gateway.api.schemas.generation import Generation, parse_generation
 from gateway.api.state import CONTRACT, ERROR_HEADERS, LOG, PIPELINE, PRINCIPAL, SETTINGS
 from gateway.api.upstream_choice import upstream_choice
@@ -21,7 +23,8 @@ from gateway.domain import money
 from gateway.domain.catalog import Model
 from gateway.domain.choice import ANY_UPSTREAM
 from gateway.domain.errors import GatewayError, NotFound, UnsupportedParameter
-from gateway.domain.images import Contract, ImageRequest, ResponseFormat
+from gateway.domain.images import Contract, ResponseFormat
+from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import TaskState
 from gateway.pipeline.admission import RequestDraft
 
@@ -29,26 +32,48 @@ from gateway.pipeline.admission import RequestDraft
 async def generations(request: web.Request) -> web.StreamResponse:
     """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    generation, draft, most = await _read(request)
+    generation, draft, most, repeat = await _read(request)
     wish = generation.response_format
     model = pipeline.find_model(draft.model)
     choice = choose(request.headers, generation.hints, key=principal.response, model=_response(model))
     request[CONTRACT] = choice.contract
     request[LOG].update(model=model.name if model else None, contract=choice.contract.value, n=draft.n)
 
-    await take_rate(request)
-    admitted = await pipeline.admit(principal, draft)
-    running = await pipeline.accept(principal, admitted, choice.contract, most)
-    asked, dropped = admitted.request, generation.dropped
-    del admitted, draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
+    running = await _repeated(request, repeat, choice)
+    if running is None:
+        await take_rate(request)
+        admitted = await pipeline.admit(principal, draft)
+        running = await pipeline.accept(principal, admitted, choice.contract, most, repeat)
+        del admitted
+    dropped = generation.dropped
+    del draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
     request[LOG]["task_id"] = running.task_id
-    _note_skipped(request, running)
+    if running.replayed:
+        request[LOG]["replayed"] = True
+    else:
+        _note_skipped(request, running)
 
     view = await _wait(running, choice)
     if view is None or not view.task.state.is_final:
         return await _as_task(request, running, choice, dropped)
     _note(request, view)
-    return await _as_image(request, running, view, asked, wish, choice, dropped)
+    return await _as_image(
+        request, running, view, wish, choice, dropped, is_keyed=repeat is not None and repeat.key != ""
+    )
+
+
+async def _repeated(request: web.Request, repeat: Repeat | None, choice: Choice) -> RunningTask | None:
+    """The task of the same call before, which counts among repeats and not among calls: it must not be refused what the first one was granted."""
+    if repeat is None:
+        return None
+    try:
+        running = await request.app[PIPELINE].repeated(request[PRINCIPAL], repeat, choice.contract)
+    except GatewayError:
+        await note_rate(request)
+        raise
+    if running is not None:
+        await note_rate(request)
+    return running
 
 
 async def edits(request: web.Request) -> Never:
@@ -68,13 +93,14 @@ async def variations(request: web.Request) -> Never:
     )
 
 
-async def _read(request: web.Request) -> tuple[Generation, RequestDraft, int | None]:
-    """Body and headers, checked, and the most that may be held. What cannot be understood costs its caller nothing of its rate."""
+async def _read(request: web.Request) -> tuple[Generation, RequestDraft, int | None, Repeat | None]:
+    """Body and headers, checked, the most that may be held, and what tells a repeat. What cannot be understood costs nothing of the rate."""
     try:
         most, choice = max_microcredits(request), upstream_choice(request)
-        generation = parse_generation(await read_json(request), request.app[SETTINGS].default_model())
+        body = await read_json(request)
+        generation = parse_generation(body, request.app[SETTINGS].default_model())
         draft = generation.draft if choice is ANY_UPSTREAM else replace(generation.draft, choice=choice)
-        return generation, draft, most
+        return generation, draft, most, repeat_of(request, body)
     except GatewayError:
         await note_rate(request)
         raise
@@ -96,32 +122,41 @@ async def _wait(running: RunningTask, choice: Choice) -> TaskView | None:
 async def _as_task(
     request: web.Request, running: RunningTask, choice: Choice, dropped: tuple[str, ...]
 ) -> web.StreamResponse:
-    view = running.view
+    view: TaskView = running.view
     if choice.wait_s:
         view = await request.app[PIPELINE].task(request[PRINCIPAL], view.task.id)
-    headers = {**task_headers(view, dropped), **created_headers(view), **_applied(choice)}
-    return json_answer(task_created(view), status=choice.task_status, headers=headers)
+    headers = {**task_headers(view, dropped), **created_headers(view), **_applied(choice), **_replayed(running)}
+    answer = task_answer(view) if running.replayed and view.task.state.is_final else task_created(view)
+    return json_answer(answer, status=choice.task_status, headers=headers)
 
 
 async def _as_image(
     request: web.Request,
     running: RunningTask,
     view: TaskView,
-    asked: ImageRequest,
     wish: ResponseFormat | None,
     choice: Choice,
     dropped: tuple[str, ...],
+    *,
+    is_keyed: bool,
 ) -> web.StreamResponse:
-    headers = {**task_headers(view, dropped), **_applied(choice)}
+    headers = {**task_headers(view, dropped), **_applied(choice), **_replayed(running)}
     if view.task.state is not TaskState.COMPLETED:
         request[ERROR_HEADERS] = headers
-        raise error_of_task(view.task)
+        error = error_of_task(view.task)
+        if is_keyed:
+            error.should_retry = False  # the same key is answered with the same failure
+        raise error
     pictures = () if wish is ResponseFormat.URL else await running.pictures()
-    return await send_parts(request, image_answer(view, asked, wish, pictures), headers)
+    return await send_parts(request, image_answer(view, running.request, wish, pictures), headers)
 
 
 def _applied(choice: Choice) -> dict[str, str]:
     return {} if choice.preference_applied is None else {"Preference-Applied": choice.preference_applied}
+
+
+def _replayed(running: RunningTask) -> Mapping[str, str]:
+    return REPLAYED if running.replayed else {}
 
 
 def _response(model: Model | None) -> Contract:

@@ -11,6 +11,7 @@ from gateway.domain.considered import Considered, Skip
 from gateway.domain.errors import GatewayError, InvalidKey, MissingKey, ModelNotFound, TaskNotFound
 from gateway.domain.ids import AccountId, AttemptId, KeyId, TaskId
 from gateway.domain.images import Contract, ImageRequest, ImageResult, OutputFormat, Quality, Usage
+from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
 from gateway.pipeline.quoting import Quote
@@ -92,6 +93,8 @@ class Running:
     final: View
     hangs: bool = False
     base64: tuple[bytes, ...] = ()
+    request: ImageRequest = field(default_factory=lambda: ImageRequest("gpt-image-2", "a red fox", 1))
+    replayed: bool = False
 
     @property
     def task_id(self) -> str:
@@ -158,6 +161,10 @@ class FakePipeline:
     rate_error: GatewayError | None = None
     rates_taken: int = 0
     max_microcredits: int | None = None
+    repeat: Repeat | None = None
+    """Of the last call."""
+    found: View | None = None
+    """What answers repeats."""
 
     def __post_init__(self) -> None:
         known = (
@@ -185,13 +192,23 @@ class FakePipeline:
         )
         return Admitted(request, found)
 
+    async def repeated(self, principal: Principal, repeat: Repeat, contract: Contract) -> Running | None:
+        self.repeat = repeat
+        return None if self.found is None else Running(self.found, self.found, self.hangs, self.pictures, replayed=True)
+
     async def accept(
-        self, principal: Principal, admitted: Admitted, contract: Contract, max_microcredits: int | None = None
+        self,
+        principal: Principal,
+        admitted: Admitted,
+        contract: Contract,
+        max_microcredits: int | None = None,
+        repeat: Repeat | None = None,
     ) -> Running:
         self._ask(contract)
+        self.repeat = repeat
         self.max_microcredits = max_microcredits
         view = View(replace(pending_task(contract), model=admitted.model.name, n=admitted.request.n))
-        return Running(view, self.final, self.hangs, self.pictures)
+        return Running(view, self.final, self.hangs, self.pictures, admitted.request)
 
     async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:
         self._ask("quote")

@@ -1,0 +1,1 @@
+"""Which task answers a call that is made again."""
