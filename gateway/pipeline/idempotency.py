@@ -14,6 +14,7 @@ from gateway.domain.repeats import KEPT_MS, TAKEN_WITHIN_MS, Repeat, Replay
 from gateway.pipeline.commands import Command, Outcome
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.repeating import Conflicting, Repeated, TakenUp, TakeUp
+from gateway.pipeline.shared_reads import SharedReads
 from gateway.repeats import store
 from gateway.telemetry.metrics import Metrics
 
@@ -39,6 +40,7 @@ class Idempotency:
         self._limiting = limiting
         self._metrics = metrics
         self._clock = clock
+        self._reads: SharedReads[store.Remembered | None] = SharedReads()
 
     async def find(self, principal: Principal, repeat: Repeat) -> Repeated | None:
         """What answers the call; None: nothing does yet."""
@@ -47,7 +49,10 @@ class Idempotency:
         return await self._left_behind(principal, repeat) if repeat.is_retry else None
 
     async def _by_key(self, principal: Principal, repeat: Repeat) -> Repeated | None:
-        row = await self._database.read(lambda connection: store.read_keyed(connection, principal.account, repeat.key))
+        account, key = principal.account, repeat.key
+        row = await self._reads.ask(
+            (account, key), lambda: self._database.read(lambda connection: store.read_keyed(connection, account, key))
+        )
         if row is None or row.created_at_ms + KEPT_MS <= self._clock.now_ms():
             return None
         await self._limiting.take_repeat(principal)

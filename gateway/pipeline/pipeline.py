@@ -41,11 +41,13 @@ from gateway.pipeline.quoting import Quote, Quoting
 from gateway.pipeline.repeating import Repeated
 from gateway.pipeline.results import base64_text
 from gateway.pipeline.runner import Ending, Runner, Work, count_credits
+from gateway.pipeline.shared_reads import SharedReads
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erasing
 from gateway.telemetry.metrics import Metrics
 
+Rows = list[tuple[Task, tuple[Attempt, ...]]]
 ELSEWHERE_POLL_S = 0.5
 """How often a caller's task that another process took over is looked at."""
 LOOK_S_MAX = 5.0
@@ -54,7 +56,6 @@ READY_KEPT_S = 1.0
 """A look writes and reads a probe file and asks the database: not for every stranger anew."""
 SLOW_LOOKS = 2
 """So many looks in a row must have waited a second for the database in vain."""
-_NOT_READ = "The gateway's database does not answer now. Try again."
 CONTENT_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -184,8 +185,7 @@ class Pipeline:
         self._catalog = catalog
         self._credits_per_usd = credits_per_usd
         self._quoting = Quoting(acceptance.offering, acceptance.terms, database, clock)
-        self._being_read: dict[TaskId, asyncio.Future[list[tuple[Task, tuple[Attempt, ...]]]]] = {}
-        """By whoever asked first; all others who wait for the same task meanwhile share the answer."""
+        self._reads: SharedReads[Rows] = SharedReads()
         self._looked_s: float | None = None
         self._slow_looks = 0
         self._troubles: list[str] = []
@@ -436,23 +436,11 @@ class Pipeline:
                 raise StorageUnavailable("The gateway lost its database while this call ran. Look for the task later.")
             await asyncio.sleep(ELSEWHERE_POLL_S)
 
-    async def _read_shared(self, task_id: TaskId, owner: Principal | Task) -> list[tuple[Task, tuple[Attempt, ...]]]:
-        """The task with its attempts, none where it is not there: one question for the many who may wait for it. Raises StorageUnavailable."""
-        asked = self._being_read.get(task_id)
-        if asked is not None:
-            return await asyncio.shield(asked)
-        self._being_read[task_id] = asked = asyncio.get_running_loop().create_future()
-        found = None
-        try:
-            found = await self._database.read(lambda connection: _with_attempts(connection, [task_id], owner))
-            return found
-        finally:
-            del self._being_read[task_id]
-            if found is not None:
-                asked.set_result(found)
-            else:  # whatever happened to this caller: the others ask again
-                asked.set_exception(StorageUnavailable(_NOT_READ, retry_after_s=5))
-                asked.exception()  # there may be no others
+    async def _read_shared(self, task_id: TaskId, owner: Principal | Task) -> Rows:
+        """The task with its attempts, none where it is not there. Raises StorageUnavailable."""
+        return await self._reads.ask(
+            task_id, lambda: self._database.read(lambda connection: _with_attempts(connection, [task_id], owner))
+        )
 
     async def read_results(self, task: Task) -> list[bytes]:
         """A task's pictures from the store. Raises StorageUnavailable."""
@@ -474,9 +462,7 @@ class Pipeline:
         return [self.view(task, attempts) for task, attempts in found]
 
 
-async def _with_attempts(
-    connection: Connection, ids: Sequence[TaskId], owner: Principal | Task
-) -> list[tuple[Task, tuple[Attempt, ...]]]:
+async def _with_attempts(connection: Connection, ids: Sequence[TaskId], owner: Principal | Task) -> Rows:
     tasks = await task_store.read_tasks(connection, ids, owner.account)
     attempts = await task_store.read_attempts(connection, [task.id for task in tasks])
     return [(task, tuple(attempt for attempt in attempts if attempt.task_id == task.id)) for task in tasks]
