@@ -158,12 +158,12 @@ async def test_calls_of_yesterday_are_forgotten_in_batches(database_url: str, mo
         await database.close()
 
 
-async def test_the_migration_makes_the_table(database_url: str) -> None:
+async def test_the_migration_makes_the_table(empty_database_url: str) -> None:
     """From the schema before: calls of that version have no rows, calls of this one do."""
-    url = parse_database_url(database_url)
+    url = parse_database_url(empty_database_url)
     await run_on(url, lambda connection: upgrade_to(connection, BEFORE))
     assert await migrate(url) == (BEFORE, newest_revision())
-    database = await opened(database_url)
+    database = await opened(empty_database_url)
     try:
         task = task_of(await database.write(called()))
         found = await database.read(lambda connection: store.read_keyed(connection, KEY, "k"))

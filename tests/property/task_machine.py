@@ -306,7 +306,7 @@ class TaskMachine(RuleBasedStateMachine):
         self._repeat_once(index, how, twice)
 
     def _repeat_once(self, index: int, how: str, twice: bool) -> None:
-        keyed = how in ("same key", "other body", "foreign key")
+        keyed = how in ("same key", "other body", "foreign key", "forget")
         task = self._pick_of(index, lambda task: task.repeat is not None and bool(task.repeat.key) == keyed)
         if task is None or task.repeat is None:
             return
@@ -318,9 +318,10 @@ class TaskMachine(RuleBasedStateMachine):
         for _ in range(2 if twice else 1):
             if how == "forget":
                 error = TaskError(TaskErrorCode.SERVICE_UNAVAILABLE, "not recorded")
-                commands.append(
-                    Finish(task.id, task.epoch, TaskState.FAILED, RATE, Amount(), error=error, forgets=True)
-                )
+                commands += [
+                    Finish(task.id, task.epoch, TaskState.FAILED, RATE, Amount(), error=error, forgets=True),
+                    self._new(account, SIZES[index % 4], 0, OWNERS[0], LIVING_MS, task.repeat),
+                ]
             elif how.endswith("take up"):
                 commands.append(TakeUp(account, (task.id,)))
             else:
