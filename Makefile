@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 CONFIG ?= config/gateway.yaml
 # A hundred processes start in the tests; without bytecode kept, each would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Two workers: the size of the smallest machine we test on. More cores: make test WORKERS=8
-WORKERS ?= 2
+# Three workers for two cores, the size of the smallest machine we test on: tests of processes mostly wait. More cores: make test WORKERS=8
+WORKERS ?= 3
 PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 
 # Official clients of several major versions cannot share an environment, so each lives in its own; the vendors' SDKs can, and do.

@@ -25,7 +25,9 @@ from tests.integration.weather import Weather
 from tests.proofs import Proof
 
 SEED = 20261126
-SECONDS = 300 if os.environ.get("SOAK") == "1" else 30
+SOAK = os.environ.get("SOAK") == "1"
+SECONDS = 300 if SOAK else 30
+DATABASES = ("sqlite_database", "postgresql_database") if SOAK else ("sqlite_database",)
 CALLERS, BATCH = 50, 20
 NAMES = ("fal", "replicate", "openai", "evolink", "gemini", "azure")
 """Cheapest first."""
@@ -88,13 +90,19 @@ def passed_over(monkeypatch: pytest.MonkeyPatch) -> PassedOver:
 
 
 @pytest.mark.timeout(2 * SECONDS + 120)
+@pytest.mark.parametrize("database", DATABASES)
 async def test_upstreams_that_fail_in_turns(
-    database_url: str, tmp_path: Path, emulators: dict[str, Emulator], passed_over: PassedOver, proof: Proof
+    database: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    emulators: dict[str, Emulator],
+    passed_over: PassedOver,
+    proof: Proof,
 ) -> None:
     """Every call whose faults cost nothing is served; every other one ends as outcome_unknown with one bill at most; all in the order of the plan."""
     config = write_config(
         tmp_path,
-        database_url,
+        request.getfixturevalue(database),
         {
             name: a_section(name, emulator, timeout="1500ms", connect_timeout="1s", concurrency=64)
             for name, emulator in emulators.items()

@@ -38,7 +38,7 @@ from tests.property.lanes import LANES
 from tests.unit.upstreams.calls import a_call
 
 SEED = 20261126
-REQUESTS = 2_000 if os.environ.get("SOAK") == "1" else 60
+REQUESTS = 2_000 if os.environ.get("SOAK") == "1" else 40
 """A lane and model."""
 RATIOS = ("1:1", "2:3", "3:2", "16:9", "9:16", "4:3")
 SIZES = (
