@@ -54,7 +54,9 @@ class Load:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def round(self, number: int, length_s: float) -> None:
-        """Load, and a kill in the middle of it."""
+        """Load, and a kill in the middle of it. The first prompt that is counted has to wait for the vocabulary: a quote's, not a call's."""
+        quoted = self.gateway.request("POST", "/v1/images/quote", {"model": BY_OPENAI, "prompt": "a wild fox"})
+        assert quoted.status == 200, quoted.body
         callers = [
             threading.Thread(target=self._call, args=(random.Random(SEED + 100 * number + index),))
             for index in range(CALLERS)
