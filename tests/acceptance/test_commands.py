@@ -91,30 +91,28 @@ def test_accounts_are_made_changed_and_granted(new_gateway: NewGateway, running:
     assert gateway.command("ledger", "audit").returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "remedy"),
-    [
-        (("create", "--org", "a/b"), "write a name of 1 to 64 characters without / and :"),
-        (("create", "--org", "acme", "--timezone", "Mars"), "write one such as UTC or Europe/Berlin"),
-        (("create", "--org", "new", "--budget", "5usd/year"), "(day|week|month|total)"),
-        (("create", "--org", "acme"), "gateway accounts set org:acme"),
-        (("set", "nobody", "--budget", "5usd/day"), "gateway accounts list"),
-        (("set", "acme", "--prepaid"), "gateway accounts grant org:acme 500credits"),
-        (("grant", "acme", "5usd"), "write credits such as 500credits"),
-        (("grant", "acme", "0credits"), "changes nothing"),
-        (("adjust", "acme", "-5credits", "--why", "x"), "is not prepaid"),
-        (("adjust", "acme", "-5credits"), "--why"),
-    ],
+WISHES_WITH_REMEDY = (
+    (("create", "--org", "a/b"), "write a name of 1 to 64 characters without / and :"),
+    (("create", "--org", "acme", "--timezone", "Mars"), "write one such as UTC or Europe/Berlin"),
+    (("create", "--org", "new", "--budget", "5usd/year"), "(day|week|month|total)"),
+    (("create", "--org", "acme"), "gateway accounts set org:acme"),
+    (("set", "nobody", "--budget", "5usd/day"), "gateway accounts list"),
+    (("set", "acme", "--prepaid"), "gateway accounts grant org:acme 500credits"),
+    (("grant", "acme", "5usd"), "write credits such as 500credits"),
+    (("grant", "acme", "0credits"), "changes nothing"),
+    (("adjust", "acme", "-5credits", "--why", "x"), "is not prepaid"),
+    (("adjust", "acme", "-5credits"), "--why"),
 )
-def test_a_wish_for_an_account_that_cannot_be_fulfilled(
-    new_gateway: NewGateway, arguments: tuple[str, ...], remedy: str
-) -> None:
-    """Says what is wrong and what may be written instead."""
-    gateway = new_gateway(config(), key=KEY)
+
+
+def test_wishes_for_accounts_that_cannot_be_fulfilled(new_gateway: NewGateway) -> None:
+    """Each says what is wrong and what may be written instead."""
+    gateway = new_gateway(config(), key=KEY).start()
     gateway.command("accounts", "create", "--org", "acme")
-    done = gateway.command("accounts", *arguments)
-    assert done.returncode != 0
-    assert remedy in " ".join(done.stderr.split())
+    for arguments, remedy in WISHES_WITH_REMEDY:
+        done = gateway.command("accounts", *arguments)
+        assert done.returncode != 0, arguments
+        assert remedy in " ".join(done.stderr.split()), arguments
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["beside", "alone"])
