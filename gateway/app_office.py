@@ -33,7 +33,7 @@ from gateway.administration.upstream_commands import UpstreamCommands
 from gateway.administration.upstreams import Upstreams
 from gateway.administration.usage import Usage
 from gateway.administration.usage_commands import UsageCommands
-from gateway.app_callbacks import DeclaredSecrets
+from gateway.app_declared_secrets import DeclaredSecrets
 from gateway.app_quote import quote_alone
 from gateway.app_reload import Current, KnownModels
 from gateway.blobs.opening import BlobsOnDemand

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.db.url import DatabaseUrl, Dialect
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 _FOLDER = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x1A6E_6A7E
@@ -40,7 +40,7 @@ async def migrate(url: DatabaseUrl) -> tuple[str | None, str]:
 
 async def revision_of_postgresql(url: DatabaseUrl) -> str | None:
     """The schema's revision, None where there is none. Raises MigrationFailed where the database does not answer."""
-    engine = create_async_engine(_async_url(url.text))
+    engine = _async_engine(url.text)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_current)
@@ -82,7 +82,7 @@ def _migrate_sqlite(path: Path) -> tuple[str | None, str]:
 
 
 async def _migrate_postgresql(text_url: str) -> tuple[str | None, str]:
-    engine = create_async_engine(_async_url(text_url))
+    engine = _async_engine(text_url)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
@@ -128,6 +128,12 @@ def _copy(path: Path, revision: str) -> None:
 
 def _no_driver_transactions(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
+
+
+def _async_engine(text_url: str) -> "AsyncEngine":
+    from sqlalchemy.ext.asyncio import create_async_engine  # with the whole ORM, which SQLite's commands do without
+
+    return create_async_engine(_async_url(text_url))
 
 
 def _async_url(text_url: str) -> str:
