@@ -130,7 +130,8 @@ async def test_upstreams_that_fail_in_turns(
     assert len(missed) <= free * MISSED_SHARE_MAX, [
         (outcome.status, outcome.code, outcome.attempts) for outcome in missed[:5]
     ]
-    assert {name for name, _ in weather.spells} == set(NAMES)
+    assert len({name for name, _ in weather.spells}) >= (len(NAMES) if SOAK else 4)
+    assert failed_over >= 20
     for outcome in doubtful:
         assert outcome.code == "outcome_unknown", outcome
         assert _pictures_billed(emulators, outcome.prompt) <= 1, outcome

@@ -87,7 +87,11 @@ async def test_a_store_that_never_comes_back(
         machine.MODEL: {
             "prompt_tokens_max": 1000,
             "sizes": ["1024x1024"],
-            "offers": [offer, {**offer, "params": {"quality": "medium"}}, {**offer, "upstream": "second"}],
+            "offers": [
+                offer,
+                {**offer, "params": {"quality": "medium"}},
+                {**offer, "upstream": "second", "params": {"quality": "high"}},
+            ],
         }
     }
     upstreams = machine.upstream_of(openai_emulator)

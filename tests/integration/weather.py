@@ -1,7 +1,7 @@
 """Upstreams that fall ill in turns: a seeded random sequence of spells, each one emulator misbehaving in one way for a while.
 
-At most SICK_MAX are ill at a time, and an upstream must have been well for REST_S after a spell (long enough for its circuit to close again) before
-it, or the next one in its place, may fall ill: so some able upstream is up at every moment.
+At most SICK_MAX are ill at a time, and one falls ill only while more than RESTED_MIN others have been well for so long that their circuits must have
+closed again: REST_S, or REST_OF_DOUBT_S after silence, which opens them for longer. So some able upstream with a closed circuit is up at every moment.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from tests.emulators import behaviours as b
 from tests.emulators.base import Emulator
 
-SICK_MAX = 2
+SICK_MAX, RESTED_MIN = 2, 2
+DOUBTFUL_SHARE = 0.3
 SPELL_S = (0.3, 1.5)
-REST_S = 4.0
-REST_OF_DOUBT_S = 10.0
+REST_S = 8.0
+REST_OF_DOUBT_S = 33.0
 PAUSE_S = 0.2
 
 REFUSED = "refused connections"
@@ -67,12 +68,12 @@ class Weather:
         """One of those that are well for long; None while too many are not."""
         now_s = asyncio.get_running_loop().time()
         rested = [name for name in self.emulators if name not in self.sick and self.well_at_s.get(name, 0.0) <= now_s]
-        if len(self.sick) >= SICK_MAX or len(rested) < 2:
+        if len(self.sick) >= SICK_MAX or len(rested) <= RESTED_MIN:
             return None
         return self.chance.choices(rested, [2.0**-at for at in range(len(rested))])[0]
 
     def _kind(self, emulator: Emulator) -> str:
-        kinds = [REFUSED, REFUSED, *_BEHAVIOURS]
+        kinds = list(DOUBTFUL) if self.chance.random() < DOUBTFUL_SHARE else [REFUSED, REFUSED, *UNBILLED]
         able = [kind for kind in kinds if kind == REFUSED or not isinstance(_BEHAVIOURS[kind], emulator.unsupported)]
         return self.chance.choice(able)
 
