@@ -181,7 +181,8 @@ async def test_the_official_client_meets_the_rate(limited: Limited, clock: Advan
         await official.images.generate(**ask)  # type: ignore[call-overload]  # the same
         clock.ahead_s += int((await house.generate(MODEL, **SQUARE)).headers["Retry-After"]) - 2
         async with client(house, retries=2) as patient:
-            await patient.images.generate(**ask)  # type: ignore[call-overload]  # the same
+            # Other words: a retry of the same ones would take up the picture that is there.
+            await patient.images.generate(**ask | {"prompt": "a blue fox"})  # type: ignore[call-overload]  # the same
         assert b'"retry":"1"' in house.log_lines(), "it was refused, waited one or two seconds, and came again"
         refused = await house.metric("gateway_limited_requests_total", kind="rate", level="team")
         total = (await house.get("/v1/tasks")).json["total"]

@@ -1,7 +1,8 @@
 """Upstreams that fall ill in turns: a seeded random sequence of spells, each one emulator misbehaving in one way for a while.
 
-At most SICK_MAX are ill at a time, and one falls ill only while more than RESTED_MIN others have been well for so long that their circuits must have
-closed again: REST_S, or REST_OF_DOUBT_S after silence, which opens them for longer. So some able upstream with a closed circuit is up at every moment.
+At most SICK_MAX are ill at a time, and one falls ill only while more than RESTED_MIN others have been well for so long that their circuits must
+have closed again: REST_S, or REST_OF_DOUBT_S after silence, which opens them for longer. So some able upstream with a closed circuit is up at
+every moment.
 """
 
 import asyncio
