@@ -97,6 +97,27 @@ SECTIONS: Mapping[str, Section] = {
         options={"profile": "together"},
         path="/v1",
     ),
+    "localai": Section(
+        make=lambda: ServerEmulator("localai", api_key=""),
+        kind="openai",
+        model="Qwen/Qwen-Image",
+        cost={"per_image_usd": 0},
+        options={"profile": "localai"},
+    ),
+    "ollama": Section(
+        make=lambda: ServerEmulator("ollama", api_key=""),
+        kind="openai",
+        model="Qwen/Qwen-Image",
+        cost={"per_image_usd": 0},
+        options={"profile": "ollama"},
+    ),
+    "sglang": Section(
+        make=lambda: ServerEmulator("sglang", api_key=""),
+        kind="openai",
+        model="Qwen/Qwen-Image",
+        cost={"per_image_usd": 0},
+        options={"profile": "sglang"},
+    ),
     "vllm-omni": Section(
         make=lambda: ServerEmulator("vllm", api_key=""),
         kind="openai",
