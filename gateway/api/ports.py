@@ -10,6 +10,8 @@ from gateway.domain.accounts import Principal, RateState
 from gateway.domain.administrators import Administrator
 from gateway.domain.catalog import Model
 from gateway.domain.considered import Considered
+from gateway.domain.files import Purpose, StoredFile
+from gateway.domain.ids import FileId
 from gateway.domain.images import Contract, ImageRequest
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Task, TaskState
@@ -120,6 +122,41 @@ class ResultFile(Protocol):
     def size_bytes(self) -> int: ...
 
     def read(self, start: int, length: int) -> AsyncIterator[bytes]: ...
+
+
+class Uploads(Protocol):
+    """The caller's pictures: received, listed, read again, deleted. A file is its owner's alone: to others it does not exist (FileNotFound)."""
+
+    async def receive(
+        self, principal: Principal, chunks: AsyncIterator[bytes], *, purpose: Purpose, filename: str, bytes_max: int
+    ) -> StoredFile:
+        """Stores a picture as it comes, never whole in memory, and looks at its headers.
+
+        Raises ImageTooLarge, InvalidImage, InsufficientQuota (a key's bytes are used up), StorageUnavailable; nothing is kept of what was refused.
+        """
+        ...
+
+    async def fetch(self, principal: Principal, url: str, *, filename: str) -> StoredFile:
+        """The same from a public URL, through egress."""
+        ...
+
+    async def file(self, principal: Principal, file_id: str) -> StoredFile:
+        """Raises FileNotFound."""
+        ...
+
+    async def files(self, principal: Principal, *, limit: int, after: str | None) -> tuple[Sequence[StoredFile], bool]:
+        """The caller's own, newest first, and whether there are more."""
+        ...
+
+    async def content(self, principal: Principal, file_id: str) -> AsyncIterator[bytes]: ...
+
+    async def delete(self, principal: Principal, file_id: str) -> None:
+        """Gone for its owner at once; a task that uses it already still gets it."""
+        ...
+
+    async def forget(self, files: Sequence[FileId]) -> None:
+        """Deletes files for a call that was not accepted after all."""
+        ...
 
 
 class Pipeline(Protocol):

@@ -7,6 +7,7 @@
     │   ├── PromptTooLong           prompt_too_long
     │   ├── MaxCreditsExceeded      max_credits_exceeded
     │   ├── InvalidTaskId           invalid_task_id
+    │   ├── InvalidImage            invalid_image
     │   ├── ContentRefused          content_policy_violation
     │   └── AdministrationError     invalid_parameter
     ├── MissingKey 401              missing_api_key
@@ -18,6 +19,7 @@
     ├── ScopeMissing 403            scope_missing
     ├── NotFound 404                not_found
     │   ├── TaskNotFound            task_not_found
+    │   ├── FileNotFound            file_not_found
     │   ├── ModelNotFound           model_not_found
     │   └── SubjectNotFound         not_found
     ├── MethodNotAllowed 405        method_not_allowed
@@ -27,6 +29,7 @@
     ├── RequestCancelled 409        request_cancelled
     ├── RequestTimeout 408          request_timeout
     ├── RequestTooLarge 413         request_too_large
+    │   └── ImageTooLarge           image_too_large
     ├── RateLimited 429             rate_limit_exceeded
     ├── TooManyTasks 429            concurrency_limit_exceeded
     ├── UpstreamError 502           upstream_failed
@@ -109,6 +112,12 @@ class InvalidCallbackUrl(InvalidRequest):
     code = "invalid_callback_url"
 
 
+class InvalidImage(InvalidRequest):
+    """A picture of the caller is none that can be used: its text says what is wrong with it."""
+
+    code = "invalid_image"
+
+
 class ContentRefused(InvalidRequest):
     """An upstream refused the prompt for its content: final, a retry would be refused again."""
 
@@ -171,6 +180,12 @@ class TaskNotFound(NotFound):
     code = "task_not_found"
 
 
+class FileNotFound(NotFound):
+    """No file of this id, or another key's: nobody learns which."""
+
+    code = "file_not_found"
+
+
 class ModelNotFound(NotFound):
     code = "model_not_found"
 
@@ -217,6 +232,10 @@ class RequestCancelled(GatewayError):
 
 class RequestTooLarge(GatewayError):
     status, type, code = 413, "request_too_large_error", "request_too_large"
+
+
+class ImageTooLarge(RequestTooLarge):
+    code = "image_too_large"
 
 
 class RateLimited(GatewayError):

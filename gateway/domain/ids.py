@@ -11,8 +11,10 @@ AttemptId = NewType("AttemptId", str)
 AccountId = NewType("AccountId", str)
 KeyId = NewType("KeyId", str)
 RequestId = NewType("RequestId", str)
+FileId = NewType("FileId", str)
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+FILE_ID_PATTERN = re.compile(r"file-[a-z0-9]{24}")
 TASK_ID_PATTERN = re.compile(r"task-unified-[0-9]{10,12}-[a-z0-9]{8}")
 
 
@@ -29,6 +31,11 @@ def is_task_id(text: str) -> bool:
 def new_attempt_id() -> AttemptId:
     """`att_` + 26 characters (134 random bits): it names blobs and is an upstream's idempotency key, so it must not be guessable."""
     return AttemptId(f"att_{_random(26)}")
+
+
+def new_file_id() -> FileId:
+    """`file-` + 24 characters (124 random bits), OpenAI's form; it names a blob, so it must not be guessable."""
+    return FileId(f"file-{_random(24)}")
 
 
 def new_admin_token_id() -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """What the call does. Only text to image is served so far; the others are named so that they can be refused by name."""
+    """What the call does."""
 
     GENERATE = "generate"
     EDIT = "edit"
@@ -93,6 +93,21 @@ def parse_ratio(text: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+class InputSource(StrEnum):
+    """Where the bytes of a caller's picture are."""
+
+    URL = "url"  # at a stranger's: fetched inside the task
+    FILE = "file"  # stored here before the call was accepted: uploaded, part of a form, or a `data:` URL
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """A picture that the caller gives: a reference, or a mask. `value` is the URL, or the id of the stored file (`file-…`)."""
+
+    source: InputSource
+    value: str
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
     """One call, checked and normalised: what offers are compared for and adapters translate. Everything a caller said that shapes the picture."""
@@ -112,6 +127,10 @@ class ImageRequest:
     """o200k_base tokens, or an upper bound of them (the UTF-8 length) where counting was not needed; for quotes."""
     options: tuple[tuple[str, str], ...] = ()
     """Other parameters of OpenAI's contract by name, as JSON text, sorted: moderation, user, output_compression, style …"""
+    images: tuple[ImageInput, ...] = ()
+    """Reference pictures in the caller's order; EDIT has at least one, VARIATION exactly one."""
+    mask: ImageInput | None = None
+    """Transparent (alpha 0) is the area to edit, of the first picture."""
 
     def option_names(self) -> frozenset[str]:
         """Names of all parameters that the caller gave a meaning beyond the default, as the contract spells them."""

@@ -6,13 +6,11 @@ that has one is to be converted first. The check needs headers alone. How it fai
 
 from enum import StrEnum
 
+from gateway.domain.files import MASK_BYTES_MAX
 from gateway.domain.images import Pixels
 from gateway.imaging.decode import Decoder, ImageRefused
 from gateway.imaging.protocol import Job, Work
 from gateway.imaging.sniff import NotAnImage, sniff
-
-MASK_BYTES_MAX = 4 * 1024 * 1024 - 1
-"""OpenAI: a PNG file less than 4 MB."""
 
 
 class Edges(StrEnum):

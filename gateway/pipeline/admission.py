@@ -18,7 +18,7 @@ from gateway.domain.errors import (
     UpstreamChoiceNotAllowed,
 )
 from gateway.domain.ids import AccountId
-from gateway.domain.images import Background, ImageRequest, OutputFormat, Pixels, Quality
+from gateway.domain.images import Background, ImageInput, ImageRequest, Operation, OutputFormat, Pixels, Quality
 from gateway.tokens.counter import TokenCounter
 
 MODELS_NAMED_MAX = 12
@@ -43,6 +43,9 @@ class RequestDraft:
     choice: UpstreamChoice = ANY_UPSTREAM
     """From the call's headers."""
     callback_url: str | None = None
+    operation: Operation = Operation.GENERATE
+    images: tuple[ImageInput, ...] = ()
+    mask: ImageInput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,9 @@ class Admission:
             output_format=output_format,
             prompt_tokens=await self._prompt_tokens(draft.prompt, model),
             options=draft.options,
+            operation=draft.operation,
+            images=draft.images,
+            mask=draft.mask,
         )
         if draft.callback_url is not None:  # last: it may take a look-up
             await self._check_callback(draft.callback_url)

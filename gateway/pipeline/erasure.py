@@ -30,4 +30,4 @@ def _without_words(request_json: str) -> str:
         return "{}"
     if not isinstance(request, dict):
         return "{}"
-    return orjson.dumps({**request, "prompt": "", "options": []}).decode()
+    return orjson.dumps({**request, "prompt": "", "options": [], "images": [], "mask": None}).decode()

@@ -88,7 +88,8 @@ class Quotations:
             return kept.quotation
         made = quotation(usable, request, model, markup, credits_per_usd)
         whole = len(usable.offers) == len(found.offers)
-        if whole and not request.options:  # options have callers' own words: hardly two calls would be alike
+        # Options and pictures are callers' own: hardly two calls would be alike.
+        if whole and not request.options and not request.images and request.mask is None:
             if len(self._kept) >= SHAPES_MAX:
                 self._kept.clear()
             length = _length(request) if _depends_on_length(found) else None
@@ -128,6 +129,8 @@ def _shape(
         request.operation,
         request.prompt_tokens,
         request.options,
+        request.images,
+        request.mask,
         markup,
         credits_per_usd,
         choice.prefer,

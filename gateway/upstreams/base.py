@@ -6,14 +6,14 @@ the task runner treats as NO_ANSWER with Billed.UNKNOWN, because it cannot know 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown
 from gateway.domain.ids import AttemptId
-from gateway.domain.images import ImageRequest, Usage
+from gateway.domain.images import ImageRequest, Pixels, Usage
 from gateway.domain.tasks import Billed, Fault, Heard
 
 MESSAGE_CHARS_MAX = 300
@@ -43,6 +43,40 @@ class UpstreamSettings:
     """What only this kind understands, e.g. the sandbox's `latency` and `failure_rate`."""
 
 
+class Picture(Protocol):
+    """A caller's picture for an upstream, checked and stored: it can be read any number of times, and never has to be in memory whole."""
+
+    @property
+    def content_type(self) -> str:
+        """image/png, image/jpeg or image/webp, by its bytes."""
+        ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def pixels(self) -> Pixels: ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Its bytes in pieces of at most 256 KiB. Raises UpstreamFailure(LOCAL, NO) where the store does not give them."""
+        ...
+
+    def link(self) -> str | None:
+        """A signed https link to it that lives as long as the task, for upstreams that take URLs alone; None: this gateway is not public."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The caller's pictures of one call, in order. The mask has the meaning and form that the adapter's `Capabilities.mask` names."""
+
+    images: tuple[Picture, ...] = ()
+    mask: Picture | None = None
+
+
+NO_INPUTS = Inputs()
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
     """One attempt, ready to be sent. `request.n` is the count of this attempt; `attempt_id` serves as the idempotency key."""
@@ -54,6 +88,8 @@ class UpstreamCall:
     """Monotonic time after which nobody waits any more; the adapter's own time-out may be sooner."""
     upstream_ref: str | None = None
     """The upstream's job id where an earlier process stored one: resume polling, do not submit again."""
+    inputs: Inputs = NO_INPUTS
+    """What `request.images` and `request.mask` mean: an adapter reads them here alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from itertools import product
 import pytest
 from PIL import Image, ImageChops
 
+from gateway.domain.files import MASK_BYTES_MAX
 from gateway.domain.images import Pixels
 from gateway.imaging.decode import ImageRefused
-from gateway.imaging.masks import MASK_BYTES_MAX, check_mask
+from gateway.imaging.masks import check_mask
 from gateway.imaging.protocol import Job, Work
 from gateway.imaging.worker.jobs import perform
 from gateway.imaging.worker.refusal import Refused

@@ -11,7 +11,9 @@ from gateway.domain.choice import ANY_UPSTREAM, UpstreamChoice
 from gateway.domain.images import (
     Background,
     Contract,
+    ImageInput,
     ImageRequest,
+    InputSource,
     Operation,
     OutputFormat,
     Pixels,
@@ -93,6 +95,8 @@ DIFFERENT: dict[str, Any] = {
     "operation": Operation.EDIT,
     "prompt_tokens": 20_000,
     "options": (("user", '"u"'),),
+    "images": (ImageInput(InputSource.FILE, "file-a"),),
+    "mask": ImageInput(InputSource.URL, "https://images.example/mask.png"),
 }
 
 
