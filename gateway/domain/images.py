@@ -131,6 +131,8 @@ class ImageRequest:
     """Reference pictures in the caller's order; EDIT has at least one, VARIATION exactly one."""
     mask: ImageInput | None = None
     """Transparent (alpha 0) is the area to edit, of the first picture."""
+    partial_images: int = 0
+    """How many partial pictures the caller wishes to see on the way, 0 to 3; they cost tokens of their own."""
 
     def option_names(self) -> frozenset[str]:
         """Names of all parameters that the caller gave a meaning beyond the default, as the contract spells them."""
@@ -142,6 +144,14 @@ class ImageRequest:
         if self.output_format is not None:
             names.add("output_format")
         return frozenset(names)
+
+
+@dataclass(frozen=True, slots=True)
+class PartialImage:
+    """A picture as far as it is made, for a caller who streams: base64 text as the upstream sent it. `index` counts them from 0."""
+
+    base64: bytes
+    index: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ def _shape(
         request.options,
         request.images,
         request.mask,
+        request.partial_images,
         markup,
         credits_per_usd,
         choice.prefer,

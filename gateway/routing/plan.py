@@ -99,6 +99,8 @@ def plan(request: ImageRequest, model: Model, candidates: Sequence[Candidate]) -
         return NotAble(tuple(unable), params.pop() if len(params) == 1 else None)
     planned.sort(key=lambda item: (item.expected_microusd, item.most_microusd, item.offer.id))
     dropped = {name for name in _wishes(request) if not any(_is_sent(request, name, item) for item in planned)}
+    if request.partial_images and not any(item.capabilities.streams for item in planned):
+        dropped.add("partial_images")
     considered = [Considered(item.offer.id, item.expected_microusd, item.most_microusd) for item in planned]
     considered += [item.considered for item in unable]
     return Plan(tuple(planned), tuple(sorted(dropped)), tuple(unable), tuple(considered))
@@ -127,6 +129,8 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities,
     count = request.n if n is None else n
     plain = count == request.n and not offer.params and request.output_format is None
     plain = plain and (capabilities.qualities is None or request.quality in capabilities.qualities)
+    partial_images = request.partial_images if capabilities.streams else 0
+    plain = plain and partial_images == request.partial_images
     if plain and request.option_names() <= capabilities.params:
         return request  # mostly so, and a call comes here several times
     fixed = dict(offer.params)
@@ -145,11 +149,24 @@ def request_for(request: ImageRequest, offer: Offer, capabilities: Capabilities,
         and understands(request, name, offer, capabilities)
         and not (name == "seed" and count != request.n)
     )
-    same = (request.n, request.quality, request.background, request.output_format, request.options)
-    if (count, quality, background, output_format, options) == same:
+    same = (
+        request.n,
+        request.quality,
+        request.background,
+        request.output_format,
+        request.options,
+        request.partial_images,
+    )
+    if (count, quality, background, output_format, options, partial_images) == same:
         return request  # a copy costs more than all of the above
     return replace(
-        request, n=count, quality=quality, background=background, output_format=output_format, options=options
+        request,
+        n=count,
+        quality=quality,
+        background=background,
+        output_format=output_format,
+        options=options,
+        partial_images=partial_images,
     )
 
 

@@ -18,6 +18,9 @@ MILLION = Decimal(1_000_000)
 WHOLE_MEGAPIXEL = 1024 * 1024
 """What vendors who round to whole megapixels call one."""
 
+PARTIAL_IMAGE_TOKENS = 100
+"""Output tokens of one partial picture, as OpenAI counts them."""
+
 AUTO_SIZES = (Pixels(1024, 1024), Pixels(1536, 1024), Pixels(1024, 1536))
 """What `size: auto` may turn out to be: the sizes every GPT image model has. The first orders offers, the dearest is held."""
 
@@ -80,7 +83,9 @@ def cost_usd(
         return None
     prompt = calls * request.prompt_tokens * _text_in(price) / MILLION
     prompt_most = calls * _prompt_tokens_most(price, request) * _text_in(price) / MILLION
-    beside = calls * _text_out_most(price)
+    beside = (
+        calls * _text_out_most(price) + n * request.partial_images * PARTIAL_IMAGE_TOKENS * _image_out(price) / MILLION
+    )
     # Each attempt's cost is rounded half-up by itself, so that a split call may end up to half a micro higher per call than the sum.
     return Quote(
         expected_microusd=money.usd_cost(n * expected + prompt),
@@ -165,6 +170,16 @@ def _text_out_most(price: Price) -> Decimal:
     if not isinstance(price, TokenPrice):
         return Decimal(0)
     return price.text_out_tokens_max * (price.text_out or price.image_out) / MILLION
+
+
+def _image_out(price: Price) -> Decimal:
+    match price:
+        case TokenPrice():
+            return price.image_out
+        case PriceFormula():
+            return FORMULAS[price.formula].image_out
+        case _:
+            return Decimal(0)
 
 
 def _text_in(price: Price) -> Decimal:

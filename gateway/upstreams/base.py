@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, Protocol
 
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown
 from gateway.domain.ids import AttemptId
-from gateway.domain.images import ImageRequest, Pixels, Usage
+from gateway.domain.images import ImageRequest, PartialImage, Pixels, Usage
 from gateway.domain.tasks import Billed, Fault, Heard
 
 MESSAGE_CHARS_MAX = 300
@@ -76,6 +76,9 @@ class Inputs:
 
 NO_INPUTS = Inputs()
 
+OnPartial = Callable[[PartialImage], None]
+"""Hears of every partial picture as it comes. It never waits and never fails."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
@@ -90,6 +93,8 @@ class UpstreamCall:
     """The upstream's job id where an earlier process stored one: resume polling, do not submit again."""
     inputs: Inputs = NO_INPUTS
     """What `request.images` and `request.mask` mean: an adapter reads them here alone."""
+    on_partial: OnPartial | None = None
+    """Where the caller streams and `Capabilities.streams`: ask for `request.partial_images` of them. None: ask for the whole answer at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ DIFFERENT: dict[str, Any] = {
     "options": (("user", '"u"'),),
     "images": (ImageInput(InputSource.FILE, "file-a"),),
     "mask": ImageInput(InputSource.URL, "https://images.example/mask.png"),
+    "partial_images": 2,
 }
 
 

@@ -126,6 +126,16 @@ def test_fixed_parameter_hides_the_callers_value() -> None:
     assert planned(replace(request, quality=Quality.MEDIUM), (fixed, FULL)).dropped == ()
 
 
+def test_partial_pictures_are_asked_for_where_they_can_come() -> None:
+    """Others are not asked, their price holds nothing for them, and where nobody sends any the caller is told."""
+    streaming: Candidate = (offer("streaming", ".02"), replace(FULL, streams=True))
+    asked = replace(REQUEST, partial_images=2)
+    assert [request_for(asked, *item).partial_images for item in (streaming, CHEAP)] == [2, 0]
+    assert request_for(asked, *streaming) is asked
+    assert planned(asked, streaming, CHEAP).dropped == ()
+    assert planned(asked, DEAR, CHEAP).dropped == ("partial_images",)
+
+
 def test_request_for_leaves_out_what_is_not_understood() -> None:
     """The adapter gets only what its upstream understands."""
     request = replace(

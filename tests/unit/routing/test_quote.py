@@ -129,6 +129,20 @@ def test_token_price_holds_its_worst_case() -> None:
     assert quote.most_microusd == 61_000
 
 
+@pytest.mark.parametrize(
+    "price", [TokenPrice(Decimal(0), Decimal(0), Decimal(30), 196), GPT_IMAGE_2, PerImage(Decimal("0.00588"))]
+)
+def test_partial_pictures_are_held_for_where_tokens_are_paid(price: TokenPrice | PriceFormula | PerImage) -> None:
+    """Each is 100 output tokens, for every picture; whether they come is up to the upstream, so they are not expected."""
+    plain = cost_usd(price, request(), pixels=SQUARE, n=2, calls=1)
+    partial = cost_usd(price, replace(request(), partial_images=3), pixels=SQUARE, n=2, calls=1)
+    assert plain is not None
+    assert partial is not None
+    more = 0 if isinstance(price, PerImage) else 2 * 3 * 100 * 30
+    assert (plain.most_microusd, partial.most_microusd) == (11_760, 11_760 + more)
+    assert partial.expected_microusd == plain.expected_microusd
+
+
 def test_another_tokenizer_is_held_for_by_bytes() -> None:
     """No tokenizer makes more tokens than the prompt has bytes; a prompt that is gone counts as it was counted. What is expected stays."""
     tokens = TokenPrice(Decimal(5), Decimal(8), Decimal(30), image_out_tokens_max=1000, own_tokenizer=True)
