@@ -19,6 +19,8 @@ LAST_REQUESTS_S = 0.25
 """Between closing the listening socket and closing idle connections: a connection made at the last moment still brings its request."""
 HURRY_S = 5.0
 """What a second signal leaves of the drain: enough for the end of a task to be stored, short enough for whoever is pressing Ctrl-C."""
+LEAVE_S = 0.25
+"""How often is looked for tasks that may be left by now."""
 LAST_ANSWERS_S = 2.0
 """For telling callers that the time is up."""
 
@@ -47,21 +49,30 @@ async def drain(
         await asyncio.sleep(LAST_REQUESTS_S)
     acceptance.closed = runner.closing = True
     until_s = loop.time() + server.drain_s
-    left = await runner.leave_unsent()
-    await recovery.hand_back(left)
-    jobs = finishing, hurried = asyncio.create_task(_finish(runner, http)), asyncio.create_task(hurry.wait())
-    await asyncio.wait(jobs, timeout=until_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+    leaving = asyncio.create_task(_leave(runner, recovery))
+    finishing, hurried = asyncio.create_task(_finish(runner, http)), asyncio.create_task(hurry.wait())
+    await asyncio.wait({finishing, hurried}, timeout=until_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
     if hurry.is_set() and not finishing.done():
         log.warning("a second signal: what does not end soon is left for the next process")
         await asyncio.wait({finishing}, timeout=max(0.0, min(HURRY_S, until_s - loop.time())))
     interrupted = await runner.drain(0.0)
     await asyncio.wait({finishing}, timeout=LAST_ANSWERS_S)
-    finishing.cancel()
-    hurried.cancel()
+    jobs = finishing, hurried, leaving
+    for job in jobs:
+        job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
     await recovery.hand_back()
     if interrupted:
         log.warning("tasks are left for the next process", extra={"tasks": interrupted})
+
+
+async def _leave(runner: Runner, recovery: Recovery) -> None:
+    """Hand over what other processes can do as well, and what they can from some later moment on: once a job's id is in the books."""
+    while True:
+        left = await runner.leave()
+        if left:
+            await recovery.hand_back(left)
+        await asyncio.sleep(LEAVE_S)
 
 
 async def _finish(runner: Runner, http: web.AppRunner) -> None:

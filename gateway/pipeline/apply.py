@@ -96,7 +96,7 @@ async def apply(connection: Connection, commands: Sequence[Command], now: Now) -
     work = await _load(connection, commands, now)
     for index, command in enumerate(commands):
         if isinstance(command, Claim | ExtendLeases | HandBack):
-            outcomes[index] = await lease(connection, command, await now())
+            outcomes[index] = await lease(connection, command, await now(), work.tasks)
         elif not isinstance(command, Transact):
             outcomes[index] = _decide(work, command)
     await _save(connection, work)

@@ -29,8 +29,9 @@ from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, Re
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.in_hand import InHand
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
-from gateway.pipeline.results import Delivery, Results
+from gateway.pipeline.results import Delivery, Made, Results
 from gateway.pipeline.side_by_side import all_of
 from gateway.pipeline.upstream_time import Upstreamed
 from gateway.pipeline.verdict import Failure
@@ -84,20 +85,6 @@ class Tools:
         self.circuits.failed(offer.id, Fault.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One part that was delivered. `pictures` are base64 texts, where they have just come and somebody waits for them."""
-
-    attempt: Attempt
-    delivery: Delivery
-    pictures: tuple[bytes, ...] = ()
-
-    @property
-    def charged_microusd(self) -> int:
-        """What of its cost is for pictures that came."""
-        return self.attempt.cost_microusd - self.attempt.lost_microusd
-
-
 @dataclass(slots=True)
 class Making:
     """The walk over one task's attempts. `known` are its rows so far; `slots` belong to those that this process is about to send."""
@@ -118,12 +105,17 @@ class Making:
     started: list[Attempt] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     """All attempts that began and ended in this walk, for the task's view."""
-    has_begun: bool = False
-    """An upstream's slot was taken: from now on something may be sent, so the walk must not be cut short without need."""
+    in_hand: InHand = field(init=False)
     upstreamed: Upstreamed = field(init=False)
 
     def __post_init__(self) -> None:
+        self.in_hand = InHand(self.known)
         self.upstreamed = Upstreamed(self.tools.clock)
+
+    @property
+    def may_be_left(self) -> bool:
+        """Whether another process can go on from here as well."""
+        return self.in_hand.is_nothing(self.held_slots, self.unrecorded)
 
     async def run(self) -> None:
         """Make all pictures. Afterwards `made`, `failures` and `unrecorded` tell what became of them. Raises TaskLost."""
@@ -175,7 +167,6 @@ class Making:
             slot = await self._place(offer, self.deadline_s) if self.tools.circuits.allows(offer.id) else None
             if slot is None:
                 return
-        self.has_begun = True
         reached(CrashPoint.SLOT_TAKEN)
         await self._send_new(offer, adapter, n, parent, slot)
 
@@ -268,6 +259,7 @@ class Making:
             ref = upstream_ref
             reached(CrashPoint.JOB_KNOWN)
             await self._write(RecordSubmitted(self.task.id, self.task.epoch, attempt.id, upstream_ref))
+            self.in_hand.submitted(attempt.id, capabilities.recovery)
             reached(CrashPoint.JOB_RECORDED)
 
         async def fetch(image: LinkedImage) -> bytes:
@@ -277,7 +269,7 @@ class Making:
         while True:
             call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref)
             try:
-                with self.upstreamed:
+                with self.upstreamed, self.in_hand.asking(attempt.id):
                     generated = await sent_or_found(
                         adapter, call, on_submitted, clock, sent_before=sent_before, age_s=self._age_s(attempt), grace_s=MANIFEST_GRACE_S
                     )  # fmt: skip
@@ -418,7 +410,8 @@ class Making:
         """Commit that an attempt is about to be sent, with the ends that wait to be written. A refusal: only they are, and it must not be sent."""
         ended, self.unrecorded = tuple(self.unrecorded), []
         try:
-            return await self._write(RecordAttempts(self.task.id, self.task.epoch, ended, (started,)))
+            with self.in_hand.writing():
+                return await self._write(RecordAttempts(self.task.id, self.task.epoch, ended, (started,)))
         except BaseException:
             self.unrecorded = [*ended, *self.unrecorded]
             raise

@@ -184,7 +184,10 @@ class ExtendLeases:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """The owner will not work on these tasks any more: whoever looks next may claim them. Those that are not its own are left alone."""
+    """The owner does not work on these tasks any more: whoever looks next may claim them, and nothing that the owner still writes counts.
+
+    Those that are not its own are left alone.
+    """
 
     owner: str
     task_ids: tuple[TaskId, ...]

@@ -21,7 +21,7 @@ from gateway.blobs.store import BlobStore, BlobStoreUnavailable
 from gateway.domain.clock import Clock
 from gateway.domain.ids import AttemptId
 from gateway.domain.images import ImageResult, Usage
-from gateway.domain.tasks import Billed, Fault
+from gateway.domain.tasks import Attempt, Billed, Fault
 from gateway.imaging.sniff import NotAnImage, sniff
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.upstreams.base import (
@@ -63,6 +63,20 @@ Fetch = Callable[[LinkedImage], Awaitable[bytes]]
 """Downloads one linked picture; Adapter.fetch with the deadline filled in."""
 
 _MANIFEST = TypeAdapter(Delivery)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One part that was delivered. `pictures` are base64 texts, where they have just come and somebody waits for them."""
+
+    attempt: Attempt
+    delivery: Delivery
+    pictures: tuple[bytes, ...] = ()
+
+    @property
+    def charged_microusd(self) -> int:
+        """What of its cost is for pictures that came."""
+        return self.attempt.cost_microusd - self.attempt.lost_microusd
 
 
 class Results:

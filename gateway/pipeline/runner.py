@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from aiojobs import Job, Scheduler
+from aiojobs import Scheduler
 
 from gateway.db.writer import Database
 from gateway.domain.errors import ShuttingDown, StorageUnavailable, Unavailable
@@ -25,10 +25,11 @@ from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.attempt_rows import in_doubt
-from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Made, Making, TaskLost, Tools
+from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Making, TaskLost, Tools
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.results import Made
 from gateway.pipeline.verdict import task_error
 from gateway.telemetry.metrics import Metrics
 
@@ -65,16 +66,15 @@ class Work:
     deadline_s: float = 0.0
     owner_may_live: bool = False
     making: Making | None = None
-    """Once its walk has begun."""
-    job: Job[None] | None = None
+    """While its walk goes on."""
+    worker: "asyncio.Task[None] | None" = None
     places: Places | None = None
     """Among its accounts' tasks under way; free as soon as `ended` is set."""
 
     @property
-    def may_wait(self) -> bool:
-        """Nothing is at an upstream, and nobody waits for an answer: another process can do it as well."""
-        unsent = self.making is not None and not self.making.has_begun and not self.attempts
-        return unsent and not self.keep_pictures
+    def may_be_left(self) -> bool:
+        """Nobody waits for an answer, and what is not sent or asked for can be by another process as well."""
+        return self.making is not None and self.making.may_be_left and not self.keep_pictures
 
     def free_places(self, _: object) -> None:
         if self.places is not None:
@@ -151,13 +151,19 @@ class Runner:
         self._working[work.task.id] = work
         # Free by its end, not by its coroutine's: a cancelled task may still be waiting for an upstream's slot.
         work.ended.add_done_callback(work.free_places)
-        work.job = await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
+        await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
 
-    async def leave_unsent(self) -> list[TaskId]:
-        """At shutdown: let go of tasks that only wait for a place at an upstream, with no caller waiting. Says which: the next process makes them."""
-        left = [(work.task.id, work.job) for work in self._working.values() if work.may_wait and work.job is not None]
-        await asyncio.gather(*(job.close() for _, job in left))
-        return [task_id for task_id, _ in left]
+    async def leave(self) -> list[TaskId]:
+        """At shutdown: let go of tasks with no caller waiting that are not sent, or at an upstream that the next process can ask as well. Says which.
+
+        Each is cancelled before anything else runs, so where it waits, and not a step further.
+        """
+        left = {id: work.worker for id, work in self._working.items() if work.may_be_left and work.worker is not None}
+        for worker in left.values():
+            worker.cancel()
+        if left:
+            await asyncio.wait(left.values())
+        return [task_id for task_id, worker in left.items() if worker.cancelled()]
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until all tasks have ended, at most so long; says how many are left for the next process."""
@@ -166,6 +172,7 @@ class Runner:
         return self._interrupted
 
     async def _run(self, work: Work) -> None:
+        work.worker = asyncio.current_task()
         work.making = making = Making(
             self._tools,
             work.task,
@@ -181,6 +188,7 @@ class Runner:
         reached(CrashPoint.TASK_STARTED)
         try:
             await making.run()
+            work.making = None
             ending = await self._finish(work, making)
         except asyncio.CancelledError:
             self._interrupted += 1
@@ -235,6 +243,7 @@ class Runner:
 
     async def _fail(self, work: Work, making: Making, exc: Exception) -> Ending | None:
         """A fault of our own. What was made is delivered all the same, what is out is in doubt. None where the task has ended meanwhile."""
+        work.making = None
         making.give_up(work.attempts, repr(exc))
         try:
             if making.made:

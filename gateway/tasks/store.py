@@ -98,7 +98,7 @@ _EXTEND_LEASES = Statement(
     .values(lease_until_ms=bindparam("until"))
 )
 _HAND_BACK = Statement(
-    # Without an owner, so that a late sign of life of this one does not take it back. Locked rows are skipped for the same reason as above.
+    # No owner: no late sign of life of this one takes it back; a new epoch: nothing that it still writes counts. Locked rows are skipped as above.
     tasks.update()
     .where(
         tasks.c.id.in_(
@@ -107,7 +107,8 @@ _HAND_BACK = Statement(
             .with_for_update(skip_locked=True)
         )
     )
-    .values(owner="", lease_until_ms=0)
+    .values(owner="", lease_until_ms=0, epoch=tasks.c.epoch + 1)
+    .returning(tasks.c.id)
 )
 _UNFINISHED_OF = Statement(
     select(tasks.c.id)
@@ -261,9 +262,9 @@ async def extend_leases(connection: Connection, owner: str, until_ms: int) -> No
     await connection.execute(_EXTEND_LEASES, me=owner, until=until_ms)
 
 
-async def hand_back(connection: Connection, owner: str, ids: Sequence[TaskId]) -> None:
-    """Give up the leases of these tasks, as far as they are the owner's and unfinished."""
-    await connection.execute(_HAND_BACK, me=owner, ids=ids)
+async def hand_back(connection: Connection, owner: str, ids: Sequence[TaskId]) -> list[TaskId]:
+    """Give up these tasks, as far as they are the owner's and unfinished; says which. Each gets a new epoch."""
+    return [TaskId(_str(row[0])) for row in await connection.fetch(_HAND_BACK, me=owner, ids=ids)]
 
 
 async def read_unfinished_of(connection: Connection, owner: str, size: int) -> list[TaskId]:

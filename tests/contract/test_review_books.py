@@ -165,15 +165,17 @@ async def test_leases_are_renewed_for_their_owner_alone(database: Gateway) -> No
 
 
 async def test_what_is_handed_back_may_be_claimed_at_once(database: Gateway) -> None:
-    """Only the owner's own unfinished tasks lose their lease, for good: a late sign of life does not take them back."""
+    """Only the owner's own unfinished tasks lose their lease, for good: a late sign of life does not take them back, and nothing it writes counts."""
     mine, kept, other, done = new_task("run_a"), new_task("run_a"), new_task("run_b"), new_task("run_a")
     for task in (mine, kept, other, done):
         await database.write(accept(task, 1))
     await database.write(completed(done, 1))
     assert await database.write(HandBack("run_a", (mine.id, other.id, done.id))) == Recorded()
     await database.write(ExtendLeases("run_a", 60_000))
+    late = RecordAttempts(mine.id, mine.epoch, started=(new_attempt(mine),))
+    assert await database.write(late) == Lost(TaskState.PENDING)
     claimed = await database.write(Claim("run_c", 60_000, 10))
-    assert [(task.id, task.epoch) for task in claimed.tasks] == [(mine.id, mine.epoch + 1)]  # type: ignore[union-attr]  # the outcome of a claim is Claimed
+    assert [(task.id, task.epoch) for task in claimed.tasks] == [(mine.id, mine.epoch + 2)]  # type: ignore[union-attr]  # the outcome of a claim is Claimed
 
 
 async def test_two_gateways_share_one_budget(postgresql_database: str) -> None:

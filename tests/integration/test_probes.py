@@ -45,8 +45,8 @@ async def test_a_task_that_is_lost_gives_its_probe_back(database: Gateway, tmp_p
         only.job, only.release = None, asyncio.Event()
         taken.pop().release()
         await asyncio.wait_for(only.called.wait(), 5)
-        assert work.job is not None
-        await work.job.close()
+        assert work.worker is not None
+        work.worker.cancel()
     else:
         assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), Finished)
         taken.pop().release()

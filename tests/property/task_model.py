@@ -146,7 +146,7 @@ class TaskModel:
                 for task_id in task_ids:
                     task = self.tasks[task_id]
                     if task.owner == owner and not task.is_final:
-                        task.owner, task.living = "", False
+                        task.owner, task.living, task.epoch = "", False, task.epoch + 1
                 return ("recorded",)
             case _:
                 raise AssertionError(command)
