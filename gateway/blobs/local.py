@@ -19,7 +19,7 @@ import secrets
 import shutil
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
@@ -27,8 +27,9 @@ from typing import ParamSpec, TypeVar
 
 from gateway.blobs.files import ABSENT, open_file, sync_directory, write_synced
 from gateway.blobs.groups import Groups
+from gateway.blobs.incoming import Incoming
 from gateway.blobs.pack_folder import Delivery, PackFolder, piece, places_of
-from gateway.blobs.store import CHUNK_BYTES, BlobStoreUnavailable, check_name
+from gateway.blobs.store import CHUNK_BYTES, BlobStoreUnavailable, BlobTooLarge, check_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,6 +93,22 @@ class LocalBlobStore:
     async def put(self, name: str, data: bytes) -> None:
         await self._run(self._put, check_name(name), data)
 
+    async def put_stream(self, name: str, chunks: AsyncIterable[bytes], *, bytes_max: int) -> int:
+        check_name(name)
+        incoming = await self._run(self._begin, name)
+        written = 0
+        try:
+            async for piece in chunks:
+                written += len(piece)
+                if written > bytes_max:
+                    raise BlobTooLarge(f"more than {bytes_max} bytes")
+                await self._run(incoming.write, piece)
+            await self._to_its_end(incoming.finish, lambda temporary: self._put_file(name, temporary))
+        except BaseException:
+            await self._run(incoming.drop)
+            raise
+        return written
+
     async def put_all(self, prefix: str, blobs: Sequence[tuple[str, bytes]]) -> None:
         for name, _ in blobs:
             check_name(f"{prefix}/{name}")
@@ -150,6 +167,15 @@ class LocalBlobStore:
         except OSError as exc:
             raise self._unavailable(exc) from exc
 
+    async def _to_its_end(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """As `_run`; a cancellation waits until it is known what became of the work."""
+        running = asyncio.ensure_future(self._run(work, *args, **kwargs))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait((running,))
+            raise
+
     def _unavailable(self, exc: OSError) -> BlobStoreUnavailable:
         cause = _CAUSES.get(exc.errno or 0, exc.strerror or type(exc).__name__)
         return BlobStoreUnavailable(f"image store {self._root}: {cause}")
@@ -185,9 +211,20 @@ class LocalBlobStore:
         self._dissolve(name)
         self._place(name, data)
 
+    def _begin(self, name: str) -> Incoming:
+        self._keep_temporary()
+        return Incoming(self._temporary / _temporary_name(name))
+
+    def _put_file(self, name: str, temporary: Path) -> None:
+        self._dissolve(name)
+        self._take_in(name, temporary)
+
     def _place(self, name: str, data: bytes) -> None:
+        self._take_in(name, self._write_temporary(name, data))
+
+    def _take_in(self, name: str, temporary: Path) -> None:
+        """A synced temporary file becomes the blob."""
         target = self._root / name
-        temporary = self._write_temporary(name, data)
         try:
             self._move(temporary, target)
         except BaseException:

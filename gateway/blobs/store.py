@@ -5,7 +5,7 @@ live. An absent blob is None or nothing, never an error; BlobStoreUnavailable me
 """
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Protocol
 
 CHUNK_BYTES = 256 * 1024
@@ -21,6 +21,10 @@ class BlobStoreUnavailable(BlobError):
     """The store cannot be read or written now: out of space, read-only, gone, broken. The text is for operators and names the cause."""
 
 
+class BlobTooLarge(BlobError):
+    """A stream had more bytes than its writer allowed."""
+
+
 class BlobNameInvalid(BlobError, ValueError):
     """A bug of the caller: names are made by us, never taken from a request unchecked."""
 
@@ -33,6 +37,14 @@ class BlobStore(Protocol):
 
     async def put(self, name: str, data: bytes) -> None:
         """Stores the bytes durably under the name, replacing whole what was there."""
+        ...
+
+    async def put_stream(self, name: str, chunks: AsyncIterable[bytes], *, bytes_max: int) -> int:
+        """Stores what comes, piece by piece and never whole in memory; says how long it is. Durable as by `put`.
+
+        Raises BlobTooLarge beyond `bytes_max`, and whatever the stream itself raises: then, and when it is cancelled before the stream has
+        ended, nothing of it is left. What it returns or raises is final: nothing happens to the name afterwards.
+        """
         ...
 
     async def put_all(self, prefix: str, blobs: Sequence[tuple[str, bytes]]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.blobs.local import LocalBlobStore
-from gateway.blobs.store import CHUNK_BYTES, BlobNameInvalid, BlobStore
+from gateway.blobs.store import CHUNK_BYTES, BlobNameInvalid, BlobStore, BlobTooLarge
 
 OPENERS: dict[str, Callable[[Path], Awaitable[BlobStore]]] = {"local": LocalBlobStore.open}
 
@@ -164,3 +164,66 @@ async def test_unsafe_names_among_several_are_refused(store: BlobStore, name: st
     with pytest.raises(BlobNameInvalid):
         await store.put_all("att_1", [("0", b"x"), (name, b"y")])
     assert await store.list() == ()
+
+
+async def pieces_of(data: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+@pytest.mark.parametrize("length", [0, 1, 3 * CHUNK_BYTES + 7])
+async def test_a_stream_is_stored_as_it_comes(store: BlobStore, length: int) -> None:
+    """Whatever the pieces, the blob is what came; a second one replaces it, and the limit itself is allowed."""
+    data = os.urandom(length)
+    for size in (max(1, length), 70_001):
+        assert await store.put_stream("file-1/0", pieces_of(data, size), bytes_max=length) == length
+        assert await store.read("file-1/0") == data
+    assert await store.list() == ("file-1/0",)
+
+
+async def test_a_stream_that_fails_leaves_nothing(store: BlobStore, tmp_path: Path) -> None:
+    """Too long, broken in the middle, or cancelled while it waits: no blob, no temporary file, and what stood there still stands."""
+    await store.put("att_1/0", b"before")
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"a" * 1000
+        raise ConnectionResetError
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"a" * 1000
+        arrived.set()
+        await asyncio.Event().wait()
+
+    arrived = asyncio.Event()
+    with pytest.raises(BlobTooLarge):
+        await store.put_stream("att_1/0", pieces_of(b"a" * 1001, 100), bytes_max=1000)
+    with pytest.raises(ConnectionResetError):
+        await store.put_stream("att_1/0", broken(), bytes_max=10_000)
+    waiting = asyncio.create_task(store.put_stream("att_1/0", endless(), bytes_max=10_000))
+    await arrived.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await store.read("att_1/0") == b"before"
+    assert await store.list() == ("att_1/0",)
+    assert [path for path in (tmp_path / "images").rglob("*") if path.is_file() and path.name != "0"] == []
+
+
+async def test_a_stream_cancelled_at_its_end_is_settled_when_that_is_said(store: BlobStore) -> None:
+    """Nothing appears after the cancellation has come through: a name that is deleted then stays so."""
+    ended = asyncio.Event()
+
+    async def short() -> AsyncIterator[bytes]:
+        yield b"a" * 200_000
+        ended.set()
+
+    for _ in range(20):
+        ended.clear()
+        storing = asyncio.create_task(store.put_stream("file-1/0", short(), bytes_max=200_000))
+        await ended.wait()
+        storing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await storing
+        await store.delete("file-1/0")
+        await asyncio.sleep(0)
+        assert await store.list() == ()
