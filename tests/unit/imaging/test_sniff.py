@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gateway.imaging import sniff as limits
-from gateway.imaging.sniff import NotAnImage, SniffedImage, sniff
+from gateway.imaging.sniff import NotAnImage, SniffedImage, Sniffer, sniff
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -228,3 +228,22 @@ def test_the_size_limit_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BYTES_MAX", len(png()) - 1)
     with pytest.raises(NotAnImage, match="larger"):
         sniff(png())
+
+
+@pytest.mark.parametrize("filling", [b"\xff\xff", b"\xff\x00", b"\xff\xd0", b"\x00\xff"])
+def test_nothing_is_kept_of_a_long_scan(filling: bytes) -> None:
+    """A scan whose bytes nearly are markers: 4 MB of it in pieces leave no more than a byte behind, and its end is still found."""
+    sniffer = Sniffer()
+    sniffer.feed(jpeg(segment(0xC0, FRAME), SCAN)[:-2])
+    for _ in range(64):
+        sniffer.feed(filling * 32_768)
+        assert len(sniffer._bytes._window) <= 65_537
+    sniffer.feed(b"\x00\xff\xd9")
+    assert sniffer.finish() == SniffedImage("image/jpeg", "jpg", 40, 30, False)
+
+
+def test_a_refusal_comes_with_the_first_bytes() -> None:
+    """What cannot become a picture is refused before the rest has come."""
+    for begin in (b"<svg xmlns=", png(8_192, 8_192)[:33], GIF[:5] + b"b" + bytes(9)):
+        with pytest.raises(NotAnImage):
+            Sniffer().feed(begin + bytes(8))
