@@ -1,4 +1,4 @@
-"""JSON over one upstream's session: bounded bytes, bounded time, and every foreign exception translated in one place.
+"""Calls over one upstream's session: bounded bytes, bounded time, and every foreign exception translated in one place.
 
 It must not retry a call, and must not interpret a 2xx body. It fails with UpstreamFailure only. The verdict follows one question: had
 the body of the request begun to be written? If not, nothing can have been billed (UNREACHABLE or LOCAL, NO); if so, whatever happened before a
@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from aiohttp import BytesPayload, ClientError, ClientResponse, ClientSession, ClientTimeout
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from gateway.domain.clock import Clock
 from gateway.domain.tasks import Billed, Fault
@@ -24,6 +23,7 @@ from gateway.egress.guard import EgressPolicy
 from gateway.egress.session import open_guarded_session, open_upstream_session
 from gateway.upstreams import faults
 from gateway.upstreams.base import UpstreamFailure, UpstreamSettings
+from gateway.upstreams.bodies import Body, Outgoing, TrackedBody, TrackedStream, tracked
 from gateway.upstreams.byte_budget import ByteBudget, Lease
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Send:
     method: str
     path: str
     deadline_s: float
-    body: bytes = b""
+    body: Body = b""
     headers: tuple[tuple[str, str], ...] = ()
     assumed_bytes: int = 64 * 1024
     """Reserved where the answer announces no length."""
@@ -79,20 +79,8 @@ class Send:
             raise ValueError(f"a body goes by POST alone, not by {self.method}")
 
 
-class TrackedBody(BytesPayload):
-    """A JSON body that remembers whether anybody began to write it."""
-
-    def __init__(self, value: bytes) -> None:
-        super().__init__(value, content_type="application/json")
-        self.begun = False
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self.begun = True
-        await super().write_with_length(writer, content_length)
-
-
 @contextmanager
-def translated(request: TrackedBody) -> Iterator[None]:
+def translated(request: TrackedBody | TrackedStream) -> Iterator[None]:
     """Turns exceptions of aiohttp, TLS, sockets and time-outs into UpstreamFailure. Only type and errno go on: their texts may quote URLs."""
     try:
         yield
@@ -146,7 +134,7 @@ class Wire:
 
     async def reply(self, send: Send, decode: Callable[[Reply], T]) -> T:
         """The same for an answer whose status or headers matter. A decoder may raise UpstreamFailure: an error inside a 2xx answer."""
-        request, lease = TrackedBody(send.body), self.resources.budget.lease(0)
+        request, lease = tracked(send.body), self.resources.budget.lease(0)
         try:  # the bytes stay counted until they are decoded
             with translated(request):
                 answer = await self._answer(send, request, lease)
@@ -199,11 +187,13 @@ class Wire:
             lease.cover(len(found.content))
             return found.content
 
-    async def _answer(self, send: Send, request: TrackedBody, lease: Lease) -> Reply:
+    async def _answer(self, send: Send, request: TrackedBody | TrackedStream, lease: Lease) -> Reply:
         seconds = send.deadline_s - self.resources.clock.monotonic_s()
         if seconds <= 0:
             raise TimeoutError
         async with asyncio.timeout(seconds):
+            if isinstance(send.body, Outgoing):
+                await send.body.ready()
             session = self._api or await self._api_session()
             async with session.request(
                 send.method,
