@@ -213,11 +213,12 @@ def _offer(offer_id: str, item: OfferSection) -> Offer:
 
 def _price(cost: CostSection) -> Price:
     if cost.per_image_usd is not None:
-        return PerImage(cost.per_image_usd)
+        return PerImage(cost.per_image_usd, cost.per_reference_usd)
     if cost.per_megapixel_usd is not None:
-        return PerMegapixel(cost.per_megapixel_usd, cost.whole_megapixels)
+        return PerMegapixel(cost.per_megapixel_usd, cost.whole_megapixels, cost.per_reference_usd)
     if cost.table is not None:
-        return PriceTable(tuple(PriceRow(row.usd, row.size, row.quality, row.step) for row in cost.table))
+        rows = tuple(PriceRow(row.usd, row.size, row.quality, row.step) for row in cost.table)
+        return PriceTable(rows, cost.per_reference_usd)
     if cost.tokens is not None:
         tokens = cost.tokens
         return TokenPrice(
@@ -229,6 +230,7 @@ def _price(cost: CostSection) -> Price:
             text_out=tokens.text_out,
             text_out_tokens_max=tokens.text_out_tokens_max,
             own_tokenizer=tokens.own_tokenizer,
+            image_in_tokens_max=tokens.image_in_tokens_max,
         )
     return PriceFormula(cost.formula or "", cost.round_up_usd)
 

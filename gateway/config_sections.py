@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gateway.config_accounts import LimitFields
 from gateway.config_text import parse_duration_s
 from gateway.domain.accounts import Budget, Unit, parse_budget, parse_expiry
-from gateway.domain.catalog import OnUnknown
+from gateway.domain.catalog import REFERENCE_TOKENS_MAX, OnUnknown
 from gateway.domain.images import Contract, Quality
 from gateway.keys.secrets import SECRET_CHARS_MAX, SECRET_CHARS_MIN, is_mistyped
 from gateway.limits.outage import OnStoreFailure
@@ -296,6 +296,12 @@ class TokensSection(Section):
         False,
         description="Write true where the upstream counts a prompt's tokens in its own way: its bytes are held for.",
     )
+    image_in_tokens_max: int = Field(
+        REFERENCE_TOKENS_MAX,
+        ge=0,
+        le=1_000_000,
+        description="Write the most input tokens of one reference picture: they are held for.",
+    )
 
 
 PRICE_FORMS = ("per_image_usd", "per_megapixel_usd", "table", "formula", "tokens")
@@ -318,6 +324,10 @@ class CostSection(Section):
     tokens: TokensSection | None = Field(
         None, description="Write {text_in, image_in, image_out, image_out_tokens_max}."
     )
+    per_reference_usd: Usd = Field(
+        Decimal(0),
+        description="Write USD that each reference picture of an edit adds to a picture; only with per_image_usd, per_megapixel_usd and table.",
+    )
     source: str | None = Field(None, description="Write where the price was read.")
     as_of: date | None = Field(None, description="Write the day on which the price was read, such as 2026-11-23.")
 
@@ -330,6 +340,8 @@ class CostSection(Section):
             raise ValueError("has whole_megapixels without per_megapixel_usd")
         if self.round_up_usd is not None and self.formula is None:
             raise ValueError("has round_up_usd without formula")
+        if self.per_reference_usd and (self.formula is not None or self.tokens is not None):
+            raise ValueError("has per_reference_usd with a price by tokens, which counts references itself")
         return self
 
 

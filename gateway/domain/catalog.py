@@ -25,11 +25,17 @@ class OnUnknown(StrEnum):
     NEXT = "next"
 
 
+REFERENCE_TOKENS_MAX = 8_192
+"""The most input tokens that a reference picture may be, where an upstream does not say: 8.3 million pixels in patches of 32x32."""
+
+
 @dataclass(frozen=True, slots=True)
 class PerImage:
     """A fixed price in USD for every image."""
 
     per_image_usd: Decimal
+    per_reference_usd: Decimal = Decimal(0)
+    """What each reference picture of an edit adds to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class PerMegapixel:
 
     per_megapixel_usd: Decimal
     whole: bool = False
+    per_reference_usd: Decimal = Decimal(0)
+    """What each reference picture of an edit adds to an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class PriceTable:
     """USD per image by size and quality; the first row that matches counts."""
 
     table: tuple[PriceRow, ...]
+    per_reference_usd: Decimal = Decimal(0)
+    """What each reference picture of an edit adds to an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,8 @@ class TokenPrice:
     """The worst case of such text in one call, for the hold."""
     own_tokenizer: bool = False
     """The upstream does not count prompts as OpenAI does: every byte of one is held for, since no tokenizer makes more tokens than that."""
+    image_in_tokens_max: int = REFERENCE_TOKENS_MAX
+    """The worst case of one reference picture, for the hold."""
 
     def usd(self, usage: Usage) -> Decimal:
         """What these tokens cost, unrounded. Text beside the picture costs as much as the picture where no price of its own is given."""
@@ -133,6 +145,8 @@ class Capabilities:
     """None: as many as the model's tokens allow."""
     references_max: int = 0
     """Reference pictures that one call may carry."""
+    references_by_link: bool = False
+    """It takes callers' pictures as public links alone."""
     mask: MaskPolarity | None = None
     streams: bool = False
     """Whether it sends partial pictures as they come."""

@@ -37,9 +37,11 @@ class Terms:
 class Offering:
     """The offers of one process."""
 
-    def __init__(self, adapters: Mapping[str, Adapter], circuits: Circuits) -> None:
+    def __init__(self, adapters: Mapping[str, Adapter], circuits: Circuits, *, links: bool = False) -> None:
+        """`links`: callers' pictures can be fetched from this gateway by upstreams."""
         self._adapters = adapters
         self._circuits = circuits
+        self._links = links
         self._quotations = Quotations(self.whole_plan)
 
     def quoted(self, principal: Principal, admitted: Admitted, terms: Terms) -> Quotation:
@@ -65,7 +67,7 @@ class Offering:
             if offer.upstream in self._adapters
         ]
         chosen = [candidate for candidate in candidates if choice.allows(candidate[0].upstream)]
-        found = plan(request, model, chosen)
+        found = plan(request, model, chosen, links=self._links)
         if isinstance(found, NotAble) or len(chosen) == len(model.offers):
             return found
         absent = tuple(
@@ -73,7 +75,11 @@ class Offering:
             for offer in model.offers
             if offer.upstream not in self._adapters
         )
-        others = () if len(chosen) == len(candidates) else _not_chosen(plan(request, model, candidates), chosen)
+        others = (
+            ()
+            if len(chosen) == len(candidates)
+            else _not_chosen(plan(request, model, candidates, links=self._links), chosen)
+        )
         considered = (*found.considered, *others, *(item.considered for item in absent))
         return replace(found, left_out=(*found.left_out, *absent), considered=considered)
 

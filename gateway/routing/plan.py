@@ -2,7 +2,8 @@
 
 Pure: the caller hands in the capabilities, circuits and budgets are looked at elsewhere. It fails by answering NotAble with one reason an offer.
 
-An offer is able by operation, by count (split where needed), by size, and by having a price. Then the parameters that shape the picture
+An offer is able by operation, by the caller's pictures (how many, a mask, how they get there), by count (split where needed), by size, and by
+having a price. Then the parameters that shape the picture
 (`SHAPING`): where an able offer understands the caller's value, offers that do not leave the plan; where none does, the value is dropped and
 reported. All other parameters are advisory: they never restrict, and are dropped and reported where no offer of the plan understands them.
 """
@@ -74,12 +75,19 @@ class NotAble:
     param: str | None = None
 
 
-def plan(request: ImageRequest, model: Model, candidates: Sequence[Candidate]) -> Plan | NotAble:
-    """Orders the candidates for this very request by expected price, then worst case, then id."""
+def plan(
+    request: ImageRequest, model: Model, candidates: Sequence[Candidate], *, links: bool = False
+) -> Plan | NotAble:
+    """Orders the candidates for this very request by expected price, then worst case, then id.
+
+    `links`: upstreams can fetch callers' pictures from this gateway; else those that take nothing but links cannot have any.
+    """
     unable: list[LeftOut] = []
     quoted: list[tuple[Candidate, Quote]] = []
     for offer, capabilities in candidates:
-        verdict = _quote_or_unable(request, model, offer, capabilities)
+        verdict = _pictures_unable(request, offer, capabilities, links=links) or _quote_or_unable(
+            request, model, offer, capabilities
+        )
         if isinstance(verdict, Quote):
             quoted.append(((offer, capabilities), verdict))
         else:
@@ -187,9 +195,22 @@ def split(n: int, allowed: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabilities: Capabilities) -> Quote | LeftOut:
+def _pictures_unable(request: ImageRequest, offer: Offer, capabilities: Capabilities, *, links: bool) -> LeftOut | None:
+    """Why an offer can do nothing with the operation and its pictures; None where it can."""
     if request.operation not in capabilities.operations:
         return LeftOut(offer, None, f"cannot {request.operation}")
+    references = len(request.images)
+    if references > capabilities.references_max:
+        return LeftOut(offer, "image", f"takes {capabilities.references_max} reference pictures, not {references}")
+    if request.mask is not None and capabilities.mask is None:
+        return LeftOut(offer, "mask", "takes no mask")
+    if references and capabilities.references_by_link and not links:
+        why = "takes pictures as links alone, and this gateway has no public https address (server.public_url)"
+        return LeftOut(offer, None, why)
+    return None
+
+
+def _quote_or_unable(request: ImageRequest, model: Model, offer: Offer, capabilities: Capabilities) -> Quote | LeftOut:
     most = capabilities.prompt_chars_max
     if most is not None and len(request.prompt) > most:
         return LeftOut(offer, "prompt", f"takes {most} characters of prompt, not {len(request.prompt)}")

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
 from gateway.domain import money
-from gateway.domain.catalog import PerImage, PerMegapixel, Price, PriceFormula, PriceRow, PriceTable, TokenPrice
+from gateway.domain.catalog import (
+    REFERENCE_TOKENS_MAX,
+    PerImage,
+    PerMegapixel,
+    Price,
+    PriceFormula,
+    PriceRow,
+    PriceTable,
+    TokenPrice,
+)
 from gateway.domain.images import ImageRequest, Pixels, Quality, Usage, parse_ratio
 from gateway.domain.sizes import Fit, Sizes, fit
 
@@ -20,6 +29,9 @@ WHOLE_MEGAPIXEL = 1024 * 1024
 
 PARTIAL_IMAGE_TOKENS = 100
 """Output tokens of one partial picture, as OpenAI counts them."""
+
+REFERENCE_TOKENS = 1_024
+"""Input tokens that one reference picture is expected to be: a square of 1024 in patches of 32x32. Resellers' prices of edits agree."""
 
 AUTO_SIZES = (Pixels(1024, 1024), Pixels(1536, 1024), Pixels(1024, 1536))
 """What `size: auto` may turn out to be: the sizes every GPT image model has. The first orders offers, the dearest is held."""
@@ -33,6 +45,7 @@ class Formula:
     text_in: Decimal = Decimal(5)
     image_in: Decimal = Decimal(8)
     image_out: Decimal = Decimal(30)
+    reference_tokens_max: int = REFERENCE_TOKENS_MAX
 
     def tokens(self, quality: Quality, width: int, height: int) -> int:
         """Output tokens of one picture. Raises KeyError for a quality without a step."""
@@ -68,7 +81,7 @@ def image_tokens(formula: str, quality: Quality, width: int, height: int) -> int
 def cost_usd(
     price: Price, request: ImageRequest, *, pixels: Pixels | None, n: int, calls: int, sizes: Sizes | None = None
 ) -> Quote | None:
-    """The cost of `n` pictures made in `calls` upstream calls; each pays for the prompt again. None: no price for this size and quality.
+    """The cost of `n` pictures made in `calls` upstream calls; each pays for prompt and references again. None: no price for this size and quality.
 
     `sizes` is what the upstream makes: what it makes of `pixels` is priced. Where the caller left the choice to the model, `most` takes
     the dearest: any quality, and for size (pixels None) the dearest of AUTO_SIZES; `expected` takes medium and 1024x1024.
@@ -77,12 +90,15 @@ def cost_usd(
     fits = [found for size in asked if (found := fit(sizes, request.size, size)) is not None]
     if not fits and pixels is None:  # none of the usual sizes: what it makes unasked is not known
         fits = [Fit(str(size), size) for size in asked]
-    expected = _image_usd(price, request, fits[0]) if fits else None
-    most = max((usd for size in fits for usd in _all_image_usd(price, request, size)), default=None)
+    inputs, inputs_most = _inputs(price, request, most=False), _inputs(price, request, most=True)
+    expected = _image_usd(price, request, fits[0], inputs.image_usd) if fits else None
+    most = max(
+        (usd for size in fits for usd in _all_image_usd(price, request, size, inputs_most.image_usd)), default=None
+    )
     if expected is None or most is None:
         return None
-    prompt = calls * request.prompt_tokens * _text_in(price) / MILLION
-    prompt_most = calls * _prompt_tokens_most(price, request) * _text_in(price) / MILLION
+    prompt = calls * (request.prompt_tokens * _text_in(price) / MILLION + inputs.call_usd)
+    prompt_most = calls * (_prompt_tokens_most(price, request) * _text_in(price) / MILLION + inputs_most.call_usd)
     beside = (
         calls * _text_out_most(price) + n * request.partial_images * PARTIAL_IMAGE_TOKENS * _image_out(price) / MILLION
     )
@@ -106,22 +122,55 @@ def cost_of_usage(price: Price, usage: Usage) -> Decimal | None:
             return None
 
 
-def _image_usd(price: Price, request: ImageRequest, size: Fit) -> Decimal | None:
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What the caller's pictures cost: with each picture that is made, or once a call."""
+
+    image_usd: Decimal = Decimal(0)
+    call_usd: Decimal = Decimal(0)
+
+
+_NO_INPUTS = _Inputs()
+
+
+def _inputs(price: Price, request: ImageRequest, *, most: bool) -> _Inputs:
+    """A mask may count as one more picture. Tokens are paid once a call; a reseller who rounds a picture's price up has them in it."""
+    if not request.images:
+        return _NO_INPUTS
+    count = len(request.images) + (most and request.mask is not None)
+    match price:
+        case TokenPrice():
+            tokens = price.image_in_tokens_max if most else min(price.image_in_tokens_max, REFERENCE_TOKENS)
+            return _Inputs(call_usd=count * tokens * price.image_in / MILLION)
+        case PriceFormula():
+            formula = FORMULAS[price.formula]
+            tokens = formula.reference_tokens_max if most else REFERENCE_TOKENS
+            usd = count * tokens * formula.image_in / MILLION
+            return _Inputs(call_usd=usd) if price.round_up_usd is None else _Inputs(image_usd=usd)
+        case _:
+            return _Inputs(image_usd=count * price.per_reference_usd)
+
+
+def _image_usd(price: Price, request: ImageRequest, size: Fit, inputs_usd: Decimal) -> Decimal | None:
     """One picture as expected: `auto` quality is taken as medium, or as the dearest where a price knows no medium."""
     if request.quality is not Quality.AUTO:
-        return max(_all_image_usd(price, request, size), default=None)
-    medium = list(_all_image_usd(price, replace(request, quality=Quality.MEDIUM), size))
-    return max(medium or _all_image_usd(price, request, size), default=None)
+        return max(_all_image_usd(price, request, size, inputs_usd), default=None)
+    medium = list(_all_image_usd(price, replace(request, quality=Quality.MEDIUM), size, inputs_usd))
+    return max(medium or _all_image_usd(price, request, size, inputs_usd), default=None)
 
 
-def _all_image_usd(price: Price, request: ImageRequest, size: Fit) -> Iterable[Decimal]:
-    """What one picture of this size may cost: one price, or one a quality where the model chooses; empty where there is none."""
+def _all_image_usd(price: Price, request: ImageRequest, size: Fit, inputs_usd: Decimal) -> Iterable[Decimal]:
+    """What one picture of this size may cost: one price, or one a quality where the model chooses; empty where there is none.
+
+    `inputs_usd` is what the caller's pictures add to each.
+    """
     match price:
         case PerImage():
-            return (price.per_image_usd,)
+            return (price.per_image_usd + inputs_usd,)
         case PerMegapixel():
             area = size.pixels.area
-            return (price.per_megapixel_usd * (math.ceil(area / WHOLE_MEGAPIXEL) if price.whole else area / MILLION),)
+            megapixels = math.ceil(area / WHOLE_MEGAPIXEL) if price.whole else area / MILLION
+            return (price.per_megapixel_usd * megapixels + inputs_usd,)
         case TokenPrice():
             tokens = dict(price.image_out_tokens).get(size.step or "", price.image_out_tokens_max)
             return (tokens * price.image_out / MILLION,)
@@ -130,11 +179,12 @@ def _all_image_usd(price: Price, request: ImageRequest, size: Fit) -> Iterable[D
             steps = formula.steps if request.quality is Quality.AUTO else formula.steps.keys() & {request.quality}
             usd = [
                 formula.tokens(quality, size.pixels.width, size.pixels.height) * formula.image_out / MILLION
+                + inputs_usd
                 for quality in steps
             ]
             return [_rounded_up(amount, price.round_up_usd) for amount in usd]
         case PriceTable():
-            return _table_usd(price, request, size)
+            return [usd + inputs_usd for usd in _table_usd(price, request, size)]
 
 
 def _rounded_up(usd: Decimal, unit: Decimal | None) -> Decimal:

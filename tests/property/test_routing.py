@@ -21,7 +21,7 @@ from gateway.domain.catalog import (
 )
 from gateway.domain.choice import UpstreamChoice
 from gateway.domain.considered import Skip
-from gateway.domain.images import Contract, ImageRequest, OutputFormat, Pixels, Quality
+from gateway.domain.images import Contract, ImageInput, ImageRequest, InputSource, OutputFormat, Pixels, Quality
 from gateway.domain.money import usd_cost
 from gateway.pipeline import pricing
 from gateway.pipeline.frozen import read_considered, read_plan
@@ -31,8 +31,8 @@ from gateway.routing.quote import cost_usd
 
 usd = st.decimals(min_value=0, max_value=5, places=7, allow_nan=False)
 prices: st.SearchStrategy[Price] = st.one_of(
-    usd.map(PerImage),
-    usd.map(PerMegapixel),
+    st.builds(PerImage, usd, usd),
+    st.builds(PerMegapixel, usd, st.booleans(), usd),
     st.sampled_from(["gpt-image-2", "gpt-image-2.5"]).map(PriceFormula),
     st.builds(TokenPrice, usd, usd, usd, st.integers(1, 30_000)),
     st.lists(
@@ -50,10 +50,12 @@ requests = st.builds(
     quality=st.sampled_from(Quality),
     output_format=st.sampled_from([None, *OutputFormat]),
     prompt_tokens=st.integers(0, 32_000),
+    images=st.integers(0, 3).map(lambda count: (ImageInput(InputSource.FILE, "file-1"),) * count),
 )
 capabilities = st.builds(
     Capabilities,
     n=st.sampled_from([(1,), (1, 2, 4), tuple(range(1, 11)), (2,)]),
+    references_max=st.integers(0, 3),
     params=st.sets(st.sampled_from(["quality", "output_format"])).map(frozenset),
     output_formats=st.sampled_from([frozenset(OutputFormat), frozenset({OutputFormat.PNG})]),
 )

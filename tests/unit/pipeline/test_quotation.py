@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, Price, PriceFormula, SizeRule, TokenPrice
+from gateway.domain.catalog import (
+    Capabilities,
+    MaskPolarity,
+    Model,
+    Offer,
+    PerImage,
+    Price,
+    PriceFormula,
+    SizeRule,
+    TokenPrice,
+)
 from gateway.domain.choice import ANY_UPSTREAM, UpstreamChoice
 from gateway.domain.images import (
     Background,
@@ -26,7 +36,7 @@ from gateway.routing.plan import NotAble, Plan, plan
 
 RATE, MARKUP = Decimal(72), Decimal("1.5")
 ANY = Capabilities(n=(1, 2), params=frozenset({"quality", "user", "background", "output_format"}), operations=frozenset(Operation),
-                   output_formats=frozenset(OutputFormat))  # fmt: skip
+                   output_formats=frozenset(OutputFormat), references_max=1, mask=MaskPolarity.TRANSPARENT)  # fmt: skip
 REQUEST = ImageRequest("m", "a cat", n=3, size="1024x1024", pixels=Pixels(1024, 1024), prompt_tokens=10_000)
 
 

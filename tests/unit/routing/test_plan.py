@@ -5,8 +5,18 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.domain.catalog import Capabilities, Model, Offer, PerImage, PriceFormula, SizeRule
-from gateway.domain.images import Background, Contract, ImageRequest, Operation, OutputFormat, Pixels, Quality
+from gateway.domain.catalog import Capabilities, MaskPolarity, Model, Offer, PerImage, PriceFormula, SizeRule
+from gateway.domain.images import (
+    Background,
+    Contract,
+    ImageInput,
+    ImageRequest,
+    InputSource,
+    Operation,
+    OutputFormat,
+    Pixels,
+    Quality,
+)
 from gateway.domain.sizes import listed
 from gateway.routing.plan import Candidate, NotAble, Plan, plan, request_for, split
 
@@ -231,3 +241,54 @@ def test_a_prompt_that_one_upstream_refuses(length: int, able: list[str]) -> Non
         refused = plan(request, MODEL, [short])
         assert isinstance(refused, NotAble)
         assert refused.param == "prompt"
+
+
+EDITS = replace(FULL, operations=frozenset({Operation.EDIT}), references_max=2, mask=MaskPolarity.WHITE)
+A_PICTURE = ImageInput(InputSource.FILE, "file-1")
+EDIT = replace(REQUEST, operation=Operation.EDIT, images=(A_PICTURE,))
+
+
+@pytest.mark.parametrize(
+    ("request_", "able", "param"),
+    [
+        (EDIT, ["edits"], None),
+        (replace(EDIT, images=(A_PICTURE, A_PICTURE)), ["edits"], None),
+        (replace(EDIT, images=(A_PICTURE,) * 3), [], "image"),
+        (replace(EDIT, mask=A_PICTURE), ["edits"], None),
+        (REQUEST, [], None),
+        (replace(EDIT, operation=Operation.VARIATION), [], None),
+    ],
+)
+def test_who_can_edit(request_: ImageRequest, able: list[str], param: str | None) -> None:
+    """By operation, by the number of pictures, and by the mask; what is at fault is named."""
+    result = plan(request_, MODEL, [(offer("edits", ".01"), EDITS)])
+    if able:
+        assert isinstance(result, Plan)
+        assert names(result) == able
+    else:
+        assert isinstance(result, NotAble)
+        assert result.param == param
+
+
+def test_a_mask_goes_where_masks_are_understood() -> None:
+    """An offer without them is left out, however cheap; with only such offers, it is the mask's fault."""
+    maskless: Candidate = (offer("maskless", ".001"), replace(EDITS, mask=None))
+    masked = replace(EDIT, mask=A_PICTURE)
+    assert names(planned(EDIT, maskless, (offer("edits", ".01"), EDITS))) == ["maskless", "edits"]
+    assert names(planned(masked, maskless, (offer("edits", ".01"), EDITS))) == ["edits"]
+    refused = plan(masked, MODEL, [maskless])
+    assert isinstance(refused, NotAble)
+    assert refused.param == "mask"
+
+
+def test_links_only() -> None:
+    """An upstream that fetches pictures itself is able only where this gateway can be reached; without pictures it does not matter."""
+    linked: Candidate = (
+        offer("linked", ".01"),
+        replace(EDITS, operations=frozenset({Operation.EDIT, Operation.GENERATE}), references_by_link=True),
+    )
+    refused = plan(EDIT, MODEL, [linked])
+    assert isinstance(refused, NotAble)
+    assert "server.public_url" in str(refused.reasons[0])
+    assert isinstance(plan(EDIT, MODEL, [linked], links=True), Plan)
+    assert names(planned(REQUEST, linked)) == ["linked"]

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.domain.catalog import PerImage, PerMegapixel, PriceFormula, PriceRow, PriceTable, TokenPrice
-from gateway.domain.images import ImageRequest, Pixels, Quality, Usage
+from gateway.domain.images import ImageInput, ImageRequest, InputSource, Operation, Pixels, Quality, Usage
 from gateway.routing.quote import cost_of_usage, cost_usd, image_tokens
 
 SQUARE = Pixels(1024, 1024)
@@ -141,6 +141,60 @@ def test_partial_pictures_are_held_for_where_tokens_are_paid(price: TokenPrice |
     more = 0 if isinstance(price, PerImage) else 2 * 3 * 100 * 30
     assert (plain.most_microusd, partial.most_microusd) == (11_760, 11_760 + more)
     assert partial.expected_microusd == plain.expected_microusd
+
+
+A_PICTURE = ImageInput(InputSource.FILE, "file-1")
+
+
+def edit(pictures: int, *, mask: bool = False) -> ImageRequest:
+    return replace(
+        request(), operation=Operation.EDIT, images=(A_PICTURE,) * pictures, mask=A_PICTURE if mask else None
+    )
+
+
+@pytest.mark.parametrize(("calls", "pictures", "mask"), [(1, 1, False), (2, 1, False), (1, 3, False), (2, 1, True)])
+@pytest.mark.parametrize("price", [GPT_IMAGE_2, TokenPrice(Decimal(5), Decimal(8), Decimal(30), 196)])
+def test_references_are_paid_by_tokens(price: PriceFormula | TokenPrice, calls: int, pictures: int, mask: bool) -> None:
+    """Each call pays for all of them, at 8 USD a million; held is the worst case of each, and of the mask."""
+    plain = cost_usd(price, request(), pixels=SQUARE, n=2, calls=calls)
+    quote = cost_usd(price, edit(pictures, mask=mask), pixels=SQUARE, n=2, calls=calls)
+    assert plain is not None
+    assert quote is not None
+    assert quote.expected_microusd == plain.expected_microusd + calls * pictures * 1024 * 8
+    assert quote.most_microusd == plain.most_microusd + calls * (pictures + mask) * 8192 * 8
+
+
+def test_references_of_a_known_size() -> None:
+    """A catalogue that knows how many tokens a picture may be holds for no more, and expects no more."""
+    price = TokenPrice(Decimal(0), Decimal(1), Decimal(30), 0, image_in_tokens_max=560)
+    quote = cost_usd(price, edit(2), pixels=SQUARE, n=1, calls=1)
+    assert quote is not None
+    assert (quote.expected_microusd, quote.most_microusd) == (1120, 1120)
+
+
+def test_a_reseller_rounds_references_with_the_picture() -> None:
+    """The published price of such an edit comes out: 0.015 USD for a small one with one reference, 0.061 and 0.219 for larger ones."""
+    price = PriceFormula("gpt-image-2", round_up_usd=Decimal("0.001"))
+    for quality, usd in ((Quality.LOW, 15_000), (Quality.MEDIUM, 61_000), (Quality.HIGH, 219_000)):
+        quote = cost_usd(price, replace(edit(1), quality=quality), pixels=SQUARE, n=2, calls=1)
+        assert quote is not None
+        assert quote.expected_microusd == 2 * usd
+
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        PerImage(Decimal("0.03"), Decimal("0.015")),
+        PerMegapixel(Decimal("0.03"), whole=True, per_reference_usd=Decimal("0.015")),
+        PriceTable((PriceRow(Decimal("0.03")),), Decimal("0.015")),
+    ],
+)
+def test_a_price_a_reference(price: PerImage | PerMegapixel | PriceTable) -> None:
+    """A fixed price may grow with each reference; without pictures it is what it was."""
+    quote, plain = (cost_usd(price, one, pixels=SQUARE, n=2, calls=2) for one in (edit(2), request()))
+    assert quote is not None
+    assert plain is not None
+    assert (quote.expected_microusd, plain.expected_microusd) == (120_000, 60_000)
 
 
 def test_another_tokenizer_is_held_for_by_bytes() -> None:
