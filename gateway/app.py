@@ -131,6 +131,7 @@ class House:
             self.watch.run(),
             self.deliverer.run(),
             self.callbacks.run(),
+            self.pipeline.waits.run(),
         )
 
 
@@ -332,6 +333,7 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
             version=__version__,
             metrics_public=config.metrics.public,
             public_url=config.server.public_url,
+            keep_alive_s=config.server.keep_alive_s,
         ),
     )
 

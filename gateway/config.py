@@ -71,6 +71,8 @@ class ServerConfig:
     """False where it only says what host and port say, so that it may follow them."""
     drain_s: float
     accept_after_term_s: float
+    keep_alive_s: float | None
+    """None: no signs of life before an image answer."""
     trusted_proxies: tuple[str, ...]
 
 
@@ -348,6 +350,7 @@ class _Resolver:
             public_url_given=server.public_url not in (None, local_url),
             drain_s=server.drain,
             accept_after_term_s=server.accept_after_term,
+            keep_alive_s=server.keep_alive_bytes,
             trusted_proxies=server.trusted_proxies,
         )
 

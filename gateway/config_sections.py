@@ -152,6 +152,9 @@ class ServerSection(Section):
     )
     drain: Duration = Field(240.0, description=DURATION_FIX)
     accept_after_term: Duration = Field(1.0, description="Write a duration below server.drain, such as 1s.")
+    keep_alive_bytes: Annotated[Annotated[Duration, Field(ge=1, le=300)] | None, OrNone] = Field(
+        None, description="Write a duration from 1s to 5m, such as 20s, or null for none."
+    )
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
         (), description="Write a list of addresses or networks such as [10.0.0.0/8]."
     )

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 import orjson
 from aiohttp import web
 
+from gateway.api.keep_alive import finish_early
 from gateway.api.rendering import JsonMap
-from gateway.api.state import RATE_HEADERS, REQUEST_ID
+from gateway.api.state import EARLY, RATE_HEADERS, REQUEST_ID
 
 JOIN_BYTES_MAX = 256 * 1024
 """Below this, one buffer and one write are cheaper than a stream."""
@@ -18,6 +19,8 @@ def json_answer(body: JsonMap, *, status: int = 200, headers: Mapping[str, str] 
 
 async def send_parts(request: web.Request, parts: list[bytes], headers: Mapping[str, str]) -> web.StreamResponse:
     """A JSON body that stands in parts, some of them large."""
+    if EARLY in request:
+        return await finish_early(request, parts)
     size_bytes = sum(map(len, parts))
     if size_bytes <= JOIN_BYTES_MAX:
         return web.Response(body=b"".join(parts), content_type="application/json", headers=headers)

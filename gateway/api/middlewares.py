@@ -13,6 +13,7 @@ from aiohttp.web_urldispatcher import MatchInfoError
 
 from gateway.api.body import check_declared_size
 from gateway.api.errors import error_of_http, render_error
+from gateway.api.keep_alive import fail_early
 from gateway.api.state import (
     ADMIN_TOKENS,
     ADMINISTRATOR,
@@ -20,6 +21,7 @@ from gateway.api.state import (
     CANONICAL,
     CLOCK,
     CONTRACT,
+    EARLY,
     ERROR_HEADERS,
     LOG,
     METRICS,
@@ -77,6 +79,8 @@ async def _answer(request: web.Request, handler: Handler, fields: LogFields) -> 
     fields["error"] = error.code
     fields["error_param"] = error.param
     fields["error_log"] = error.log
+    if EARLY in request:
+        return await fail_early(request, error)
     if request.writer.output_size > 0 and request.transport is not None:
         # Headers have left: nobody may take the part for the whole, and no second answer can follow.
         _logger.error(

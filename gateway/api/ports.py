@@ -3,7 +3,7 @@
 The objects are handed in by the root. Every method raises the classes of `domain.errors` and nothing else on purpose.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from gateway.domain.accounts import Principal, RateState
@@ -190,6 +190,12 @@ class Pipeline(Protocol):
         ...
 
     async def task(self, principal: Principal, task_id: str) -> TaskView: ...
+
+    async def task_at_end(
+        self, principal: Principal, task_id: str, wait_s: int, has_gone: Callable[[], bool]
+    ) -> TaskView:
+        """When it has ended, its caller is gone, or the time is over: as it stands then."""
+        ...
 
     async def tasks(
         self, principal: Principal, *, state: TaskState | None, model: str | None, page: int, page_size: int

@@ -32,6 +32,13 @@ _PAGES = (
     ("page", "integer", "From 1."),
     ("page_size", "integer", "1 to 100, 20 where absent."),
 )
+_WAIT = (
+    (
+        "wait",
+        "integer",
+        "Answer when the task has ended, at most so many seconds later: 0 to 300, at once where absent.",
+    ),
+)
 _PAID_HEADERS: tuple[tuple[str, Mapping[str, str | int], str], ...] = (
     ("Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
      "The same body with the same key is answered with the same task for 24 hours; another body with 409."),
@@ -49,7 +56,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/tasks", tasks.index, "List this key's tasks, newest first", ((200, (TaskListAnswer,)),), (400, 503), query=_PAGES),
     Route("POST", "/v1/tasks/batch", tasks.batch, "Query up to 50 tasks",
           ((200, (TaskBatchAnswer,)),), (400, 408, 413, 503), TaskBatchBody),
-    Route("GET", "/v1/tasks/{task_id}", tasks.get, "Query a task", ((200, (TaskAnswer,)),), (400, 404, 503)),
+    Route("GET", "/v1/tasks/{task_id}", tasks.get, "Query a task, or wait for its end",
+          ((200, (TaskAnswer,)),), (400, 404, 429, 503), query=_WAIT),
     Route("DELETE", "/v1/tasks/{task_id}", tasks.erase, "Erase an ended task's prompt and pictures; what it cost stays",
           ((200, (TaskAnswer,)),), (400, 404, 409, 413, 503)),
     Route("POST", "/v1/tasks/{task_id}/cancel", tasks.cancel, "Cancel a task", ((200, (TaskAnswer,)),), (400, 404, 409, 413, 503)),

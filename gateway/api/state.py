@@ -25,6 +25,8 @@ class ApiSettings:
     metrics_public: bool = False
     public_url: str = ""
     """Named in the OpenAPI document; empty: the document's own host."""
+    keep_alive_s: float | None = None
+    """How often a caller who waits for pictures is sent a sign of life; None: never."""
 
 
 LogFields = dict[str, LogValue]
@@ -50,5 +52,7 @@ ERROR_HEADERS = web.RequestKey[Mapping[str, str]]("error_headers")
 """What an error's answer says besides, e.g. the task that failed."""
 RATE_HEADERS = web.RequestKey[Mapping[str, str]]("rate_headers")
 """Where the caller stands within its limit of requests, for every answer of a call that such a limit applies to."""
+EARLY = web.RequestKey("early", web.StreamResponse)
+"""An answer whose headers have left before it is known what to answer; what has left of its body is white space."""
 LOG = web.RequestKey[LogFields]("log")
 """Fields of the request's canonical log line; handlers add theirs."""

@@ -43,6 +43,7 @@ from gateway.pipeline.results import base64_text
 from gateway.pipeline.runner import Ending, Runner, Work, count_credits
 from gateway.pipeline.shared_reads import SharedReads
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
+from gateway.pipeline.waits import HasGone, Waits
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erasing
 from gateway.telemetry.metrics import Metrics
@@ -186,6 +187,7 @@ class Pipeline:
         self._credits_per_usd = credits_per_usd
         self._quoting = Quoting(acceptance.offering, acceptance.terms, database, clock)
         self._reads: SharedReads[Rows] = SharedReads()
+        self.waits = Waits(database, runner)
         self._looked_s: float | None = None
         self._slow_looks = 0
         self._troubles: list[str] = []
@@ -196,8 +198,9 @@ class Pipeline:
         return self._runner.stopped
 
     def drain(self) -> None:
-        """From now on readiness fails; what is running goes on."""
+        """From now on readiness fails, and no query waits for a task's end; what is running goes on."""
         self._acceptance.draining = True
+        self.waits.end()
 
     async def take_rate(self, principal: Principal) -> RateState | None:
         """Count one call, whatever becomes of it; where no account of the path has a limit, None. Raises RateLimited, StorageUnavailable."""
@@ -283,6 +286,14 @@ class Pipeline:
         if not found:
             raise TaskNotFound("This key has no such task. Tasks are kept for a limited time.", param="task_id")
         return found[0]
+
+    async def task_at_end(self, principal: Principal, task_id: str, wait_s: int, has_gone: HasGone) -> TaskView:
+        """The same, when it has ended or the time is over, as it stands then. Raises also TooManyTasks, Overloaded."""
+        view = await self.task(principal, task_id)
+        if view.task.state.is_final or not wait_s:
+            return view
+        await self.waits.until_ended(view.task.id, principal.account, wait_s, has_gone)
+        return view if has_gone() else await self.task(principal, task_id)
 
     async def tasks(
         self, principal: Principal, *, state: TaskState | None, model: str | None, page: int, page_size: int

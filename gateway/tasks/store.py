@@ -115,6 +115,7 @@ _UNFINISHED_OF = Statement(
     .where(tasks.c.owner == bindparam("me"), tasks.c.finished_at_ms.is_(None))
     .limit(bindparam("size"))
 )
+_ENDED = Statement(select(tasks.c.id).where(any_of(tasks.c.id, "ids"), tasks.c.finished_at_ms.is_not(None)))
 _STATES = Statement(
     select(tasks.c.state, func.count(), func.min(tasks.c.created_at_ms))
     .where(tasks.c.finished_at_ms.is_(None))
@@ -311,6 +312,11 @@ async def read_attempts(connection: Connection, ids: Sequence[TaskId]) -> list[A
     return [_attempt(row) for row in await connection.fetch(_ATTEMPTS, ids=ids)]
 
 
+async def read_ended(connection: Connection, ids: Sequence[TaskId]) -> list[TaskId]:
+    """Those of these tasks that have ended, in no particular order."""
+    return [TaskId(_str(row[0])) for row in await connection.fetch(_ENDED, ids=ids)]
+
+
 async def read_attempts_by_id(connection: Connection, ids: Sequence[AttemptId]) -> list[Attempt]:
     """In no particular order."""
     return [_attempt(row) for row in await connection.fetch(_ATTEMPTS_BY_ID, ids=ids)]
@@ -422,11 +428,7 @@ def _attempt_row(attempt: Attempt) -> tuple[str | int | None, ...]:
 
 def _attempt(row: Row) -> Attempt:
     values = dict(zip(_ATTEMPT_COLUMNS, row, strict=True))
-    parent, fault, billed = (
-        _optional_str(values["parent_id"]),
-        _optional_str(values["fault"]),
-        _optional_str(values["billed"]),
-    )
+    parent, fault, billed = (_optional_str(values[name]) for name in ("parent_id", "fault", "billed"))
     return Attempt(
         id=AttemptId(_str(values["id"])),
         task_id=TaskId(_str(values["task_id"])),
@@ -457,15 +459,8 @@ def _result_parts(result: ImageResult) -> tuple[str | int | None, ...]:
 def _result(row: Row) -> ImageResult:
     _, _, blob, content_type, extension, size, width, height, sha256, revised = row
     return ImageResult(
-        _str(blob),
-        _str(content_type),
-        _str(extension),
-        _int(size),
-        _int(width),
-        _int(height),
-        _str(sha256),
-        _optional_str(revised),
-    )
+        _str(blob), _str(content_type), _str(extension), _int(size), _int(width), _int(height), _str(sha256), _optional_str(revised)
+    )  # fmt: skip
 
 
 def _storable(text: str | None) -> str | None:

@@ -23,7 +23,7 @@ PROMISED_KEYS = {  # docs: the operator's interface
 }  # fmt: skip
 
 EVERYTHING = """
-server:    {host: 0.0.0.0, port: 8081, public_url: "https://img.example.com/", drain: 60s, accept_after_term: 15s,
+server:    {host: 0.0.0.0, port: 8081, public_url: "https://img.example.com/", drain: 60s, accept_after_term: 15s, keep_alive_bytes: 20s,
             trusted_proxies: [10.0.0.0/8, "::1"]}
 metrics:   {port: 9090, public: true}
 secret_key: ${SECRET}
@@ -144,6 +144,7 @@ def test_every_key_of_the_top_level_arrives(full: Config) -> None:
     """Values, units and variables as the operator wrote them."""
     assert (full.server.host, full.server.port, full.server.public_url) == ("0.0.0.0", 8081, "https://img.example.com")
     assert (full.server.drain_s, full.server.accept_after_term_s) == (60.0, 15.0)
+    assert full.server.keep_alive_s == 20
     assert full.server.trusted_proxies == ("10.0.0.0/8", "::1")
     assert (full.metrics.port, full.metrics.public) == (9090, True)
     assert (full.secret_key, full.admin_token) == ("s" * 32, "none given")

@@ -12,6 +12,7 @@ from gateway.api.body import read_json
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
 from gateway.api.idempotency import REPLAYED, repeat_of
+from gateway.api.keep_alive import kept_alive
 from gateway.api.max_credits import max_microcredits
 from gateway.api.ports import RunningTask, TaskView
 from gateway.api.rate_headers import note_rate, take_rate
@@ -22,7 +23,7 @@ from gateway.api.upstream_choice import upstream_choice
 from gateway.domain import money
 from gateway.domain.catalog import Model
 from gateway.domain.choice import ANY_UPSTREAM
-from gateway.domain.errors import GatewayError, NotFound, UnsupportedParameter
+from gateway.domain.errors import GatewayError, LeftRunning, NotFound, UnsupportedParameter
 from gateway.domain.images import Contract, ResponseFormat
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import TaskState
@@ -53,7 +54,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
     else:
         _note_skipped(request, running)
 
-    view = await _wait(running, choice)
+    view = await _wait(request, running, choice, dropped)
     if view is None or not view.task.state.is_final:
         return await _as_task(request, running, choice, dropped)
     _note(request, view)
@@ -106,16 +107,22 @@ async def _read(request: web.Request) -> tuple[Generation, RequestDraft, int | N
         raise
 
 
-async def _wait(running: RunningTask, choice: Choice) -> TaskView | None:
+async def _wait(
+    request: web.Request, running: RunningTask, choice: Choice, dropped: tuple[str, ...]
+) -> TaskView | None:
     """The finished task, or None where the caller gets a task to poll."""
     if choice.contract is Contract.TASK:
         return None
+    every_s = request.app[SETTINGS].keep_alive_s
+    if choice.wait_s is None and every_s is not None:
+        headers = {**task_headers(running.view, dropped), **_replayed(running)}
+        return await kept_alive(request, running.wait(), every_s, headers)
     if choice.wait_s is None:
         return await running.wait()
     try:
         async with asyncio.timeout(choice.wait_s):
             return await running.wait()
-    except TimeoutError:
+    except (TimeoutError, LeftRunning):  # who named a time knows what to do with a task
         return None
 
 
@@ -126,7 +133,7 @@ async def _as_task(
     if choice.wait_s:
         view = await request.app[PIPELINE].task(request[PRINCIPAL], view.task.id)
     headers = {**task_headers(view, dropped), **created_headers(view), **_applied(choice), **_replayed(running)}
-    answer = task_answer(view) if running.replayed and view.task.state.is_final else task_created(view)
+    answer = task_answer(view) if view.task.state.is_final else task_created(view)
     return json_answer(answer, status=choice.task_status, headers=headers)
 
 

@@ -14,10 +14,20 @@ PAGE_SIZE_MAX = 100
 PAGE_SIZE = 20
 PAGE_MAX = 100_000
 BATCH_MAX = 50
+WAIT_S_MAX = 300
+"""Longer than a task's whole deadline as it is shipped; many proxies cut an answer that takes more than 60 s."""
 
 
 async def get(request: web.Request) -> web.Response:
-    view = await request.app[PIPELINE].task(request[PRINCIPAL], _task_id(request))
+    """At once, or with `wait` when the task has ended, at most so many seconds later."""
+
+    def has_gone() -> bool:
+        return request.transport is None or request.transport.is_closing()
+
+    task_id, wait_s = _task_id(request), _wait_s(request)
+    view = await request.app[PIPELINE].task_at_end(request[PRINCIPAL], task_id, wait_s, has_gone)
+    if has_gone():
+        raise ConnectionResetError("the caller hung up")
     return json_answer(task_answer(view), headers=task_headers(view))
 
 
@@ -76,6 +86,14 @@ def _task_id(request: web.Request) -> str:
         )
     request[LOG]["task_id"] = task_id
     return task_id
+
+
+def _wait_s(request: web.Request) -> int:
+    texts = request.query.getall("wait", ["0"])
+    text = texts[0]
+    if len(texts) > 1 or not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= WAIT_S_MAX):
+        raise InvalidRequest(f"wait: must be one whole number of seconds from 0 to {WAIT_S_MAX}.", param="wait")
+    return int(text)
 
 
 def _whole(request: web.Request, name: str, default: int, most: int) -> int:

@@ -39,7 +39,9 @@ MakeEdge = Callable[..., Awaitable[Edge]]
 
 @pytest.fixture
 def make_edge(aiohttp_client: AiohttpClient) -> MakeEdge:
-    async def make(pipeline: FakePipeline | None = None, *, metrics_public: bool = False) -> Edge:
+    async def make(
+        pipeline: FakePipeline | None = None, *, metrics_public: bool = False, keep_alive_s: float | None = None
+    ) -> Edge:
         pipeline = pipeline or FakePipeline()
         authenticator, lines, metrics = FakeAuthenticator(), Lines(), Metrics()
         app = make_app(
@@ -48,7 +50,12 @@ def make_edge(aiohttp_client: AiohttpClient) -> MakeEdge:
             metrics=metrics,
             canonical=lines,
             admin_tokens=AdminTokens(b"pepper", SystemClock()),
-            settings=ApiSettings(default_model=lambda: "gpt-image-2", version="1.2.3", metrics_public=metrics_public),
+            settings=ApiSettings(
+                default_model=lambda: "gpt-image-2",
+                version="1.2.3",
+                metrics_public=metrics_public,
+                keep_alive_s=keep_alive_s,
+            ),
         )
         return Edge(await aiohttp_client(app), pipeline, authenticator, lines, metrics)
 

@@ -1,7 +1,7 @@
 """A pipeline in memory, with the shapes of the real one: tests say what each call finds, and read back what was asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -95,6 +95,8 @@ class Running:
     base64: tuple[bytes, ...] = ()
     request: ImageRequest = field(default_factory=lambda: ImageRequest("gpt-image-2", "a red fox", 1))
     replayed: bool = False
+    gate: asyncio.Event | None = None
+    error: GatewayError | None = None
 
     @property
     def task_id(self) -> str:
@@ -107,6 +109,10 @@ class Running:
     async def wait(self) -> View:
         if self.hangs:
             await asyncio.Event().wait()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
         return self.final
 
     async def pictures(self) -> Sequence[bytes]:
@@ -153,6 +159,10 @@ class FakePipeline:
     pictures: tuple[bytes, ...] = (b"aGVsbG8=",)
     error: BaseException | None = None
     hangs: bool = False
+    gate: asyncio.Event | None = None
+    """Tasks end when it is set."""
+    wait_error: GatewayError | None = None
+    """What a wait for a task ends with."""
     file: File | None = field(default_factory=File)
     reasons: tuple[str, ...] = ()
     asked: list[object] = field(default_factory=list)
@@ -208,7 +218,9 @@ class FakePipeline:
         self.repeat = repeat
         self.max_microcredits = max_microcredits
         view = View(replace(pending_task(contract), model=admitted.model.name, n=admitted.request.n))
-        return Running(view, self.final, self.hangs, self.pictures, admitted.request)
+        return Running(
+            view, self.final, self.hangs, self.pictures, admitted.request, gate=self.gate, error=self.wait_error
+        )
 
     async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:
         self._ask("quote")
@@ -219,6 +231,11 @@ class FakePipeline:
         if task_id != TASK_ID:
             raise TaskNotFound("There is no such task.")
         return self.final
+
+    async def task_at_end(self, principal: Principal, task_id: str, wait_s: int, has_gone: Callable[[], bool]) -> View:
+        if wait_s:
+            self.asked.append(wait_s)
+        return await self.task(principal, task_id)
 
     async def tasks(
         self, principal: Principal, *, state: TaskState | None, model: str | None, page: int, page_size: int

@@ -189,3 +189,21 @@ async def test_every_task_answer_names_its_task(edge: Edge) -> None:
     answer = await edge.get(f"/v1/tasks/{TASK_ID}")
     assert answer.headers["X-Task-Id"] == TASK_ID
     assert answer.headers["X-Credits-Used"] == "1.5"
+
+
+@pytest.mark.parametrize(("query", "asked"), [("", None), ("?wait=0", None), ("?wait=30", 30), ("?wait=300", 300)])
+async def test_a_query_may_wait(edge: Edge, query: str, asked: int | None) -> None:
+    """So many seconds, and without `wait` not at all."""
+    answer = await edge.get(f"/v1/tasks/{TASK_ID}{query}")
+    assert (answer.status, (await answer.json())["status"]) == (200, "completed")
+    assert [what for what in edge.pipeline.asked if isinstance(what, int)] == ([] if asked is None else [asked])
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "301", "30s", "9999999999", "%2B5", "٣", "5&wait=5"])
+async def test_a_bad_wait_is_400(edge: Edge, value: str) -> None:
+    """It names the parameter and what would be right, and nothing is looked up."""
+    answer = await edge.get(f"/v1/tasks/{TASK_ID}?wait={value}")
+    error = (await answer.json())["error"]
+    assert (answer.status, error["code"], error["param"]) == (400, "invalid_parameter", "wait")
+    assert "0 to 300" in error["message"]
+    assert edge.pipeline.asked == []
