@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar, Literal, Protocol
 
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown
@@ -163,6 +164,16 @@ class UpstreamFailure(Exception):
 Found = Generated | UpstreamFailure | Literal[Heard.WORKING, Heard.NOTHING]
 """What `Adapter.find` heard of an attempt. A failure that is returned is the attempt's own end."""
 
+
+class Stop(StrEnum):
+    """What an upstream answers to our wish that it stop a call."""
+
+    ASKED = "asked"  # it has been told; how the call ends is what `generate` hears
+    TOO_LATE = (
+        "too_late"  # it is over, or what has begun would be paid for all the same: it goes on, and its picture is kept
+    )
+
+
 OnSubmitted = Callable[[str], Awaitable[None]]
 """Awaited with the upstream's job id before the first poll; returns once it is stored durably."""
 
@@ -193,6 +204,14 @@ class Adapter(ABC):
         A failure that is raised is one of asking, whatever its verdict: it says nothing of the attempt.
         """
         raise NotImplementedError(f"kind {self.kind} cannot be asked by our reference")
+
+    async def cancel(self, call: UpstreamCall) -> Stop:
+        """Where `can_cancel`: ask, at most until the call's deadline, that a call which is out be stopped. May be asked again.
+
+        It gives no verdict: the call's own end does, by `generate`, which goes on meanwhile. With Recovery.ASYNC_JOB `upstream_ref` is there. Raises
+        UpstreamFailure where it could not be asked: that says nothing of the call.
+        """
+        raise NotImplementedError(f"kind {self.kind} cannot cancel")
 
     @abstractmethod
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:

@@ -3,6 +3,7 @@
 There is no idempotency key, so a submit whose answer was lost stays unknown; with the stored id asking goes on. Addresses are built from `base_url`
 with owner and application alone, as the vendor's own are, and never taken from an answer. A request that no runner has begun when nobody waits any
 more is dropped by the queue, unbilled (X-Fal-Request-Timeout). Asking costs nothing and is repeated; what a result says of its request is final.
+Only what the queue has not begun is cancelled: that costs nothing, while nobody says what a request costs that was stopped at work.
 
 Options: `poll_interval` (seconds, `3s`, `500ms`; default 0.5 s).
 """
@@ -23,6 +24,7 @@ from gateway.upstreams.base import (
     Generated,
     LinkedImage,
     OnSubmitted,
+    Stop,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
@@ -37,6 +39,9 @@ SUBMIT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 15.0
 RESULT_TIMEOUT_S = 60.0
 """A result may hold its pictures (`sync_mode`)."""
+CANCEL_TIMEOUT_S = 10.0
+STOPPED_MAX = 10_000
+"""Requests cancelled in the queue of which the end is not known yet."""
 DOUBTS_MAX = 3
 """Failures in place of a result, of which the state said nothing, before one is taken for the request's own."""
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
@@ -49,6 +54,7 @@ _CHECK_ROWS = (faults.Row(Fault.BAD_REQUEST, statuses=(404,), from_api=True),)
 class _Watched:
     """One request that is asked for."""
 
+    id: str
     path: str
     price: Price
     deadline_s: float
@@ -61,6 +67,8 @@ class FalAdapter(Adapter):
     def __init__(self, settings: UpstreamSettings, resources: Resources) -> None:
         super().__init__(settings)
         self._capabilities: dict[str, Capabilities] = {}
+        self._stopped_unbegun: dict[str, None] = {}
+        """Requests that the queue had not begun when it was told to drop them."""
         self._wire = Wire(settings, resources, {"Authorization": f"Key {settings.api_key}"})
         self._clock = resources.clock
         interval_s = max(0.01, seconds_option(settings, "poll_interval", 0.5))
@@ -80,15 +88,37 @@ class FalAdapter(Adapter):
             await on_submitted(request_id)
         elif not fal_answers.REQUEST_ID.fullmatch(request_id):
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the stored request id cannot be asked for")
-        watched = _Watched(f"/{application}/requests/{request_id}", call.offer.price, deadline_s)
+        watched = _Watched(request_id, f"/{application}/requests/{request_id}", call.offer.price, deadline_s)
         found = await self._polling.until(
             f"request {request_id}", lambda: self._ask(watched), lambda found: found is not None, deadline_s
         )
         if found is None:
             raise AssertionError("asking ended before the request did")
         if isinstance(found, RequestEnded):
-            raise found
+            raise self._with_bill(found, request_id)
         return found
+
+    async def cancel(self, call: UpstreamCall) -> Stop:
+        """A request that is still in the queue is dropped; one that has begun is left to finish."""
+        request_id = call.upstream_ref or ""
+        if not fal_answers.REQUEST_ID.fullmatch(request_id):
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the stored request id cannot be asked for")
+        path = f"/{application_of(call.offer.upstream_model)}/requests/{request_id}"
+        deadline_s = min(call.deadline_s, self._clock.monotonic_s() + CANCEL_TIMEOUT_S)
+        state = await self._wire.reply(Send("GET", f"{path}/status", deadline_s=deadline_s), fal_answers.decode_state)
+        if not state.is_waiting:
+            return Stop.TOO_LATE
+        self._stopped_unbegun[request_id] = None  # before it is told: the end may be heard before the answer
+        while len(self._stopped_unbegun) > STOPPED_MAX:
+            del self._stopped_unbegun[next(iter(self._stopped_unbegun))]
+        try:
+            await self._wire.call(Send("PUT", f"{path}/cancel", deadline_s=deadline_s), decode_object)
+        except UpstreamFailure as exc:
+            if exc.fault is not Fault.BAD_REQUEST:
+                raise
+            self._stopped_unbegun.pop(request_id, None)
+            return Stop.TOO_LATE  # ALREADY_COMPLETED
+        return Stop.ASKED
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)
@@ -132,6 +162,8 @@ class FalAdapter(Adapter):
         )
         state = await self._wire.reply(send, fal_answers.decode_state)
         if not state.is_over:
+            if not state.is_waiting:
+                self._stopped_unbegun.pop(watched.id, None)  # it had begun in that very moment
             return None
         found = await self._result(watched)
         if isinstance(found, RequestEnded) and not found.sure and not state.says_failed:
@@ -140,6 +172,14 @@ class FalAdapter(Adapter):
                 raise found
             found.billed = Billed.UNKNOWN  # there may be a picture behind it
         return found
+
+    def _with_bill(self, end: RequestEnded, request_id: str) -> RequestEnded:
+        """What was dropped from the queue never ran."""
+        dropped = request_id in self._stopped_unbegun
+        self._stopped_unbegun.pop(request_id, None)
+        if dropped and end.cancelled and end.billed is Billed.UNKNOWN:
+            end.billed = Billed.NO
+        return end
 
     async def _result(self, watched: _Watched) -> Generated | RequestEnded:
         send = Send(

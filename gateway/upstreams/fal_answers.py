@@ -67,6 +67,11 @@ class State(BaseModel):
         return self.status == "COMPLETED"
 
     @property
+    def is_waiting(self) -> bool:
+        """No runner has begun it."""
+        return self.status == "IN_QUEUE"
+
+    @property
     def says_failed(self) -> bool:
         return bool(self.error or self.error_type)
 
@@ -107,9 +112,12 @@ class RequestEnded(UpstreamFailure):
         cost_usd: Decimal | None = None,
         param: str | None = None,
         sure: bool = True,
+        cancelled: bool = False,
     ) -> None:
         super().__init__(fault, billed, message, cost_usd=cost_usd, param=param)
         self.sure = sure
+        self.cancelled = cancelled
+        """Somebody told the queue to stop it."""
 
 
 def decode_submitted(reply: Reply) -> Submitted:
@@ -155,7 +163,7 @@ def ended(reply: Reply) -> RequestEnded | None:
     message = f"ended with {error.status} {' '.join(error.words)}: {error.message}"
     # A model names the place of its error; nothing else answers 422.
     sure = error.status == 422 or error.param is not None
-    return RequestEnded(fault, billed, message, param=error.param, sure=sure)
+    return RequestEnded(fault, billed, message, param=error.param, sure=sure, cancelled=error.status == 499)
 
 
 def _tells_an_end(error: faults.ApiError) -> bool:

@@ -49,6 +49,7 @@ class Family:
             params=self.params,
             output_formats=self.formats,
             recovery=Recovery.ASYNC_JOB,
+            can_cancel=True,
             references_max=self.references_max if edits else 0,
             mask=self.mask if edits else None,
             links_live_s=LINKS_LIVE_S,

@@ -3,7 +3,7 @@
 There is no idempotency key. A prediction is made without `Prefer: wait`: its id comes at once and is stored before anything else can be lost, while
 an answer that waits for the pictures would leave the id unknown for so long. Polling costs nothing and is repeated; addresses are built from
 `base_url`, never taken from an answer. What a failure costs depends on what was called: an official model is paid by picture, a version or a
-deployment for the time it ran. Replicate names no price in its answers.
+deployment for the time it ran. Replicate names no price in its answers. Only what has not begun is cancelled: what is stopped at work is charged.
 
 Options: `poll_interval` (seconds, `3s`, `500ms`; default 2 s: 64 predictions at once stay below the vendor's 3000 queries a minute).
 """
@@ -24,6 +24,7 @@ from gateway.upstreams.base import (
     Generated,
     LinkedImage,
     OnSubmitted,
+    Stop,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
@@ -35,6 +36,7 @@ from gateway.upstreams.wire import Resources, Send, Wire
 
 SUBMIT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 15.0
+CANCEL_TIMEOUT_S = 10.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _FINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
 
@@ -59,6 +61,11 @@ class Prediction(BaseModel):
     @property
     def is_over(self) -> bool:
         return self.status in _FINAL
+
+    @property
+    def is_waiting(self) -> bool:
+        """Nothing runs for it yet."""
+        return self.status == "starting" and self.started_at is None
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -103,6 +110,19 @@ class ReplicateAdapter(Adapter):
                 deadline_s,
             )
         return outcome(prediction, place)
+
+    async def cancel(self, call: UpstreamCall) -> Stop:
+        """A prediction that has not begun is aborted, unbilled; one that has is left to finish."""
+        prediction_id = call.upstream_ref or ""
+        if not _ID.fullmatch(prediction_id):
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the stored prediction id cannot be asked for")
+        deadline_s = min(call.deadline_s, self._clock.monotonic_s() + CANCEL_TIMEOUT_S)
+        if not (await self._poll(prediction_id, deadline_s)).is_waiting:
+            return Stop.TOO_LATE
+        await self._wire.call(
+            Send("POST", f"/v1/predictions/{prediction_id}/cancel", deadline_s=deadline_s), decode_object
+        )
+        return Stop.ASKED
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)

@@ -48,6 +48,7 @@ class Family:
             params=self.params,
             output_formats=self.formats,
             recovery=Recovery.ASYNC_JOB,
+            can_cancel=True,
             references_max=self.references_max,
             links_live_s=LINKS_LIVE_S,
         )

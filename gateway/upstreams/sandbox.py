@@ -1,18 +1,21 @@
 """An upstream without a vendor: draws labelled pictures in this process, so that everything else can be tried without a key.
 
 The same prompt, index and size always give the same picture. It sends nothing, costs nothing and reports no usage; the catalogue's price
-is what the ledger sees. Fails with FAILED and NO where `failure_rate` says so, and with NO_ANSWER and NO where `latency` passes the deadline.
+is what the ledger sees. Until it draws it can be cancelled, unbilled. Fails with FAILED and NO where `failure_rate` says so, and with NO_ANSWER and
+NO where `latency` passes the deadline.
 
 Options: `latency` (`2s`, `500ms`; default none) and `failure_rate` (0 to 1; the attempt's id decides, so a repeat fails again).
 """
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from typing import ClassVar
 
 import orjson
 
 from gateway.domain.catalog import Capabilities, Recovery
+from gateway.domain.ids import AttemptId
 from gateway.domain.images import Background, OutputFormat, Pixels
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams.base import (
@@ -21,6 +24,7 @@ from gateway.upstreams.base import (
     LinkedImage,
     OnSubmitted,
     RawImage,
+    Stop,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
@@ -31,6 +35,8 @@ from gateway.upstreams.wire import Resources
 
 DEFAULT_PIXELS = Pixels(1024, 1024)
 CHECKED_PIXELS = Pixels(64, 64)
+STOPPED_MAX = 10_000
+"""Calls that were cancelled before they came."""
 AREA_MAX = 8_294_400
 """3840x2160, the largest picture of OpenAI's models; more would only burn memory here."""
 
@@ -43,6 +49,10 @@ class SandboxAdapter(Adapter):
         self._threads, self._clock = resources.threads, resources.clock
         self._latency_s = seconds_option(settings, "latency", 0.0)
         self._failure_rate = rate_option(settings, "failure_rate")
+        self._waiting: dict[AttemptId, asyncio.Event] = {}
+        self._drawing: set[AttemptId] = set()
+        self._stopped: dict[AttemptId, None] = {}
+        """Those that were cancelled before they came."""
 
     def capabilities(self, upstream_model: str) -> Capabilities:
         return Capabilities(
@@ -51,16 +61,36 @@ class SandboxAdapter(Adapter):
             params=frozenset({"quality", "background", "output_format", "output_compression"}),
             output_formats=frozenset(OutputFormat),
             recovery=Recovery.IDEMPOTENCY_KEY,
+            can_cancel=True,
         )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
         await self._take_time(call)
+        self._drawing.add(call.attempt_id)
+        try:
+            return await self._draw(call)
+        finally:
+            self._drawing.discard(call.attempt_id)
+
+    async def _draw(self, call: UpstreamCall) -> Generated:
         if _share(call.attempt_id) < self._failure_rate:
             raise UpstreamFailure(Fault.FAILED, Billed.NO, "the sandbox fails as its failure_rate says")
         drawings = _drawings(call)
         loop = asyncio.get_running_loop()
         pictures = [loop.run_in_executor(self._threads, draw, drawing) for drawing in drawings]
         return Generated(tuple(RawImage(data) for data in await asyncio.gather(*pictures)))
+
+    async def cancel(self, call: UpstreamCall) -> Stop:
+        """At once, also a call that has not come yet; what is being drawn is drawn to its end."""
+        if call.attempt_id in self._drawing:
+            return Stop.TOO_LATE
+        if call.attempt_id in self._waiting:
+            self._waiting[call.attempt_id].set()
+            return Stop.ASKED
+        self._stopped[call.attempt_id] = None
+        while len(self._stopped) > STOPPED_MAX:
+            del self._stopped[next(iter(self._stopped))]
+        return Stop.ASKED
 
     async def check(self, deadline_s: float) -> str:
         drawing = Drawing("a test", 0, CHECKED_PIXELS, OutputFormat.PNG)
@@ -72,11 +102,22 @@ class SandboxAdapter(Adapter):
 
     async def _take_time(self, call: UpstreamCall) -> None:
         left_s = min(call.deadline_s - self._clock.monotonic_s(), self.settings.timeout_s)
+        told = asyncio.Event()
+        if call.attempt_id in self._stopped:
+            del self._stopped[call.attempt_id]
+            told.set()
+        self._waiting[call.attempt_id] = told
+        try:
+            with suppress(TimeoutError):
+                if self._latency_s:
+                    async with asyncio.timeout(max(0.0, min(self._latency_s, left_s))):
+                        await told.wait()
+        finally:
+            del self._waiting[call.attempt_id]
+        if told.is_set():
+            raise UpstreamFailure(Fault.CANCELLED, Billed.NO, "the sandbox was told to stop")
         if self._latency_s >= left_s:
-            await asyncio.sleep(max(0.0, left_s))
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.NO, "the sandbox's latency is longer than the deadline")
-        if self._latency_s:
-            await asyncio.sleep(self._latency_s)
 
 
 def _drawings(call: UpstreamCall) -> list[Drawing]:

@@ -22,6 +22,7 @@ from gateway.upstreams.base import (
     Generated,
     LinkedImage,
     OnSubmitted,
+    Stop,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
@@ -37,12 +38,13 @@ from gateway.upstreams.task_answers import (
     read_submit,
     unbilled,
 )
-from gateway.upstreams.task_body import poll_path, submit_body, submit_path
+from gateway.upstreams.task_body import poll_path, submit_body, submit_path, task_path
 from gateway.upstreams.task_description import TaskApi
 from gateway.upstreams.wire import Reply, Resources, Send, Wire
 
 SUBMIT_TIMEOUT_S = 120.0
 POLL_TIMEOUT_S = 15.0
+CANCEL_TIMEOUT_S = 10.0
 RESUMED_AFTER_S_MAX = 1.0
 """Before the first poll of a task that an earlier process made: it may long be done."""
 
@@ -97,6 +99,27 @@ class TaskApiAdapter(Adapter):
                 f"task {task_id}", lambda: self._poll(path, deadline_s), lambda found: found.is_over, deadline_s
             )
         return self._outcome(answer)
+
+    async def cancel(self, call: UpstreamCall) -> Stop:
+        """By the described path, whatever the task is doing; what its end cost is said by the task, as for every other end."""
+        path, task_id = self.api.cancel, call.upstream_ref or ""
+        if path is None:
+            return await super().cancel(call)
+        if not is_askable(task_id):
+            raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, "the stored task id cannot be asked for")
+        send = Send(
+            "POST",
+            task_path(path, call.offer.upstream_model, task_id),
+            deadline_s=self._within(call.deadline_s, CANCEL_TIMEOUT_S),
+            failure=self._failure,
+        )
+        try:
+            await self._wire.reply(send, lambda reply: read_check(self.api, self._rows, reply))
+        except UpstreamFailure as exc:
+            if exc.fault is not Fault.BAD_REQUEST:
+                raise
+            return Stop.TOO_LATE
+        return Stop.ASKED
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gateway.domain.images import OutputFormat, Quality, parse_ratio
 from gateway.domain.sizes import PixelBounds, Ratios, Sizes, Step, listed
@@ -312,10 +312,20 @@ class TaskApi(Described):
     links_live: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] | None = Field(
         None, description="Write how many seconds links of results live, such as 86400."
     )
-    cancel: UrlPath | None = Field(None, description=_URL_FIX)
+    cancel: UrlPath | None = Field(
+        None, description="Write the path of the POST that cancels a task, such as /v1/tasks/{task_id}/cancel."
+    )
     check: UrlPath | None = Field(
         None, description="Write the path of a GET that costs nothing and needs the key, or leave it out."
     )
+
+    @field_validator("cancel")
+    @classmethod
+    def _cancels_the_task(cls, value: str | None) -> str | None:
+        names = placeholders(value)
+        if value is not None and ("task_id" not in names or names - {"task_id", "model"}):
+            raise ValueError("needs {task_id}, and may have {model} besides")
+        return value
 
     @property
     def params(self) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """A vendor that nobody knows, described in a config alone: everything the description can say, against a server that works so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from gateway.domain.catalog import CostSource, Recovery
 from gateway.domain.images import ImageRequest, OutputFormat, Pixels, Quality
 from gateway.domain.sizes import PixelBounds
 from gateway.domain.tasks import Billed, Fault
-from gateway.upstreams.base import Generated, LinkedImage, UpstreamFailure
+from gateway.upstreams.base import Generated, LinkedImage, Stop, UpstreamFailure
 from tests.contract.task_bench import TaskBench, opened
 from tests.emulators import behaviours as b
 from tests.emulators.base import json_response
@@ -76,10 +77,11 @@ class PixelMill(TaskEmulator):
     """The vendor: its own header, numbers for states, links as one text or in objects, cents, and an error number in every answer."""
 
     path = "/mill"
-    points = ("create", "poll", "download", "purse")
+    points = ("create", "poll", "stop", "download", "purse")
 
     def routes(self) -> list[web.RouteDef]:
         return [
+            web.post("/mill/jobs/{id}/stop", self._stop),
             web.post("/mill/jobs/{model:.+}", self._create),
             web.get("/mill/status", self._poll),
             web.get("/mill/purse", self._purse),
@@ -97,6 +99,13 @@ class PixelMill(TaskEmulator):
 
     async def _poll(self, request: web.Request) -> web.StreamResponse:
         return await self.serve(request, "poll", self._show)
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(request, "stop", self._stopped)
+
+    def _stopped(self, received: Received, _: b.Behaviour) -> web.Response:
+        task = self.tasks[unquote(urlsplit(received.path).path.split("/")[3])]
+        return self._denied(received) or json_response({"err": 0 if self.cancel(task) else 422})
 
     async def _purse(self, request: web.Request) -> web.StreamResponse:
         return await self.serve(
@@ -133,6 +142,8 @@ class PixelMill(TaskEmulator):
                 code = task.behaviour.code if isinstance(task.behaviour, b.FailTask) else "77"
                 bill = {"bill": {"cents": 4}} if self.billed(task) else {}
                 return {"phase": 3, "why": {"no": int(code), "text": "no"}, **bill}
+            case "cancelled":
+                return {"phase": 3, "why": {"no": 5, "text": "stopped"}}
             case state:
                 return {"phase": 1 if state == "working" else 0}
 
@@ -250,6 +261,27 @@ async def test_failures_that_are_free(tmp_path: Path) -> None:
         vendor.next(b.FailTask(code="5"))
         found = await bench.failure(a_call(REQUEST, offer=an_offer(MODEL)))
         assert (found.fault, found.billed) == (Fault.FAILED, Billed.NO)
+
+
+@pytest.mark.parametrize("are_free", [True, False])
+async def test_cancelled(tmp_path: Path, are_free: bool) -> None:
+    """By the described path, at work or not; what it cost is what the vendor says of failures. Once it is over it is too late."""
+    promise = f"      n: [1, 2]\n      failures_are_free: {str(are_free).lower()}\n"
+    options = described(tmp_path, CONFIG.replace("      n: [1, 2]\n", promise))
+    async with PixelMill(api_key="mill-key", work_s=60.0) as vendor, before(vendor, options) as bench:
+        call = a_call(REQUEST, offer=an_offer(MODEL))
+        task = asyncio.ensure_future(bench.failure(call))
+        await vendor.until(lambda vendor: bool(bench.refs))
+        known = replace(call, upstream_ref=bench.refs[0])
+        assert await bench.adapter.cancel(known) is Stop.ASKED
+        found = await task
+        assert (found.fault, found.billed) == (Fault.FAILED, Billed.NO if are_free else Billed.UNKNOWN)
+        vendor.next(b.Error(status=200, body='{"err": 422}'), at="stop")
+        assert await bench.adapter.cancel(known) is Stop.TOO_LATE
+        vendor.next(b.Error(status=200, body='{"err": 503}'), at="stop")
+        with pytest.raises(UpstreamFailure):
+            await bench.adapter.cancel(known)
+        assert (vendor.bills, bench.count("create"), bench.count("stop")) == ([], 1, 3)
 
 
 async def test_over_in_the_answer_to_the_submit(bench: TaskBench[PixelMill]) -> None:

@@ -1,5 +1,6 @@
 """The sandbox: real files, the same ones every time, and failures on order."""
 
+import asyncio
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.ids import AttemptId
 from gateway.domain.images import Background, ImageRequest, OutputFormat, Pixels, Quality
 from gateway.domain.tasks import Billed, Fault
-from gateway.upstreams.base import RawImage, UpstreamCall, UpstreamFailure, UpstreamSettings
+from gateway.upstreams.base import RawImage, Stop, UpstreamCall, UpstreamFailure, UpstreamSettings
 from gateway.upstreams.drawing import Drawing, draw
 from gateway.upstreams.registry import build
 from gateway.upstreams.wire import Resources
@@ -127,3 +128,30 @@ async def test_too_large(resources: Resources) -> None:
     with pytest.raises(UpstreamFailure) as caught:
         await made(resources, a_call(request))
     assert (caught.value.fault, caught.value.billed, caught.value.param) == (Fault.BAD_REQUEST, Billed.NO, "size")
+
+
+async def test_cancelled_while_it_waits(resources: Resources) -> None:
+    """At once and unbilled, whenever it is told: before the call comes, while it waits, twice; another call goes on, and so does what is drawn."""
+    adapter = build(UpstreamSettings("sandbox", "sandbox", options={"latency": "20s"}), resources)
+    assert adapter.capabilities("m").can_cancel
+    before, during, late = (a_call(attempt_id=AttemptId(f"att_{number}")) for number in range(3))
+    assert await adapter.cancel(before) is Stop.ASKED
+
+    async def cancelled(call: UpstreamCall) -> tuple[Fault, Billed]:
+        with pytest.raises(UpstreamFailure) as caught:
+            await adapter.generate(call, nothing_submitted)
+        return caught.value.fault, caught.value.billed
+
+    async def cancel() -> None:
+        assert [await adapter.cancel(during), await adapter.cancel(during)] == [Stop.ASKED, Stop.ASKED]
+
+    assert await cancelled(before) == (Fault.CANCELLED, Billed.NO)
+    async with asyncio.timeout(5):
+        found, _ = await asyncio.gather(cancelled(during), cancel())
+    assert found == (Fault.CANCELLED, Billed.NO)
+
+    quick = build(UpstreamSettings("sandbox", "sandbox"), resources)
+    drawn = asyncio.ensure_future(quick.generate(late, nothing_submitted))
+    await asyncio.sleep(0)
+    assert await quick.cancel(late) is Stop.TOO_LATE
+    assert len((await drawn).images) == 1

@@ -125,6 +125,8 @@ def test_what_is_refused(section: str, change: dict[str, object], why: str) -> N
     ("name", "value", "why"),
     [
         ("cancel", "https://x.test/stop", "no path below"),
+        ("cancel", "/stop/{model}", "needs {task_id}"),
+        ("cancel", "/stop/{task_id}/{n}", "needs {task_id}"),
         ("check", "//x.test", "no path below"),
         ("headers", {"X-A": "a\r\nX-B: c"}, "should match pattern"),
         ("auth", {"header": "a b"}, "should match pattern"),
