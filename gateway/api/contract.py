@@ -45,6 +45,10 @@ def choose(headers: Mapping[str, str], body: BodyHints, *, key: Contract | None,
             )
         return choice
     if key is not None:
+        if body.stream and key is Contract.TASK:
+            raise UnsupportedParameter(
+                "stream: this key's calls are answered with tasks; leave it out.", param="stream"
+            )
         return Choice(key)
     if "X-Stainless-Lang" in headers or body.stream or body.response_format:
         return Choice(Contract.IMAGE)

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
+from gateway.api.rendering import JsonMap
 from gateway.domain.errors import (
     AllUpstreamsUnavailable,
     ContentRefused,
@@ -109,17 +110,7 @@ def error_of_validation(exc: ValidationError) -> InvalidRequest:
 
 def render_error(error: GatewayError, request_id: str, contract: Contract | None = None) -> web.Response:
     """The answer for an error. Quota is 402 in the task contract and for all other routes, OpenAI's 429 in the image contract."""
-    status, kind = error.status, error.type
-    if isinstance(error, InsufficientQuota) and contract is Contract.IMAGE:
-        status, kind = 429, "insufficient_quota"
-    message = without_keys(_encodable(error.message))
-    body = {
-        "code": error.code,
-        "message": message,
-        "type": kind,
-        "param": None if error.param is None else without_keys(_encodable(error.param)),
-        "request_id": request_id,
-    }
+    status = 429 if _is_openai_quota(error, contract) else error.status
     headers = {"X-Request-Id": request_id}
     if error.should_retry is not None:
         headers["x-should-retry"] = "true" if error.should_retry else "false"
@@ -129,8 +120,8 @@ def render_error(error: GatewayError, request_id: str, contract: Contract | None
         headers["WWW-Authenticate"] = "Bearer"
     response = web.Response(
         status=status,
-        reason=reason_phrase(status, message),
-        body=orjson.dumps({"error": {**error.details, **body}}),
+        reason=reason_phrase(status, _message(error)),
+        body=orjson.dumps(error_body(error, request_id, contract)),
         content_type="application/json",
         headers=headers,
     )
@@ -139,10 +130,30 @@ def render_error(error: GatewayError, request_id: str, contract: Contract | None
     return response
 
 
+def error_body(error: GatewayError, request_id: str, contract: Contract | None = None) -> JsonMap:
+    """The envelope that both contracts share: OpenAI's, and the request's id."""
+    body: JsonMap = {
+        "code": error.code,
+        "message": _message(error),
+        "type": "insufficient_quota" if _is_openai_quota(error, contract) else error.type,
+        "param": None if error.param is None else without_keys(_encodable(error.param)),
+        "request_id": request_id,
+    }
+    return {"error": {**error.details, **body}}
+
+
 def reason_phrase(status: int, message: str) -> str:
     """`Bad Request: n: must be 1, 2 or 4.` in printable ASCII: Open WebUI shows its users nothing but this."""
     text = "".join(letter if " " <= letter <= "~" else "?" for letter in message)
     return f"{_REASONS.get(status, 'Error')}: {text}"[:_REASON_CHARS_MAX]
+
+
+def _is_openai_quota(error: GatewayError, contract: Contract | None) -> bool:
+    return isinstance(error, InsufficientQuota) and contract is Contract.IMAGE
+
+
+def _message(error: GatewayError) -> str:
+    return without_keys(_encodable(error.message))
 
 
 def _encodable(text: str) -> str:

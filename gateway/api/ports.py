@@ -12,7 +12,7 @@ from gateway.domain.catalog import Model
 from gateway.domain.considered import Considered
 from gateway.domain.files import Purpose, StoredFile
 from gateway.domain.ids import FileId
-from gateway.domain.images import Contract, ImageRequest
+from gateway.domain.images import Contract, ImageRequest, PartialImage
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
@@ -81,6 +81,10 @@ class RunningTask(Protocol):
     @property
     def view(self) -> TaskView:
         """As it was accepted, or found for a repeat; made when it is asked for."""
+        ...
+
+    async def next_partial(self) -> PartialImage | None:
+        """The newest partial picture, as soon as there is one; None at the task's end. May be cancelled without harm."""
         ...
 
     async def wait(self) -> TaskView:

@@ -129,7 +129,7 @@ def image_answer(
             parts += (b'"b64_json":"', pictures[index], b'",' if fields else b'"')
         parts.append(rest)
     parts.append(b"]")
-    about = _about(task, view.dropped, request)
+    about = about_pictures(task, view.dropped, request)
     parts.append(b"," + orjson.dumps(about)[1:] if about else b"}")
     return parts
 
@@ -192,7 +192,7 @@ def _routed(attempt: Attempt) -> JsonMap:
     }
 
 
-def _about(task: Task, dropped: Sequence[str], request: ImageRequest) -> JsonMap:
+def about_pictures(task: Task, dropped: Sequence[str], request: ImageRequest) -> JsonMap:
     """What the pictures are, as far as it is known: sizes and formats by the stored bytes, the rest as it was asked for and not left out."""
     about: JsonMap = {}
     size = _common(f"{result.width}x{result.height}" for result in task.results)

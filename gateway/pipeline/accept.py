@@ -39,6 +39,7 @@ from gateway.pipeline.frozen import read_plan
 from gateway.pipeline.idempotency import AcceptedBefore, Idempotency
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.offering import Offering, Terms
+from gateway.pipeline.partials import Partials
 from gateway.pipeline.quotation import Quotation
 from gateway.pipeline.repeating import Conflicting, Repeated
 from gateway.pipeline.runner import Runner, Work
@@ -163,6 +164,7 @@ class Acceptance:
             attempts=outcome.attempts,
             slots=slots,
             keep_pictures=contract is Contract.IMAGE,
+            partials=Partials() if admitted.request.partial_images else None,
             deadline_s=accepted_s + terms.deadline_s,
             places=places,
         )

@@ -46,6 +46,7 @@ class RequestDraft:
     operation: Operation = Operation.GENERATE
     images: tuple[ImageInput, ...] = ()
     mask: ImageInput | None = None
+    partial_images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class Admission:
             operation=draft.operation,
             images=draft.images,
             mask=draft.mask,
+            partial_images=draft.partial_images,
         )
         if draft.callback_url is not None:  # last: it may take a look-up
             await self._check_callback(draft.callback_url)

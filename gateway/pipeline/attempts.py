@@ -31,6 +31,7 @@ from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.in_hand import InHand
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
+from gateway.pipeline.partials import Partials
 from gateway.pipeline.results import Delivery, Made, Results
 from gateway.pipeline.side_by_side import all_of
 from gateway.pipeline.upstream_time import Upstreamed
@@ -98,6 +99,7 @@ class Making:
     held_slots: dict[AttemptId, Slot] = field(default_factory=dict)
     owner_may_live: bool = False
     keep_pictures: bool = False
+    partials: Partials | None = None
     made: list[Made] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     unrecorded: list[Attempt] = field(default_factory=list)
@@ -253,6 +255,7 @@ class Making:
         request = request_for(self.request, offer, capabilities, attempt.n)
         ref, resends, clock = attempt.upstream_ref, 0, self.tools.clock
         began_s = clock.monotonic_s()
+        on_partial = self.partials.of(attempt.id) if self.partials is not None and request.partial_images else None
 
         async def on_submitted(upstream_ref: str) -> None:
             nonlocal ref
@@ -267,7 +270,7 @@ class Making:
                 return await adapter.fetch(image, self.deadline_s)
 
         while True:
-            call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref)
+            call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref, on_partial=on_partial)
             try:
                 with self.upstreamed, self.in_hand.asking(attempt.id):
                     generated = await sent_or_found(
@@ -309,7 +312,8 @@ class Making:
 
     async def _after(self, attempt: Attempt, step: Step) -> None:
         reached(CrashPoint.FAILURE_BOOKED)
-        if step is Step.NEXT:
+        shown = self.partials is not None and attempt.id in self.partials.shown
+        if step is Step.NEXT and not shown:
             await self._make(attempt.n, attempt.id, self._following(attempt.offer_id))
 
     def _following(self, offer_id: str) -> int:

@@ -25,7 +25,7 @@ from gateway.domain.errors import (
     Unavailable,
 )
 from gateway.domain.ids import TaskId, is_task_id
-from gateway.domain.images import Contract, ImageRequest
+from gateway.domain.images import Contract, ImageRequest, PartialImage
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.ledger import decide
@@ -124,6 +124,13 @@ class RunningTask:
             dropped=self.dropped,
             remaining_microcredits=self.remaining_microcredits,
         )
+
+    async def next_partial(self) -> PartialImage | None:
+        """The newest partial picture, as soon as there is one; None at the task's end. May be cancelled without harm. Raises LeftRunning."""
+        if self.work.partials is not None:
+            return await self.work.partials.next()
+        await self.wait()
+        return None
 
     async def wait(self) -> TaskView:
         """The task in its final state. May be cancelled without harm to the task. Raises LeftRunning where this process ends before."""

@@ -29,6 +29,7 @@ from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Maki
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.partials import Partials
 from gateway.pipeline.results import Made
 from gateway.pipeline.verdict import task_error
 from gateway.telemetry.metrics import Metrics
@@ -63,6 +64,8 @@ class Work:
     slots: dict[AttemptId, Slot] = field(default_factory=dict)
     keep_pictures: bool = False
     """A caller waits for them."""
+    partials: Partials | None = None
+    """The caller streams, and wishes to see partial pictures."""
     deadline_s: float = 0.0
     owner_may_live: bool = False
     making: Making | None = None
@@ -151,6 +154,8 @@ class Runner:
         self._working[work.task.id] = work
         # Free by its end, not by its coroutine's: a cancelled task may still be waiting for an upstream's slot.
         work.ended.add_done_callback(work.free_places)
+        if work.partials is not None:
+            work.ended.add_done_callback(work.partials.end)
         await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
 
     async def leave(self) -> list[TaskId]:
@@ -183,6 +188,7 @@ class Runner:
             work.slots,
             work.owner_may_live,
             work.keep_pictures,
+            work.partials,
         )
         ending: Ending | None = None
         reached(CrashPoint.TASK_STARTED)

@@ -11,6 +11,7 @@ from gateway.api.answers import json_answer, send_parts
 from gateway.api.body import read_json
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
+from gateway.api.handlers.image_stream import stream_images
 from gateway.api.idempotency import REPLAYED, repeat_of
 from gateway.api.keep_alive import kept_alive
 from gateway.api.max_credits import max_microcredits
@@ -34,7 +35,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
     """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
     generation, draft, most, repeat = await _read(request)
-    wish = generation.response_format
+    wish, streams = generation.response_format, generation.hints.stream
     model = pipeline.find_model(draft.model)
     choice = choose(request.headers, generation.hints, key=principal.response, model=_response(model))
     request[CONTRACT] = choice.contract
@@ -54,6 +55,9 @@ async def generations(request: web.Request) -> web.StreamResponse:
     else:
         _note_skipped(request, running)
 
+    if streams:
+        headers = {**task_headers(running.view, dropped), **_replayed(running)}
+        return await stream_images(request, running, headers, lambda view: _note(request, view))
     view = await _wait(request, running, choice, dropped)
     if view is None or not view.task.state.is_final:
         return await _as_task(request, running, choice, dropped)

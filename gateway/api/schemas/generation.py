@@ -86,8 +86,16 @@ class GenerationBody(BaseModel):
             description="Ours: for the same picture again, from upstreams that take one and make all pictures in one call.",
         ),
     ] = None
-    stream: Annotated[bool | None, Field(description="Not served; false and null are fine.")] = None
-    partial_images: Annotated[int | None, Field(ge=0, le=3, description="Not served; 0 and null are fine.")] = None
+    stream: Annotated[
+        bool | None,
+        Field(description="The answer is a stream of server-sent events: partial pictures, then the finished ones."),
+    ] = None
+    partial_images: Annotated[
+        int | None,
+        Field(
+            ge=0, le=3, description="With `stream`: how many partial pictures to send, where the upstream makes any."
+        ),
+    ] = None
     frame_count: Annotated[int | None, Field(description="Only for gif, so it is dropped.")] = None
     frame_duration_ms: Annotated[int | None, Field(description="Only for gif, so it is dropped.")] = None
     svg: Annotated[Svg | None, Field(description="Only for svg, so it is dropped.")] = None
@@ -135,9 +143,12 @@ def parse_generation(body: JsonObject, default_model: str) -> Generation:
         options=options,
         model_given=bool(fields.model),
         callback_url=fields.callback_url or None,
+        partial_images=fields.partial_images or 0,
     )
     wish = ResponseFormat(fields.response_format) if fields.response_format else None
-    hints = BodyHints(callback=draft.callback_url is not None, response_format=wish is not None)
+    hints = BodyHints(
+        callback=draft.callback_url is not None, stream=bool(fields.stream), response_format=wish is not None
+    )
     return Generation(draft, hints, wish, dropped)
 
 
@@ -152,14 +163,16 @@ def _check_prompt(prompt: str) -> None:
 def _refuse_unserved(fields: GenerationBody) -> None:
     """Parameters that would change the answer and that this gateway cannot serve: to ignore them would be to bill for something else."""
     refusals = (
-        ("stream", fields.stream, "streaming is not served; leave it out and wait for the answer, or send Prefer: respond-async and poll the task"),
-        ("partial_images", fields.partial_images, "partial images come only with streaming, which is not served; leave it out"),
         ("image_urls", fields.image_urls, "reference images are not served yet; leave it out and describe the picture in the prompt"),
         ("mask_url", fields.mask_url, "edits with a mask are not served yet; leave it out"),
     )  # fmt: skip
     for name, value, text in refusals:
         if value:
             raise UnsupportedParameter(f"{name}: {text}.", param=name)
+    if fields.partial_images and not fields.stream:
+        raise InvalidRequest(
+            "partial_images: comes only with stream; set stream to true, or leave it out.", param="partial_images"
+        )
     if fields.output_format in ("gif", "svg"):
         raise UnsupportedParameter(
             f"output_format: {fields.output_format} is not served; use png, webp or jpeg.", param="output_format"

@@ -10,7 +10,7 @@ from gateway.domain.catalog import Model, SizeRule
 from gateway.domain.considered import Considered, Skip
 from gateway.domain.errors import GatewayError, InvalidKey, MissingKey, ModelNotFound, TaskNotFound
 from gateway.domain.ids import AccountId, AttemptId, KeyId, TaskId
-from gateway.domain.images import Contract, ImageRequest, ImageResult, OutputFormat, Quality, Usage
+from gateway.domain.images import Contract, ImageRequest, ImageResult, OutputFormat, PartialImage, Quality, Usage
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
@@ -97,6 +97,7 @@ class Running:
     replayed: bool = False
     gate: asyncio.Event | None = None
     error: GatewayError | None = None
+    partials: list[PartialImage] = field(default_factory=list)
 
     @property
     def task_id(self) -> str:
@@ -105,6 +106,14 @@ class Running:
     @property
     def considered(self) -> Sequence[Considered]:
         return self.final.considered
+
+    async def next_partial(self) -> PartialImage | None:
+        if self.partials:
+            return self.partials.pop(0)
+        if self.hangs:
+            self.hangs = False
+            await asyncio.Event().wait()
+        return None
 
     async def wait(self) -> View:
         if self.hangs:
@@ -175,6 +184,7 @@ class FakePipeline:
     """Of the last call."""
     found: View | None = None
     """What answers repeats."""
+    partials: tuple[PartialImage, ...] = ()
 
     def __post_init__(self) -> None:
         known = (
@@ -198,7 +208,12 @@ class FakePipeline:
         found = self.model(principal, draft.model)
         output_format = OutputFormat(draft.output_format) if draft.output_format else None
         request = ImageRequest(
-            found.name, draft.prompt, draft.n, quality=Quality(draft.quality or "auto"), output_format=output_format
+            found.name,
+            draft.prompt,
+            draft.n,
+            quality=Quality(draft.quality or "auto"),
+            output_format=output_format,
+            partial_images=draft.partial_images,
         )
         return Admitted(request, found)
 
@@ -219,7 +234,14 @@ class FakePipeline:
         self.max_microcredits = max_microcredits
         view = View(replace(pending_task(contract), model=admitted.model.name, n=admitted.request.n))
         return Running(
-            view, self.final, self.hangs, self.pictures, admitted.request, gate=self.gate, error=self.wait_error
+            view,
+            self.final,
+            self.hangs,
+            self.pictures,
+            admitted.request,
+            gate=self.gate,
+            error=self.wait_error,
+            partials=list(self.partials),
         )
 
     async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:

@@ -88,8 +88,7 @@ def test_blank_prompts(prompt: str) -> None:
 
 @pytest.mark.parametrize(
     ("field", "refused", "fine"),
-    [
-        ("stream", True, False), ("partial_images", 1, 0), ("image_urls", ["https://example.com/a.png"], []),
+    [ ("image_urls", ["https://example.com/a.png"], []),
         ("mask_url", "https://example.com/m.png", ""),
         ("output_format", "gif", "png"), ("output_format", "svg", "webp"),
     ],
