@@ -13,13 +13,14 @@ from gateway.blobs.local import LocalBlobStore
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown, PerImage, Recovery
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import AccountId, AttemptId
-from gateway.domain.images import ImageRequest, Pixels
+from gateway.domain.images import ImageRequest, PartialImage, Pixels
 from gateway.domain.money import Amount, charge_amount
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskErrorCode, TaskState
 from gateway.limits.slots import Slots
 from gateway.pipeline.attempts import Tools
 from gateway.pipeline.commands import Accept, Accepted, Cancel, Claim, Claimed, Finished, HoldOption, RecordAttempts
 from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, read_request, request_text
+from gateway.pipeline.partials import Partials
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Ending, Runner, Work
@@ -65,6 +66,7 @@ class ScriptedAdapter(Adapter):
         recovery: Recovery = Recovery.NONE,
         job: str | None = None,
         queue_wait_s: float = 5.0,
+        streams: bool = False,
     ) -> None:
         super().__init__(UpstreamSettings(name, "scripted", timeout_s=0.05, queue_wait_s=queue_wait_s))
         self.calls: list[UpstreamCall] = []
@@ -72,7 +74,7 @@ class ScriptedAdapter(Adapter):
         self.job = job
         self.called = asyncio.Event()
         self.release: asyncio.Event | None = None
-        self._capabilities = Capabilities(n=n, recovery=recovery)
+        self._capabilities = Capabilities(n=n, recovery=recovery, streams=streams)
 
     def capabilities(self, upstream_model: str) -> Capabilities:
         return self._capabilities
@@ -82,6 +84,9 @@ class ScriptedAdapter(Adapter):
         self.called.set()
         if self.job is not None and call.upstream_ref is None:
             await on_submitted(self.job)
+        for index in range(call.request.partial_images if call.on_partial is not None else 0):
+            assert call.on_partial is not None
+            call.on_partial(PartialImage(self.name.encode(), index))
         if self.release is not None:
             await self.release.wait()
         outcome = self.script.popleft() if self.script else made(call.request.n)
@@ -115,10 +120,11 @@ class House:
         attempts: Sequence[Attempt] = (),
         *,
         charge_microcredits: int | None = CREDIT,
+        partial_images: int = 0,
     ) -> Task:
         """`charge_microcredits` None: actual costs are charged, of at most two credits a picture."""
         plan = FrozenPlan(self.offers(on_unknown), charge_microcredits, Decimal(1), RATE)
-        request = replace(REQUEST, n=n)
+        request = replace(REQUEST, n=n, partial_images=partial_images)
         now_ms = SystemClock().now_ms()
         task = replace(
             new_task(), n=n, request_json=request_text(request), created_at_ms=now_ms, deadline_at_ms=now_ms + 5000
@@ -130,7 +136,12 @@ class House:
         return outcome.task
 
     async def run(
-        self, task: Task, attempts: Sequence[Attempt] = (), deadline_s: float = 5.0, owner_may_live: bool = False
+        self,
+        task: Task,
+        attempts: Sequence[Attempt] = (),
+        deadline_s: float = 5.0,
+        owner_may_live: bool = False,
+        partials: Partials | None = None,
     ) -> Ending:
         """As the acceptance, or recovery, starts it."""
         ended = asyncio.get_running_loop().create_future()
@@ -139,6 +150,7 @@ class House:
         work = Work(
             task, plan or read_plan(task.plan_json), read_request(task.request_json, task.prompt), ended, clock.monotonic_s(),
             attempts=tuple(attempts), keep_pictures=True, deadline_s=clock.monotonic_s() + deadline_s, owner_may_live=owner_may_live,
+            partials=partials,
         )  # fmt: skip
         await self.runner.start(work)
         ending = await asyncio.wait_for(ended, 10)
@@ -227,6 +239,29 @@ async def test_a_refusal_is_final(database: Gateway, tmp_path: Path) -> None:
     assert not second.calls
     assert not house.tools.circuits.is_open("first/m")
     assert await balance(database, KEY) == (Amount(), Amount())
+
+
+async def test_who_has_seen_a_partial_picture_gets_no_other_upstreams(database: Gateway, tmp_path: Path) -> None:
+    """An upstream that fails without a bill is followed by the next one, unless it had shown something: that would become another picture."""
+    plain, showing, last = ScriptedAdapter("a"), ScriptedAdapter("b", streams=True), ScriptedAdapter("c", streams=True)
+    plain.script.append(FAILED)
+    showing.script.append(FAILED)
+    house = await house_of(database, tmp_path, plain, showing, last)
+    partials = Partials()
+    ending = await house.run(await house.accepted(partial_images=2), partials=partials)
+    assert [adapter.calls[0].request.partial_images for adapter in (plain, showing)] == [0, 2]
+    assert partials.shown == {showing.calls[0].attempt_id}
+    assert not last.calls
+    assert ending.task.state is TaskState.FAILED
+    assert await partials.next() is None
+    assert await balance(database, KEY) == (Amount(), Amount())
+    # Nobody streams, as after a restart: the whole answer is asked for, and the next one may go on.
+    showing.script.append(FAILED)
+    plain.script.append(FAILED)
+    ending = await house.run(await house.accepted(partial_images=2))
+    assert [call.on_partial for call in (showing.calls[1], last.calls[0])] == [None, None]
+    assert ending.task.state is TaskState.COMPLETED
+    assert await clean(database)
 
 
 @pytest.mark.parametrize(
