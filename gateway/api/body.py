@@ -1,4 +1,4 @@
-"""Reading a JSON body: bounded in bytes and time, decoded strictly. Every way to fail is an InvalidRequest, RequestTooLarge or RequestTimeout.
+"""Reading bodies: bounded in bytes and time, JSON decoded strictly. Every way to fail is an InvalidRequest, RequestTooLarge or RequestTimeout.
 
 aiohttp alone would wait for a trickling body for ever and keep the last of two equal keys silently.
 """
@@ -8,7 +8,7 @@ import codecs
 import json
 from typing import Never
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from gateway.domain.errors import InvalidRequest, RequestTimeout, RequestTooLarge
 
@@ -65,28 +65,53 @@ async def _read(request: web.Request) -> bytes:
         if content.is_eof():  # nearly always: body and headers came in one packet
             raw = content.read_nowait()
             return _within_limit(raw, len(raw))
-        loop = asyncio.get_running_loop()
-        parts: list[bytes] = []
-        size, started_s = 0, loop.time()
-        while True:
-            async with asyncio.timeout_at(started_s + READ_S_MIN + size / BYTES_PER_S_MIN):
-                part = await content.readany()
-            if not part:
-                return b"".join(parts)
-            size += len(part)
-            parts.append(_within_limit(part, size))
-    except TimeoutError as exc:
-        raise RequestTimeout("The body did not arrive in time; send it again over a better connection.") from exc
     except web.RequestPayloadError as exc:
-        raise InvalidRequest("The body could not be read: its framing or compression is broken.") from exc
-    except web.HTTPRequestEntityTooLarge as exc:  # a compressed body that unpacks to more than the server's limit
-        raise RequestTooLarge(f"The body may have {BODY_BYTES_MAX} bytes.") from exc
+        raise _broken() from exc
+    stream = BodyStream(content, BODY_BYTES_MAX)
+    parts: list[bytes] = []
+    while part := await stream.chunk():
+        parts.append(part)
+    return b"".join(parts)
 
 
-def _within_limit(part: bytes, size_bytes: int) -> bytes:
-    if size_bytes > BODY_BYTES_MAX:
-        raise RequestTooLarge(f"The body may have {BODY_BYTES_MAX} bytes.")
+class BodyStream:
+    """A body in pieces as they come, unpacked where it was compressed: at most `bytes_max` in all, and not slower than a body may be.
+
+    Only the time spent on waiting for the sender counts, not what is done with the pieces meanwhile.
+    """
+
+    def __init__(self, content: StreamReader, bytes_max: int) -> None:
+        self._content = content
+        self._bytes_max = bytes_max
+        self._loop = asyncio.get_running_loop()
+        self._waited_s = 0.0
+        self.size_bytes = 0
+        """What came so far."""
+
+    async def chunk(self) -> bytes:
+        """The next piece, of at most some 256 KiB; empty at the end. Raises RequestTimeout, RequestTooLarge, InvalidRequest."""
+        began_s = self._loop.time()
+        may_wait_s = READ_S_MIN + self.size_bytes / BYTES_PER_S_MIN - self._waited_s
+        try:
+            async with asyncio.timeout_at(began_s + may_wait_s):
+                part = await self._content.readany()
+        except TimeoutError as exc:
+            raise RequestTimeout("The body did not arrive in time; send it again over a better connection.") from exc
+        except web.RequestPayloadError as exc:
+            raise _broken() from exc
+        self._waited_s += self._loop.time() - began_s
+        self.size_bytes += len(part)
+        return _within_limit(part, self.size_bytes, self._bytes_max)
+
+
+def _within_limit(part: bytes, size_bytes: int, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    if size_bytes > bytes_max:
+        raise RequestTooLarge(f"The body may have {bytes_max} bytes.")
     return part
+
+
+def _broken() -> InvalidRequest:
+    return InvalidRequest("The body could not be read: its framing or compression is broken.")
 
 
 def _check_content_type(request: web.Request) -> None:
