@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine.interfaces import Dialect as EngineDialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -34,8 +36,32 @@ from gateway.db.url import Dialect
 Value = str | int | None | Sequence[str] | Sequence[int]
 
 
+class _WithConstants(SQLCompiler):
+    """Writes a query's constants into its text; parameters are what has no value yet.
+
+    A database that is given a constant as a parameter does not know it when it plans: PostgreSQL's generic plan passes by a partial index
+    (`WHERE key <> ''`), SQLite plans such a statement anew, in milliseconds, whenever it is run.
+    """
+
+    def visit_bindparam(self, bindparam: "BindParameter[Any]", *args: Any, **kw: Any) -> str:
+        if bindparam.value is not None:
+            kw["literal_binds"] = True
+        text: str = super().visit_bindparam(bindparam, *args, **kw)  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it unannotated
+        return text
+
+
+class _SqliteCompiler(_WithConstants, SQLiteCompiler):
+    pass
+
+
+class _PostgresqlCompiler(_WithConstants, PGCompiler_asyncpg):
+    pass
+
+
 _SQLITE: EngineDialect = sqlite.dialect(paramstyle="qmark")
+_SQLITE.statement_compiler = _SqliteCompiler
 _POSTGRESQL: EngineDialect = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it unannotated
+_POSTGRESQL.statement_compiler = _PostgresqlCompiler
 
 
 class any_of(ColumnElement[bool]):
@@ -67,20 +93,17 @@ class Statement:
     def __init__(self, query: ClauseElement, *, postgresql_suffix: str = "") -> None:
         """`postgresql_suffix` is for row locks (`FOR UPDATE`), which SQLite neither has nor needs: there one connection does everything."""
         self._texts: dict[Dialect, tuple[str, tuple[str, ...]]] = {}
-        self._constants: dict[str, Value] = {}
         for dialect, sql_dialect in ((Dialect.SQLITE, _SQLITE), (Dialect.POSTGRESQL, _POSTGRESQL)):
             compiled = query.compile(dialect=sql_dialect)
             if not isinstance(compiled, SQLCompiler):
                 raise TypeError(f"not a query: {query}")
-            self._constants.update({name: value for name, value in compiled.params.items() if value is not None})
             suffix = f" {postgresql_suffix}" if postgresql_suffix and dialect is Dialect.POSTGRESQL else ""
             self._texts[dialect] = (str(compiled) + suffix, tuple(compiled.positiontup or ()))
 
     def render(self, dialect: Dialect, values: Mapping[str, Value]) -> tuple[str, list[Value]]:
         """The driver's text, and the values in its order. Raises KeyError for a parameter without value."""
         text, names = self._texts[dialect]
-        constants = self._constants
-        return text, [values[name] if name in values else constants[name] for name in names]
+        return text, [values[name] for name in names]
 
 
 class _rows_of(ColumnElement[str]):
