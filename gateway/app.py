@@ -48,6 +48,7 @@ from gateway.app_office import (
 )
 from gateway.app_quote import QuoteCommands
 from gateway.app_reload import Current, Reloader, Reread
+from gateway.app_retention import sweeper
 from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
@@ -75,6 +76,7 @@ from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Runner
+from gateway.retention.sweeper import Sweeper
 from gateway.routing.health import Circuits
 from gateway.telemetry.logs import CanonicalLog, LineWriter, configure
 from gateway.telemetry.loop_lag import watch_loop_lag
@@ -122,6 +124,7 @@ class House:
     watch: BudgetWatch
     deliverer: Deliverer
     callbacks: CallbackDeliverer
+    sweeper: Sweeper
 
     def jobs(self) -> tuple[Coroutine[object, object, None], ...]:
         """What runs beside the calls, until the gateway stops."""
@@ -132,6 +135,7 @@ class House:
             self.deliverer.run(),
             self.callbacks.run(),
             self.pipeline.waits.run(),
+            self.sweeper.run(),
         )
 
 
@@ -268,7 +272,10 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
         watch, deliverer = _alerting(office, metrics, refusals, clock)
         callbacks = callback_deliverer(office.database, pipeline, office.callback_secrets, current, metrics, clock)
-        yield House(pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks)
+        sweeping = sweeper(office, config.retention, metrics, clock, owner)
+        yield House(
+            pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks, sweeping
+        )
 
 
 def _alerting(

@@ -424,7 +424,6 @@ def _given(section: BaseModel, name: str) -> bool:
 
 def _notes_without_effect(file: ConfigFile) -> list[str]:
     """Settings of the promised interface that this version accepts and does not act on yet."""
-    retention = any(_given(file.retention, name) for name in ("tasks", "prompts"))
     rows = (
         (
             _given(file, "cache") and file.cache.enabled,
@@ -435,17 +434,14 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
             "server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers",
         ),
         (
-            retention,
-            "retention.tasks and retention.prompts have no effect in this version: "
-            "links end in time, but prompts, tasks and pictures are not deleted",
-        ),
-        (
             _given(file.retention, "uploads"),
             "retention.uploads has no effect in this version: there are no uploads yet",
         ),
         (file.s3_endpoint is not None, "s3_endpoint has no effect in this version: pictures are kept in files"),
     )
     notes = [text for is_given, text in rows if is_given]
+    if file.retention.tasks < file.retention.results:
+        notes.append("retention.tasks is shorter than retention.results: pictures and their links go with their tasks")
     if file.secret_key and len(file.secret_key) < SECRET_KEY_CHARS_MIN:
         notes.append(
             f"secret_key is shorter than {SECRET_KEY_CHARS_MIN} characters: make one with `openssl rand -hex 32`"

@@ -29,7 +29,7 @@ from gateway.blobs.files import ABSENT, open_file, sync_directory, write_synced
 from gateway.blobs.groups import Groups
 from gateway.blobs.incoming import Incoming
 from gateway.blobs.pack_folder import Delivery, PackFolder, piece, places_of
-from gateway.blobs.store import CHUNK_BYTES, BlobStoreUnavailable, BlobTooLarge, check_name
+from gateway.blobs.store import CHUNK_BYTES, BlobNameInvalid, BlobStoreUnavailable, BlobTooLarge, check_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -149,6 +149,13 @@ class LocalBlobStore:
 
     async def delete_prefix(self, prefix: str) -> int:
         return await self._run(self._delete_below, check_name(prefix))
+
+    async def delete_all(self, prefixes: Sequence[str]) -> None:
+        for prefix in prefixes:
+            if "/" in check_name(prefix):
+                raise BlobNameInvalid(f"not a whole delivery: {prefix!r}")
+        if prefixes:
+            await self._run(self._delete_all, prefixes)
 
     async def list(self, prefix: str = "") -> tuple[str, ...]:
         return tuple(await self._run(self._names_below, check_name(prefix) if prefix else ""))
@@ -285,7 +292,7 @@ class LocalBlobStore:
             blobs = [(each, piece(file, place)) for each, place in places_of(file, prefix).items()]
         for each, data in blobs:
             self._place(each, data)
-        self._packs.take_out(prefix)
+        self._packs.take_out([prefix])
 
     def _sync_root(self) -> None:
         """Make the renames so far durable; those that wait for a sync that began after theirs share it."""
@@ -383,11 +390,17 @@ class LocalBlobStore:
         if (
             "/" not in prefix
         ):  # a whole delivery, with what a crash left of it: its blobs need not become plain files for that
-            self._packs.take_out(prefix)
+            self._packs.take_out([prefix])
             for name in _plain_names_below(self._root, prefix):
                 self._delete(name)
             return len(names)
         return sum(self._delete(name) for name in names)
+
+    def _delete_all(self, prefixes: Sequence[str]) -> None:
+        self._packs.take_out(prefixes)
+        for prefix in prefixes:
+            for name in _plain_names_below(self._root, prefix):
+                self._delete(name)
 
     def _names_below(self, prefix: str) -> Sequence[str]:
         names = set(_plain_names_below(self._root, prefix))

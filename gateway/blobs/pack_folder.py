@@ -1,9 +1,10 @@
 """The folder of packs: small deliveries that were stored together share a file, under one name (a hard link) for each of them.
 
 Written to a temporary name, fsynced, linked for each delivery; one fsync of the folder makes all names durable. A delivery that is taken out
-leaves no byte behind: the others of its file get files of their own first, each by one rename, and its own name goes last. So whatever a crash
-leaves, bytes of a delivery lie only in files that carry its name, or in temporary ones, and taking it out can be repeated. Who has a file open
-reads it to its end. Changes of what exists happen one at a time, in all processes that share the folder. How it fails: OSError.
+leaves no byte behind: the others of its file get files of their own first, each by one rename, and its own name goes last. Where all of a file are
+taken out together nothing is written: it is freed with its last name. So whatever a crash leaves, bytes of a delivery lie only in files that carry
+its name (or, of several that were being taken out together, one of theirs), or in temporary ones, and taking it out can be repeated. Who has a file
+open reads it to its end. Changes of what exists happen one at a time, in all processes that share the folder. How it fails: OSError.
 """
 
 import errno
@@ -12,7 +13,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -70,19 +71,21 @@ class PackFolder:
     def prefixes(self) -> list[str]:
         return [name for name in os.listdir(self._folder) if name != _LOCK]
 
-    def take_out(self, prefix: str) -> bool:
-        """Remove a delivery with its bytes, from its pack and from what a crash left of it; says whether it was in a pack."""
+    def take_out(self, prefixes: Collection[str]) -> None:
+        """Remove deliveries with their bytes, from their packs and from what a crash left of them. Fails before a damaged one, whose pack stays."""
+        leaving = frozenset(prefixes)
         with self._alone():
             for leftover in list(os.scandir(self._temporary)):
-                if leftover.name.startswith(f"{prefix}."):
+                if leftover.name.partition(".")[0] in leaving and "." in leftover.name:
                     remove(Path(leftover.path))
-                elif leftover.is_file(follow_symlinks=False) and self._part(leftover.path, prefix):
+                elif leftover.is_file(follow_symlinks=False) and self._part(leftover.path, leaving):
                     Path(leftover.path).unlink(missing_ok=True)
-            if not self._part(self._folder / prefix, prefix):
-                return False
-            (self._folder / prefix).unlink()
-            sync_directory(self._folder)
-            return True
+            # The first of a file's deliveries parts it; for the next ones nobody else is in it any more.
+            found = [prefix for prefix in sorted(leaving) if self._part(self._folder / prefix, leaving)]
+            for prefix in found:
+                (self._folder / prefix).unlink()
+            if found:
+                sync_directory(self._folder)
 
     def drop_leftover(self, path: Path) -> None:
         """Remove a temporary file or folder that a crash left. A pack that was being linked is parted from those that have it already."""
@@ -91,8 +94,8 @@ class PackFolder:
                 self._part(path, None)
             remove(path)
 
-    def _part(self, path: Path | str, leaving: str | None) -> bool:
-        """Give each delivery of a pack, but the one that leaves it, a file of its own. False where that one is not in it, or this is no pack."""
+    def _part(self, path: Path | str, leaving: frozenset[str] | None) -> bool:
+        """Give each delivery of a pack, but those that leave it, a file of its own. False where none of them is in it, or this is no pack."""
         file = open_file(path)
         if file is None:
             return False
@@ -104,9 +107,9 @@ class PackFolder:
                     raise  # it is damaged: what it held cannot be told
                 return False
             owners = {name.partition("/")[0] for name in places}
-            if leaving is not None and leaving not in owners:
+            if leaving is not None and not leaving & owners:
                 return False
-            shared = [owner for owner in sorted(owners - {leaving}) if self._leads_to(owner, file)]
+            shared = [owner for owner in sorted(owners - (leaving or set())) if self._leads_to(owner, file)]
             for owner in shared:
                 pieces = [(name, piece(file, place)) for name, place in places.items() if name.startswith(f"{owner}/")]
                 temporary = self._temporary / f"{owner}.{secrets.token_hex(16)}"

@@ -226,7 +226,20 @@ tasks = Table(
         sqlite_where=Column("finished_at_ms").is_(None),
         postgresql_where=Column("finished_at_ms").is_(None),
     ),
-    Index("ix_tasks_expiry", "results_expire_at_ms"),
+    Index(
+        "ix_tasks_pictures",
+        "results_expire_at_ms",
+        "id",
+        sqlite_where=(Column("results_expire_at_ms").is_not(None)) & (Column("pictures_erased_at_ms").is_(None)),
+        postgresql_where=(Column("results_expire_at_ms").is_not(None)) & (Column("pictures_erased_at_ms").is_(None)),
+    ),
+    Index(
+        "ix_tasks_prompts",
+        "finished_at_ms",
+        "id",
+        sqlite_where=(Column("prompt").is_not(None)) & (Column("finished_at_ms").is_not(None)),
+        postgresql_where=(Column("prompt").is_not(None)) & (Column("finished_at_ms").is_not(None)),
+    ),
     Index(
         "ix_tasks_erasing",
         "erased_at_ms",
@@ -396,4 +409,12 @@ callback_attempts = Table(
     _number("took_ms"),
     _text("answer", nullable=True),  # how the receiver's body begins
     Index(None, "callback_id"),
+)
+
+job_leases = Table(
+    "job_leases",
+    metadata,
+    Column("name", Text, primary_key=True),  # of a job that one process does at a time
+    _text("owner"),  # the run of that process; empty: nobody's yet
+    _number("until_ms"),
 )

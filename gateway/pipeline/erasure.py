@@ -15,7 +15,7 @@ def erased(task: Task, at_ms: int) -> Task:
     return replace(
         task,
         prompt=None,
-        request_json=_without_words(task.request_json),
+        request_json=without_words(task.request_json),
         error=error,
         results=(),
         callback_url=None,
@@ -23,7 +23,8 @@ def erased(task: Task, at_ms: int) -> Task:
     )
 
 
-def _without_words(request_json: str) -> str:
+def without_words(request_json: str) -> str:
+    """A task's request, without what its caller said in words."""
     try:
         request = orjson.loads(request_json)
     except orjson.JSONDecodeError:

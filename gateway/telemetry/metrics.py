@@ -85,7 +85,7 @@ class Metrics:
             _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
         )
         self._alerts = kept(_Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",)))
-        self._callbacks = _Callbacks(registry)
+        self._callbacks, self._retention = _Callbacks(registry), _Retention(registry)
         self._budgets = kept(_Budgets())
 
         def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> "_Histograms":
@@ -191,6 +191,13 @@ class Metrics:
         """What the periodic look at the outbox found."""
         self._callbacks.due.set(due)
         self._callbacks.dead.set(dead)
+
+    def retention_lag(self, kind: str, lag_s: float) -> None:
+        """`kind` is results, prompts or tasks; how long the oldest of it should have been gone."""
+        self._retention.lag.set((kind,), lag_s)
+
+    def retention_deleted(self, kind: str, count: int) -> None:
+        self._retention.deleted.add((kind,), count)
 
     def budgets(self, figures: Iterable[BudgetFigure]) -> None:
         """All there are: the accounts with the fullest keep their names, the rest is `other`. What is not among them has no series any more."""
@@ -311,6 +318,17 @@ class _Callbacks:
             registry.register(collector)
         self.due = Gauge("gateway_callbacks_due", "Callbacks still to be delivered.", registry=registry)
         self.dead = Gauge("gateway_callbacks_dead", "Callbacks that were given up.", registry=registry)
+
+
+class _Retention:
+    """What has had its time."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        late = "How long the oldest of a kind should have been gone."
+        self.lag = _Gauges("gateway_retention_lag_seconds", late, ("kind",))
+        self.deleted = _Counter("gateway_retention_deleted", "What was deleted, its time being over.", ("kind",))
+        registry.register(self.lag)
+        registry.register(self.deleted)
 
 
 class _Budgets(Collector):

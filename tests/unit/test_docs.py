@@ -303,6 +303,8 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.callback_tried("2xx")
     registry_owner.callback_ended("sent", 0.5)
     registry_owner.callbacks_waiting(due=1, dead=1)
+    registry_owner.retention_lag("results", 1.0)
+    registry_owner.retention_deleted("results", 1)
     found: dict[str, tuple[str, set[str]]] = {}
     text = registry_owner.render().decode()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):

@@ -11,7 +11,7 @@ import pytest
 from gateway.blobs import pack_folder
 from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.pack_folder import PackFolder
-from gateway.blobs.store import BlobStoreUnavailable
+from gateway.blobs.store import BlobNameInvalid, BlobStoreUnavailable
 
 NAMES = ("a", "b", "c")
 
@@ -104,7 +104,7 @@ def killed_in_child(root: Path, step: str, nth: int) -> bool:
         try:
             owner = Path if step in ("replace", "unlink") else os
             setattr(owner, step, dying(getattr(owner, step)))
-            PackFolder(root / ".packs", root / ".tmp").take_out("b")
+            PackFolder(root / ".packs", root / ".tmp").take_out(["b"])
         finally:
             os._exit(0)
     _, status = os.waitpid(pid, 0)
@@ -237,4 +237,32 @@ async def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path, monkeypat
     assert list((tmp_path / "images/.tmp").iterdir()) == []
     assert await store.delete_prefix("b") == 2
     assert holders(tmp_path / "images", "b") == []
+    await store.close()
+
+
+async def test_a_whole_pack_goes_without_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its deliveries together: nobody needs a file of its own, and no byte is left."""
+    store = await packed_store(tmp_path / "images")
+    written: list[object] = []
+    monkeypatch.setattr(pack_folder, "write_synced", lambda *given: written.append(given))
+    await store.delete_all([*NAMES, "absent"])
+    assert written == []
+    assert await store.list() == ("first/0", "first/manifest")
+    assert [holders(tmp_path / "images", prefix) for prefix in NAMES] == [[], [], []]
+    await store.close()
+
+
+async def test_some_of_a_pack_and_plain_ones_go_together(tmp_path: Path) -> None:
+    """Those that stay are whole in files of their own, written once; a repeat changes nothing; a part of a delivery is refused."""
+    store = await packed_store(tmp_path / "images")
+    await store.put_all("large", [("0", bytes(300_000))])
+    for _ in range(2):
+        await store.delete_all(["a", "c", "large"])
+        assert await store.list() == ("b/0", "b/manifest", "first/0", "first/manifest")
+    assert [holders(tmp_path / "images", prefix) for prefix in ("a", "c")] == [[], []]
+    assert await store.read("b/0") == picture("b")
+    assert os.stat(tmp_path / "images/.packs/b").st_nlink == 1
+    with pytest.raises(BlobNameInvalid):
+        await store.delete_all(["first/0"])
+    assert await store.read("first/0") == picture("first")
     await store.close()
