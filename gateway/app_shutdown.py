@@ -10,7 +10,7 @@ from gateway.api.server import announce_close, finish, stop_listening
 from gateway.config import ServerConfig
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.pipeline import Pipeline
-from gateway.pipeline.recovery import Recovery
+from gateway.pipeline.recovery import HAND_BACK_S_MAX, Recovery
 from gateway.pipeline.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ async def drain(
         await asyncio.sleep(LAST_REQUESTS_S)
     acceptance.closed = runner.closing = True
     until_s = loop.time() + server.drain_s
-    leaving = asyncio.create_task(_leave(runner, recovery))
+    ended = asyncio.Event()
+    leaving = asyncio.create_task(_leave(runner, recovery, ended))
     finishing, hurried = asyncio.create_task(_finish(runner, http)), asyncio.create_task(hurry.wait())
     await asyncio.wait({finishing, hurried}, timeout=until_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
     if hurry.is_set() and not finishing.done():
@@ -57,6 +58,8 @@ async def drain(
         await asyncio.wait({finishing}, timeout=max(0.0, min(HURRY_S, until_s - loop.time())))
     interrupted = await runner.drain(0.0)
     await asyncio.wait({finishing}, timeout=LAST_ANSWERS_S)
+    ended.set()
+    await asyncio.wait({leaving}, timeout=HAND_BACK_S_MAX)
     jobs = finishing, hurried, leaving
     for job in jobs:
         job.cancel()
@@ -66,13 +69,15 @@ async def drain(
         log.warning("tasks are left for the next process", extra={"tasks": interrupted})
 
 
-async def _leave(runner: Runner, recovery: Recovery) -> None:
+async def _leave(runner: Runner, recovery: Recovery, ended: asyncio.Event) -> None:
     """Hand over what other processes can do as well, and what they can from some later moment on: once a job's id is in the books."""
-    while True:
+    while not ended.is_set():
         left = await runner.leave()
         if left:
             await recovery.hand_back(left)
-        await asyncio.sleep(LEAVE_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await ended.wait()
 
 
 async def _finish(runner: Runner, http: web.AppRunner) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from gateway.db.connection import Connection
 from gateway.db.writer import Apply, Now
-from gateway.pipeline.commands import Accept, Claim, Command, Finish, Outcome, RecordAttempts, RecordSubmitted
+from gateway.pipeline.commands import Accept, Claim, Command, Finish, HandBack, Outcome, RecordAttempts, RecordSubmitted
 
 
 class CrashPoint(StrEnum):
@@ -69,6 +69,12 @@ class CrashPoint(StrEnum):
     """A recovering process has read what it took over, and not begun."""
     RESUMING = "resuming"
     """An attempt whose end is not in the books is about to be looked into."""
+    LEFT = "left"
+    """A stopping process has let go of tasks, and nobody else knows."""
+    HAND_BACK_BEGUN = "hand-back-begun"
+    HAND_BACK_APPLIED = "hand-back-applied"
+    HAND_BACK_COMMITTED = "hand-back-committed"
+    HANDED_BACK = "handed-back"
     ASKED = "asked"
     """An upstream has said what it knows of an attempt that may have been sent."""
     CALLBACK_DUE = "callback-due"
@@ -85,6 +91,7 @@ _WRITER_POINTS: dict[type[object], tuple[CrashPoint, CrashPoint, CrashPoint]] = 
     RecordSubmitted: (CrashPoint.JOB_BEGUN, CrashPoint.JOB_APPLIED, CrashPoint.JOB_COMMITTED),
     Finish: (CrashPoint.FINISH_BEGUN, CrashPoint.FINISH_APPLIED, CrashPoint.FINISH_COMMITTED),
     Claim: (CrashPoint.CLAIM_BEGUN, CrashPoint.CLAIM_APPLIED, CrashPoint.CLAIM_COMMITTED),
+    HandBack: (CrashPoint.HAND_BACK_BEGUN, CrashPoint.HAND_BACK_APPLIED, CrashPoint.HAND_BACK_COMMITTED),
 }
 
 

@@ -91,6 +91,7 @@ class Recovery:
                     )
                 if ids:
                     await self._database.write(HandBack(self._owner, tuple(ids)))
+                    reached(CrashPoint.HANDED_BACK)
         except (GatewayError, StatementFailed, TimeoutError) as exc:
             log.warning("tasks could not be handed back: they wait for the end of their lease", exc_info=exc)
 

@@ -168,6 +168,7 @@ class Runner:
             worker.cancel()
         if left:
             await asyncio.wait(left.values())
+            reached(CrashPoint.LEFT)
         return [task_id for task_id, worker in left.items() if worker.cancelled()]
 
     async def drain(self, timeout_s: float) -> int:

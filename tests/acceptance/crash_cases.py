@@ -17,6 +17,9 @@ ALL = os.environ.get("SOAK") == "1"
 """`make soak` runs every case, `make test` the tenth that the seed chooses."""
 
 
+DATABASES = ("sqlite", "postgresql")
+
+
 class Kind(StrEnum):
     """How an upstream's lost answer can be found again, and what happens besides."""
 
@@ -57,6 +60,14 @@ class Case:
     bills: int
     """Calls that the vendors bill in the end: never one twice, and none without its pictures but where the outcome is unknown."""
     again: P | None = None
+    stopped: bool = False
+    """By SIGTERM, while its job at an upstream is asked for: it dies in the hand-over."""
+    databases: tuple[str, ...] = DATABASES
+
+    @property
+    def handed_over(self) -> bool:
+        """The hand-over is in the database: nobody waits for the end of a lease."""
+        return self.point in (P.HAND_BACK_COMMITTED, P.HANDED_BACK)
 
     @property
     def id(self) -> str:
@@ -93,6 +104,8 @@ FAILED = (P.FAILURE_CLASSIFIED, P.FAILURE_BOOKED)
 FINISH = (P.BEFORE_FINISH, P.FINISH_BEGUN, P.FINISH_APPLIED, P.FINISH_COMMITTED, P.FINISHED)
 CALLBACK = (P.CALLBACK_DUE, P.CALLBACK_CLAIMED, P.CALLBACK_SENT, P.CALLBACK_NOTED)
 """After the end of every task: each of the matrix has a callback."""
+HAND_BACK = (P.HAND_BACK_BEGUN, P.HAND_BACK_APPLIED, P.HAND_BACK_COMMITTED, P.HANDED_BACK)
+"""On PostgreSQL; on SQLite the next start takes up everything."""
 CLAIM = (P.CLAIM_BEGUN, P.CLAIM_APPLIED, P.CLAIM_COMMITTED, P.CLAIMED)
 
 
@@ -197,4 +210,17 @@ def second_kills() -> Iterator[Case]:
                     yield Case(kind, contract, *first, outcome, bills, second)
 
 
-CASES = (*first_kills(), *second_kills())
+def hand_overs() -> Iterator[Case]:
+    """A stopping process dies while it hands its jobs over; and so does the one that takes them up."""
+    for kind in (Kind.ASYNC_JOB, Kind.IDEMPOTENCY_KEY, Kind.PARTS):
+        bills = 2 if kind is Kind.PARTS else 1
+        yield Case(kind, "task", P.LEFT, 1, Outcome.COMPLETED, bills, stopped=True)
+        for point in HAND_BACK:
+            yield Case(kind, "task", point, 1, Outcome.COMPLETED, bills, stopped=True, databases=("postgresql",))
+        for again in (*CLAIM, P.RESUMING, P.STORED, P.FINISH_APPLIED, P.FINISH_COMMITTED):
+            yield Case(
+                kind, "task", P.HANDED_BACK, 1, Outcome.COMPLETED, bills, again, stopped=True, databases=("postgresql",)
+            )  # fmt: skip
+
+
+CASES = (*first_kills(), *second_kills(), *hand_overs())

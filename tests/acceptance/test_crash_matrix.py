@@ -1,8 +1,8 @@
 """kill -9 at every named point of a call, by the gateway itself: never paid twice, never charged for nothing, no hold left, nothing lost.
 
-The cases are generated (crash_cases.py): points x kinds of upstream x contracts x databases, and a second kill while the first is recovered. All of
-them in `make soak`, a seeded tenth in `make test`. What an upstream that cannot be asked made for a process that died before it stored the
-answer is the one thing that may be lost: the task says outcome_unknown, and its presumed cost is in doubt.
+The cases are generated (crash_cases.py): points x kinds of upstream x contracts x databases, a second kill while the first is recovered, and kills of
+a stopping process in its hand-over. All of them in `make soak`, a seeded tenth in `make test`. What an upstream that cannot be asked made for a
+process that died before it stored the answer is the one thing that may be lost: the task says outcome_unknown, and its presumed cost is in doubt.
 
 PostgreSQL's successor would wait for a lease, and for whatever a paused owner might still store, and any successor for what might still arrive at an
 upstream that can be asked, and for what a dead process had begun to tell; here the test turns back these times in the database, as if it had waited.
@@ -36,7 +36,7 @@ from tests.acceptance.forked_gateway import ForkedGateway, JobOnlyAdapter
 from tests.acceptance.gateway_process import until
 from tests.acceptance.invariants import HALF_A_MICRO, assert_settled, is_final
 from tests.acceptance.settings import KEY, PATH, SQLITE, config
-from tests.emulators.behaviours import RateLimit
+from tests.emulators.behaviours import RateLimit, Succeed
 from tests.emulators.process import EmulatorProcess
 from tests.lookup_adapter import LookupAdapter
 
@@ -44,11 +44,12 @@ PROMPT = "a wild dolphin 101"
 MODEL = "by-any"
 ORDER = "order 101"
 """The call's Idempotency-Key."""
-DATABASES = ("sqlite", "postgresql")
 WAITED_MS = 600_000
 """More than a lease, and more than an upstream's time-out and a minute."""
 DEATH_S_MAX = 20.0
 FINAL_S_MAX = 20.0
+HELD_S = 10.0
+"""A poll's answer, so that its job is not done when the process is stopped."""
 OFFERS = {
     "openai": {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}},
     "evolink": {"upstream": "evolink", "model": "gpt-4o-image", "cost": {"per_image_usd": "0.0208"}},
@@ -74,8 +75,8 @@ STAND_INS: dict[Kind, dict[str, type[Adapter]]] = {
 
 RUNS = [
     pytest.param(database, case, id=f"{database}-{case.id}")
-    for database in DATABASES
     for case in CASES
+    for database in case.databases
     if ALL or chosen(database, case.id)
 ]
 
@@ -149,6 +150,7 @@ class Gateways:
             url, openai=vendors.of(case.kind)["openai"], evolink=vendors.evolink, of_evolink={"poll_interval": "60ms"}, lease="2s",
             models={MODEL: {"prompt_tokens_max": 2000, "sizes": ["1024x1024"], "n": {"max": 3}, "offers": offers}},
             egress={"allow": ["127.0.0.0/8"], "allow_http": True, "ports": ports},
+            server={"port": 0, "drain": "20s", "accept_after_term": "0s"},
         )  # fmt: skip
         self._gateway = ForkedGateway(self._folder, settings, key=KEY)
         self._gateway.stand_ins = STAND_INS.get(case.kind, {})
@@ -171,6 +173,8 @@ def test_killed_at(
     """The restarted gateway makes of the call what its last durable step allows, tells its end, and the money agrees; repeated, it is the same."""
     if case.kind in (Kind.FAIL_OVER, Kind.FAILURE):
         vendors.openai.always(RateLimit())
+    if case.stopped:
+        vendors.evolink.next(*[Succeed(delay_s=HELD_S)] * 2, at="poll")
     gateway, url = gateways.new(database, case, vendors)
     name = f"{database}-{case.id}"
     hook = callbacks.url(name)
@@ -182,6 +186,10 @@ def test_killed_at(
             )
         else:
             call = caller.submit(gateway.submit, MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER)
+        if case.stopped:
+            polls = 2 if case.kind is Kind.PARTS else 1
+            until(lambda: polled(vendors) >= polls, DEATH_S_MAX, "the job is not asked for", pause_s=0.03)
+            gateway.send(signal.SIGTERM)
         dies(gateway)
         told = promised(case, call)
     if case.again is not None:
@@ -191,6 +199,8 @@ def test_killed_at(
             dies(gateway)
     turn_back_times(gateway, url, case)
     gateway.start()
+    if case.handed_over and case.again is None:
+        assert gateway.logged("serving")["recovered"] == 1, "it waits for a lease"
     until(lambda: all(map(is_final, gateway.tasks())), FINAL_S_MAX, "the task is stuck", pause_s=0.03)
     with suppress(TimeoutError, AssertionError):  # counted below
         until(lambda: len(callbacks.of(name)) >= len(gateway.tasks()), FINAL_S_MAX, "not told", pause_s=0.03)
@@ -241,6 +251,11 @@ def dies(gateway: ForkedGateway) -> None:
     assert gateway.wait(DEATH_S_MAX) == -signal.SIGKILL, gateway.log
 
 
+def polled(vendors: Vendors) -> int:
+    """How often EvoLink was asked for a job."""
+    return sum(1 for request in vendors.evolink.requests if request.at == "poll")
+
+
 def promised(case: Case, call: "Future[Any]") -> str | None:
     """The id of the task that the caller was told of, if any; a picture can have come only to somebody whose callback was due."""
     try:
@@ -267,7 +282,8 @@ def turn_back_times(gateway: ForkedGateway, url: str, case: Case) -> None:
     async def turn_back() -> None:
         connection = await asyncpg.connect(url)
         try:
-            await connection.execute("UPDATE tasks SET lease_until_ms = 0 WHERE state IN ('pending', 'processing')")
+            if not case.handed_over or case.again is not None:
+                await connection.execute("UPDATE tasks SET lease_until_ms = 0 WHERE state IN ('pending', 'processing')")
             await connection.execute("UPDATE attempts SET sent_at_ms = sent_at_ms - $1", WAITED_MS)
             await connection.execute("UPDATE callbacks SET next_at_ms = 0 WHERE state = 'due'")
         finally:
