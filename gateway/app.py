@@ -67,7 +67,6 @@ from gateway.limits.slots import Slots
 from gateway.pipeline import crash_points
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission
-from gateway.pipeline.attempts import Tools
 from gateway.pipeline.callers import Callers
 from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.limiting import Limiting
@@ -76,6 +75,7 @@ from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Runner
+from gateway.pipeline.tools import Tools
 from gateway.retention.sweeper import Sweeper
 from gateway.routing.health import Circuits
 from gateway.telemetry.logs import CanonicalLog, LineWriter, configure

@@ -60,6 +60,11 @@ class TaskView(Protocol):
     @property
     def considered(self) -> Sequence[Considered]: ...
     @property
+    def last_resorts(self) -> frozenset[str]:
+        """Ids of attempts."""
+        ...
+
+    @property
     def remaining_microcredits(self) -> int | None: ...
 
 

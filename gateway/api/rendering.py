@@ -65,9 +65,10 @@ def task_answer(view: TaskView) -> JsonMap:
     if task.erased_at_ms is not None:
         answer["erased_at"] = task.erased_at_ms // 1000
     answer["attempts"] = [_attempt(attempt) for attempt in view.attempts]
+    at_last = view.last_resorts
     answer["routing"] = {
         "offers": [considered_offer(item) for item in view.considered],
-        "attempts": [_routed(attempt) for attempt in view.attempts],
+        "attempts": [_routed(attempt, last_resort=attempt.id in at_last) for attempt in view.attempts],
     }
     return answer
 
@@ -175,7 +176,7 @@ def _attempt(attempt: Attempt) -> JsonMap:
     }
 
 
-def _routed(attempt: Attempt) -> JsonMap:
+def _routed(attempt: Attempt, *, last_resort: bool) -> JsonMap:
     """An attempt with its times. What the upstream said is an operator's: it may name our account there."""
     upstream, model = upstream_and_model(attempt.offer_id)
     return {
@@ -189,6 +190,7 @@ def _routed(attempt: Attempt) -> JsonMap:
         "cost_usd": money.json_number(attempt.cost_microusd),
         "sent_at_ms": attempt.sent_at_ms,
         "ended_at_ms": attempt.ended_at_ms,
+        "last_resort": last_resort,
     }
 
 

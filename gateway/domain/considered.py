@@ -17,6 +17,7 @@ class Skip(StrEnum):
 
     NOT_ABLE = "not_able"
     CIRCUIT_OPEN = "circuit_open"
+    LAST_RESORT = "last_resort"
     BUDGET_CLOSED = "budget_closed"
     OVER_MAX_CREDITS = "over_max_credits"
     OVER_BUDGET = "over_budget"
@@ -26,6 +27,7 @@ class Skip(StrEnum):
 SKIPPED: Mapping[str, str] = {
     Skip.NOT_ABLE: "it cannot make this request",
     Skip.CIRCUIT_OPEN: "it is failing and is left alone for a while",
+    Skip.LAST_RESORT: "it is failing: it is tried only when no other offer can be",
     Skip.BUDGET_CLOSED: "the budget of its upstream is used up",
     Skip.OVER_MAX_CREDITS: "its worst case is dearer than X-Max-Credits allows",
     Skip.OVER_BUDGET: "its worst case is dearer than what the budgets have left",
@@ -45,6 +47,11 @@ class Considered(NamedTuple):
     """A word of Skip, or of a newer version's; None: it was to be tried."""
     said: str | None = None
     """What more is known of why, where the word does not say it all."""
+
+    @property
+    def is_tried(self) -> bool:
+        """In its turn, or at last."""
+        return self.skipped in (None, Skip.LAST_RESORT)
 
     @property
     def why(self) -> str | None:

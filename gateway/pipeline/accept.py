@@ -31,7 +31,6 @@ from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempt_rows import new_attempt
-from gateway.pipeline.attempts import Tools
 from gateway.pipeline.callers import Callers
 from gateway.pipeline.commands import Accept, Accepted, HoldOption
 from gateway.pipeline.crash_points import CrashPoint, reached
@@ -43,6 +42,7 @@ from gateway.pipeline.partials import Partials
 from gateway.pipeline.quotation import Quotation
 from gateway.pipeline.repeating import Conflicting, Repeated
 from gateway.pipeline.runner import Runner, Work
+from gateway.pipeline.tools import Tools
 
 
 class Acceptance:

@@ -72,6 +72,7 @@ class _Work:
     started: list[Attempt] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
+    plans: dict[TaskId, str] = field(default_factory=dict)
     usage: Daily = field(default_factory=Daily)
     callbacks: list[Callback] = field(default_factory=list)
     erased: list[Task] = field(default_factory=list)
@@ -270,6 +271,8 @@ def _record(work: _Work, command: RecordAttempts) -> Recorded | SendRefused | Lo
     if closed is not None:
         return SendRefused(closed)
     _start(work, command.started)
+    if command.plan_json is not None:
+        work.plans[command.task_id] = command.plan_json
     task = work.tasks[command.task_id]
     if command.started and task.state is TaskState.PENDING:
         work.tasks[task.id] = replace(task, state=TaskState.PROCESSING)
@@ -462,6 +465,7 @@ async def _save(connection: Connection, work: _Work) -> None:
         task_store.changed_states(work.states),
         task_store.added_attempts(work.started),
         task_store.submitted_attempts(work.submitted),
+        task_store.changed_plans(work.plans),
         task_store.ended_attempts(work.ended),
         task_store.finished_tasks(work.finished),
         task_store.added_results(work.finished),
@@ -486,7 +490,9 @@ async def _save(connection: Connection, work: _Work) -> None:
 
 def _rows_change_twice(work: _Work) -> bool:
     """Whether a task or an attempt is written more than once: then each statement must see what the one before it wrote."""
-    tasks = [*(task.id for task, _ in work.added), *(id for id, _ in work.states), *(task.id for task in work.finished)]
+    tasks = [
+        *(task.id for task, _ in work.added), *(id for id, _ in work.states), *work.plans, *(task.id for task in work.finished),
+    ]  # fmt: skip
     attempts = [
         *(attempt.id for attempt in work.started), *(id for id, _ in work.submitted), *(attempt.id for attempt in work.ended),
     ]  # fmt: skip

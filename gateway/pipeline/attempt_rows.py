@@ -34,3 +34,13 @@ def in_doubt(attempts: Iterable[Attempt], now_ms: int, why: str) -> list[Attempt
         for attempt in attempts
         if attempt.state.is_open
     ]  # fmt: skip
+
+
+def offers_above(attempts: Iterable[Attempt], attempt_id: AttemptId | None) -> set[str]:
+    """The offers of an attempt and of all that it came after."""
+    by_id = {attempt.id: attempt for attempt in attempts}
+    found: set[str] = set()
+    while attempt_id is not None and (attempt := by_id.pop(attempt_id, None)) is not None:
+        found.add(attempt.offer_id)
+        attempt_id = attempt.parent_id
+    return found

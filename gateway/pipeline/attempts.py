@@ -9,81 +9,47 @@ waited for; it never makes this code forget a picture in flight. TaskLost ends t
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.blobs.store import BlobStoreUnavailable
-from gateway.db.writer import Database
 from gateway.domain import money
 from gateway.domain.catalog import Capabilities, Offer, OnUnknown, Recovery
-from gateway.domain.clock import Clock
-from gateway.domain.errors import StorageUnavailable, Unavailable
 from gateway.domain.ids import AttemptId
 from gateway.domain.images import ImageRequest
-from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskState
+from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task
 from gateway.ledger.model import BudgetRefusal
-from gateway.limits.slots import Slot, Slots, SlotTimeout
-from gateway.pipeline import pricing
-from gateway.pipeline.attempt_rows import in_doubt, new_attempt
-from gateway.pipeline.commands import Command, Lost, Outcome, RecordAttempts, RecordSubmitted, SendRefused
+from gateway.limits.slots import Slot, SlotTimeout
+from gateway.pipeline import at_last, pricing
+from gateway.pipeline.attempt_rows import in_doubt, new_attempt, offers_above
+from gateway.pipeline.commands import RecordAttempts, RecordSubmitted
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
-from gateway.pipeline.frozen import FrozenPlan
+from gateway.pipeline.frozen import FrozenPlan, plan_text
 from gateway.pipeline.in_hand import InHand
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
 from gateway.pipeline.partials import Partials
-from gateway.pipeline.results import Delivery, Made, Results
+from gateway.pipeline.results import Delivery, Made
 from gateway.pipeline.side_by_side import all_of
+from gateway.pipeline.stored import STORAGE_PAUSE_S, Stored, TaskLost
+from gateway.pipeline.tools import Tools
 from gateway.pipeline.upstream_time import Upstreamed
 from gateway.pipeline.verdict import Failure
-from gateway.routing.health import Circuits
+from gateway.routing.health import NEUTRAL
+from gateway.routing.last_resort import Ticket
 from gateway.routing.plan import allowed_counts, request_for, split
 from gateway.routing.retry import Step, next_step
-from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.base import Adapter, LinkedImage, UpstreamCall, UpstreamFailure
 
 log = logging.getLogger(__name__)
 
 RESEND_PAUSE_S = 0.5
 """Doubled with every resend: 0.5, 1, 2 s."""
-STORAGE_PAUSE_S = 0.5
-STORAGE_PAUSE_S_MAX = 10.0
 RESUME_S_MIN = 120.0
 """A resumed task may look for what was paid for at least so long, although its deadline passed while no process ran."""
 MANIFEST_GRACE_S = 60.0
 """After an upstream's time-out, a paused owner may still store what it received, and what it sent may still arrive."""
-MANIFEST_LOOK_S = 2.0
 _RESUMABLE = (Recovery.IDEMPOTENCY_KEY, Recovery.LOOKUP)
 """What may have been sent can be found again, without anything that the upstream said."""
-
-
-class TaskLost(Exception):
-    """The task is not this worker's any more."""
-
-    def __init__(self, state: TaskState) -> None:
-        super().__init__(state)
-        self.state = state
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What making pictures needs, built once by the root."""
-
-    database: Database[Command, Outcome]
-    adapters: Mapping[str, Adapter]
-    slots: Slots
-    circuits: Circuits
-    results: Results
-    metrics: Metrics
-    clock: Clock
-    tell_refusal: Callable[[BudgetRefusal], None]
-    """Hears of everything that a budget refuses, of callers and of upstreams; it must not raise, nor wait."""
-
-    def refused(self, offer: Offer, refusal: BudgetRefusal) -> None:
-        """The upstream's own budget had no room: remembered, and a half-open circuit's probe is for others."""
-        self.tell_refusal(refusal)
-        self.circuits.closed.refused(offer.upstream, refusal.budget, refusal.needed, refusal.resets_at_ms)
-        self.circuits.failed(offer.id, Fault.CANCELLED)
 
 
 @dataclass(slots=True)
@@ -107,12 +73,17 @@ class Making:
     started: list[Attempt] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     """All attempts that began and ended in this walk, for the task's view."""
+    given: list[Ticket] = field(default_factory=list)
+    tickets: dict[AttemptId, Ticket] = field(default_factory=dict)
+    """Of attempts under way that are a last resort; `given` are those of all."""
     in_hand: InHand = field(init=False)
     upstreamed: Upstreamed = field(init=False)
+    _stored: Stored = field(init=False)
 
     def __post_init__(self) -> None:
         self.in_hand = InHand(self.known)
         self.upstreamed = Upstreamed(self.tools.clock)
+        self._stored = Stored(self.tools, self.deadline_s)
 
     @property
     def may_be_left(self) -> bool:
@@ -126,6 +97,8 @@ class Making:
         finally:
             for slot in self.held_slots.values():
                 slot.release()
+            for ticket in self.given:
+                ticket.give_back()
 
     async def _make(self, n: int, parent: AttemptId | None, first_offer: int) -> None:
         """`n` pictures below one attempt (or the task): follow what exists, begin what is missing."""
@@ -137,40 +110,85 @@ class Making:
         await all_of(jobs)
 
     async def _begin(self, n: int, parent: AttemptId | None, first_offer: int) -> None:
-        """New attempts for `n` pictures at the first offer from `first_offer` on that may be tried now."""
-        if not await self._tried(n, parent, first_offer) and (first_offer == 0 or not self.failures):
-            self.failures.append(Failure(None))
+        """New attempts for `n` pictures at the first offer from `first_offer` on that may be tried now, else at one that was passed over."""
+        if await self._tried(n, parent, first_offer) or await self._tried_at_last(n, parent):
+            return
+        if first_offer == 0 or not self.failures:
+            self.failures.append(Failure(None, timed_out=self._time_is_up()))
 
     async def _tried(self, n: int, parent: AttemptId | None, first_offer: int) -> bool:
-        """The same; False where there is no such offer."""
+        """The same in its turn; False where there is no such offer."""
+        tried = offers_above((*self.known, *self.started), parent)
         for index in range(first_offer, len(self.plan.offers)):
             offer = self.plan.offers[index]
             adapter = self.tools.adapters.get(offer.upstream)
-            if adapter is None:
+            if adapter is None or offer.id in tried:
                 continue  # its upstream was taken out of the config
             if self._time_is_up() or not await self.tools.results.storable(self.deadline_s):
                 self.failures.append(Failure(None, timed_out=True))
                 return True
-            try:
-                parts = split(n, allowed_counts(offer, adapter.capabilities(offer.upstream_model)))
-            except ValueError:
-                continue  # an adapter that changed since the plan was made
-            if not self._closed(offer, adapter, min(parts)) and self.tools.circuits.allows(offer.id):
+            parts = self._parts(offer, n)
+            if parts and self.tools.circuits.allows(offer.id):
                 await all_of([self._try(offer, adapter, part, parent, index) for part in parts])
                 return True
         return False
 
     async def _try(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, index: int) -> None:
-        slot = await self._place(offer, self._waits_until_s(adapter, n, index))
+        slot = await self._place(offer, self._waits_until_s(adapter, n, index, parent))
         if slot is None:
             if await self._tried(n, parent, index + 1):
                 return
+            if not self.tools.circuits.allows(offer.id):
+                await self._tried_at_last(n, parent)
+                return
             # Nobody else may be tried after all: for the rest of the time its place is waited for.
-            slot = await self._place(offer, self.deadline_s) if self.tools.circuits.allows(offer.id) else None
+            slot = await self._place(offer, self.deadline_s)
             if slot is None:
                 return
         reached(CrashPoint.SLOT_TAKEN)
         await self._send_new(offer, adapter, n, parent, slot)
+
+    async def _tried_at_last(self, n: int, parent: AttemptId | None) -> bool:
+        """The same at an offer that was passed over: its circuit has closed since, or it is tried all the same. False: there is none."""
+        tried = offers_above((*self.known, *self.started), parent)
+        parts = {offer.id: self._parts(offer, n) for offer in self.plan.offers if offer.id not in tried}
+        left = [offer for offer in self.plan.offers if parts.get(offer.id)]
+        if left and not await self.tools.results.storable(self.deadline_s):
+            self.failures.append(Failure(None, timed_out=True))
+            return True
+        choice = await at_last.choose(self.tools.circuits, self.tools.clock, self.plan, left, self.deadline_s)
+        if choice is None:
+            return False
+        offer, ticket = choice
+        adapter, (first, *rest) = self.tools.adapters[offer.upstream], parts[offer.id]
+        jobs: list[Awaitable[None]]
+        if ticket is None:
+            jobs = [self._try(offer, adapter, part, parent, self._following(offer.id) - 1) for part in parts[offer.id]]
+        else:
+            self.given.append(ticket)
+            jobs = [self._resort(offer, adapter, first, parent, ticket)]
+            if rest:  # one call finds out; the others go with it where they may, else after it
+                jobs.append(self._begin(sum(rest), parent, len(self.plan.offers)))
+        await all_of(jobs)
+        return True
+
+    async def _resort(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, ticket: Ticket) -> None:
+        try:
+            slot = await self.tools.slots.acquire(offer.upstream, self.deadline_s)
+        except SlotTimeout:
+            ticket.give_back()
+            self.failures.append(Failure(Fault.OVERLOADED, timed_out=self._time_is_up()))
+            return
+        await self._send_new(offer, adapter, n, parent, slot, ticket)
+
+    def _parts(self, offer: Offer, n: int) -> tuple[int, ...]:
+        """The count of each call; none where its upstream is gone, its adapter changed since the plan was made, or its own budget is used up."""
+        adapter = self.tools.adapters.get(offer.upstream)
+        try:
+            parts = split(n, allowed_counts(offer, adapter.capabilities(offer.upstream_model))) if adapter else ()
+        except ValueError:
+            return ()
+        return () if not adapter or self._closed(offer, adapter, min(parts)) else parts
 
     async def _place(self, offer: Offer, until_s: float) -> Slot | None:
         """Waits for it until that time. None: it did not come free, which is among the failures."""
@@ -187,36 +205,43 @@ class Making:
             self._no_verdict(offer.id)
             raise
 
-    def _waits_until_s(self, adapter: Adapter, n: int, index: int) -> float:
+    def _waits_until_s(self, adapter: Adapter, n: int, index: int, parent: AttemptId | None) -> float:
         """For a place at one offer: until the deadline, or only for a while where one after it could make `n` pictures now."""
+        tried = offers_above((*self.known, *self.started), parent)
         for offer in self.plan.offers[index + 1 :]:
             other = self.tools.adapters.get(offer.upstream)
-            if other is None or self.tools.circuits.is_open(offer.id):
+            if other is None or offer.id in tried or self.tools.circuits.is_open(offer.id):
                 continue
             counts = allowed_counts(offer, other.capabilities(offer.upstream_model))
             if counts and not self._closed(offer, other, min(n, counts[0])):
                 return min(self.deadline_s, self.tools.clock.monotonic_s() + adapter.settings.queue_wait_s)
         return self.deadline_s
 
-    async def _send_new(self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, slot: Slot) -> None:
+    async def _send_new(
+        self, offer: Offer, adapter: Adapter, n: int, parent: AttemptId | None, slot: Slot, ticket: Ticket | None = None
+    ) -> None:
         """Its row, and with it the ends that wait to be written; then the sending."""
         try:
             presumed = self._presumed(offer, adapter, n)
             attempt = new_attempt(self.task.id, parent, offer, n, presumed, self.tools.clock.now_ms())
             reached(CrashPoint.BEFORE_ATTEMPT)
-            refusal = await self._record(attempt)
+            refusal = await self._record(attempt, at_last=ticket is not None)
             if refusal is None:
                 reached(CrashPoint.ATTEMPT_RECORDED)
         except BaseException:
             slot.release()
-            self._no_verdict(offer.id)
+            self._no_verdict(offer.id, ticket)
             raise
         if refusal is not None:  # as with an open circuit: the next offer
             slot.release()
+            if ticket is not None:
+                ticket.give_back()
             self.tools.refused(offer, refusal)
             await self._begin(n, parent, self._following(offer.id))
             return
         self.started.append(attempt)
+        if ticket is not None:
+            self.tickets[attempt.id] = ticket
         self.held_slots[attempt.id] = slot
         await self._send(attempt, offer, adapter)
 
@@ -234,7 +259,7 @@ class Making:
     async def _resume(self, attempt: Attempt, offer: Offer | None, adapter: Adapter | None) -> None:
         """Recovery by what the upstream offers: the manifest first, then the same key, the stored job, a question, or never again."""
         reached(CrashPoint.RESUMING)
-        delivery = await self._find(attempt)
+        delivery = await self._stored.find(attempt.id)
         if delivery is None and offer is not None and adapter is not None:
             recovery = adapter.capabilities(offer.upstream_model).recovery
             if recovery in _RESUMABLE or (recovery is Recovery.ASYNC_JOB and attempt.upstream_ref):
@@ -242,7 +267,9 @@ class Making:
                 await self._send(attempt, offer, adapter, sent_before=True)
                 return
             if self.owner_may_live and attempt.state.is_open:
-                delivery = await self._await_manifest(attempt, adapter)
+                # Its sender may only be paused: it must have given up before anybody says that nothing came.
+                whole_s = adapter.settings.timeout_s + MANIFEST_GRACE_S
+                delivery = await self._stored.await_manifest(attempt.id, whole_s - self._age_s(attempt))
         if delivery is not None:
             self._succeeded(attempt, offer, adapter, delivery, ())
             return
@@ -261,7 +288,7 @@ class Making:
             nonlocal ref
             ref = upstream_ref
             reached(CrashPoint.JOB_KNOWN)
-            await self._write(RecordSubmitted(self.task.id, self.task.epoch, attempt.id, upstream_ref))
+            await self._stored.write(RecordSubmitted(self.task.id, self.task.epoch, attempt.id, upstream_ref))
             self.in_hand.submitted(attempt.id, capabilities.recovery)
             reached(CrashPoint.JOB_RECORDED)
 
@@ -285,7 +312,7 @@ class Making:
                 reached(CrashPoint.FAILURE_CLASSIFIED)
             except (asyncio.CancelledError, TaskLost):
                 self._free(attempt)
-                self._no_verdict(offer.id)
+                self._no_verdict(offer.id, self.tickets.pop(attempt.id, None))
                 raise
             except Exception as exc:  # a bug of an adapter: nobody can say whether it was billed
                 log.exception("an adapter failed", extra={"attempt": attempt.id, "upstream": offer.upstream})
@@ -300,7 +327,8 @@ class Making:
             if isinstance(failure, NeverArrived) and not self._time_is_up():
                 # Another in its place, in one commit with its end: under one reference nothing is sent twice.
                 self._failed(attempt, failure, resends=3)
-                await self._send_new(offer, adapter, attempt.n, attempt.id, self.held_slots.pop(attempt.id))
+                slot, ticket = self.held_slots.pop(attempt.id), self.tickets.pop(attempt.id, None)
+                await self._send_new(offer, adapter, attempt.n, attempt.id, slot, ticket)
                 return
             step = self._step(attempt, failure.fault, failure.billed, resends=resends, has_job=ref is not None)
             if step is not Step.SAME or self._time_is_up():
@@ -351,7 +379,7 @@ class Making:
             )
             self.unrecorded.append(attempt)
             self.ended.append(attempt)
-            self.tools.circuits.succeeded(attempt.offer_id)
+            self._tell(attempt)
             self._count(attempt, cost)
         else:  # its end is in the books, and with it the loss
             attempt = replace(attempt, lost_microusd=pricing.lost_microusd(attempt.cost_microusd, delivery))
@@ -370,19 +398,14 @@ class Making:
         ended = replace(
             attempt,
             state=AttemptState.UNKNOWN if failure.billed is Billed.UNKNOWN else AttemptState.FAILED,
-            ended_at_ms=self.tools.clock.now_ms(),
-            fault=failure.fault,
-            billed=failure.billed,
-            cost_microusd=cost,
-            message=message,
-        )
+            ended_at_ms=self.tools.clock.now_ms(), fault=failure.fault, billed=failure.billed, cost_microusd=cost, message=message,
+        )  # fmt: skip
         if attempt.state.is_open:  # else its end is in the books already
             self.unrecorded.append(ended)
             self.ended.append(ended)
         self.failures.append(Failure(failure.fault, failure.billed))
         if heard and not isinstance(failure, NeverArrived):
-            begun_s = self.tools.clock.monotonic_s() - self._age_s(attempt)
-            self.tools.circuits.failed(attempt.offer_id, failure.fault, failure.retry_after_s, begun_s=begun_s)
+            self._tell(attempt, failure)
         self._count(ended, cost)
         log.warning(
             "an attempt failed",
@@ -410,54 +433,19 @@ class Making:
             has_job=has_job,
         )
 
-    async def _record(self, started: Attempt) -> BudgetRefusal | None:
+    async def _record(self, started: Attempt, *, at_last: bool) -> BudgetRefusal | None:
         """Commit that an attempt is about to be sent, with the ends that wait to be written. A refusal: only they are, and it must not be sent."""
         ended, self.unrecorded = tuple(self.unrecorded), []
+        if at_last:
+            self.plan = replace(self.plan, last_resorts=(*self.plan.last_resorts, started.id))
+        told = plan_text(self.plan) if at_last else None
+        command = RecordAttempts(self.task.id, self.task.epoch, ended, (started,), plan_json=told)
         try:
             with self.in_hand.writing():
-                return await self._write(RecordAttempts(self.task.id, self.task.epoch, ended, (started,)))
+                return await self._stored.write(command)
         except BaseException:
             self.unrecorded = [*ended, *self.unrecorded]
             raise
-
-    async def _write(self, command: RecordAttempts | RecordSubmitted) -> BudgetRefusal | None:
-        """Write, waiting for a database that does not answer or is overloaded until the deadline. Raises TaskLost, at last StorageUnavailable."""
-        pause_s = STORAGE_PAUSE_S
-        while True:
-            try:
-                outcome = await self.tools.database.write(command)
-            except Unavailable as exc:
-                if self._time_is_up():
-                    raise StorageUnavailable(exc.message, log=exc.log) from exc
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, STORAGE_PAUSE_S_MAX)
-                if isinstance(command, RecordAttempts):
-                    command = replace(command, repeated=True)
-                continue
-            if isinstance(outcome, Lost):
-                raise TaskLost(outcome.state)
-            return outcome.refusal if isinstance(outcome, SendRefused) else None
-
-    async def _find(self, attempt: Attempt) -> Delivery | None:
-        """The manifest of an attempt, waiting for a blob store that does not answer until the deadline."""
-        while True:
-            try:
-                return await self.tools.results.find(attempt.id)
-            except BlobStoreUnavailable:
-                if self._time_is_up():
-                    return None
-                await asyncio.sleep(STORAGE_PAUSE_S)
-
-    async def _await_manifest(self, attempt: Attempt, adapter: Adapter) -> Delivery | None:
-        """Its sender may only be paused: wait until it must have given up."""
-        whole_s = adapter.settings.timeout_s + MANIFEST_GRACE_S
-        until_s = self.tools.clock.monotonic_s() + whole_s - self._age_s(attempt)
-        while self.tools.clock.monotonic_s() < until_s:
-            await asyncio.sleep(MANIFEST_LOOK_S)
-            delivery = await self._find(attempt)
-            if delivery is not None:
-                return delivery
-        return None
 
     def _age_s(self, attempt: Attempt) -> float:
         """By two machines' clocks, so not negative: nobody waits longer than the whole."""
@@ -471,9 +459,25 @@ class Making:
             except SlotTimeout:
                 await asyncio.sleep(STORAGE_PAUSE_S)
 
-    def _no_verdict(self, offer_id: str) -> None:
-        """Where this was a half-open circuit's probe, the next call may probe."""
-        self.tools.circuits.failed(offer_id, Fault.CANCELLED)
+    def _no_verdict(self, offer_id: str, ticket: Ticket | None = None) -> None:
+        """Where this was a half-open circuit's probe, the next call may probe; where it was a last resort, the next one may go."""
+        self.tools.circuits.failed(offer_id, Fault.CANCELLED, at_last=ticket is not None)
+        if ticket is not None:
+            ticket.give_back()
+
+    def _tell(self, attempt: Attempt, failure: UpstreamFailure | None = None) -> None:
+        """The circuit, and with it those who wait for this verdict, how an attempt ended."""
+        ticket, circuits = self.tickets.pop(attempt.id, None), self.tools.circuits
+        if failure is None:
+            circuits.succeeded(attempt.offer_id, at_last=ticket is not None)
+        else:
+            begun_s = self.tools.clock.monotonic_s() - self._age_s(attempt)
+            circuits.failed(
+                attempt.offer_id, failure.fault, failure.retry_after_s, begun_s=begun_s, at_last=ticket is not None
+            )
+        if ticket is not None:
+            self.tools.metrics.last_resort(upstream=attempt.upstream, served=failure is None)
+            ticket.give_back(worked=None if failure and failure.fault in NEUTRAL else failure is None)
 
     def _free(self, attempt: Attempt) -> None:
         slot = self.held_slots.pop(attempt.id, None)

@@ -66,6 +66,8 @@ class RecordAttempts:
     started: tuple[Attempt, ...] = ()
     repeated: bool = False
     """Given before, without an answer: what is already written is left as it is."""
+    plan_json: str | None = None
+    """What the task's plan tells from now on, where that changed; None: as before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gateway.domain.images import ImageRequest
 
 @dataclass(frozen=True, slots=True)
 class FrozenPlan:
-    """The offers in the order they are tried, and what the caller's charge is made of."""
+    """The offers in the order they are tried, at the end those of the last resort, and what the caller's charge is made of."""
 
     offers: tuple[Offer, ...]
     charge_microcredits: int | None
@@ -28,6 +28,8 @@ class FrozenPlan:
     """What the dearest offer that could be tried was expected to cost for the whole request: what routing saves is told against it."""
     considered: tuple[Considered, ...] = ()
     """Every offer of the model, in the order in which they were to be tried, with its price or why it was not; empty in rows of earlier versions."""
+    last_resorts: tuple[str, ...] = ()
+    """Ids of the attempts that were sent although their offer's circuit was open, because nothing else was left."""
 
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)
@@ -38,6 +40,7 @@ class _Told:
     """The part of a plan that tells why."""
 
     considered: tuple[Considered, ...] = ()
+    last_resorts: tuple[str, ...] = ()
 
 
 _PLAN = TypeAdapter(FrozenPlan)
@@ -59,6 +62,16 @@ def read_considered(text: str) -> tuple[Considered, ...]:
         return _TOLD.validate_json(text).considered
     except ValidationError:
         return ()
+
+
+def read_last_resorts(text: str) -> frozenset[str]:
+    """Ids of the attempts that were made for want of anything else; nothing where another version wrote the plan without."""
+    if '"last_resorts":[]' in text:
+        return frozenset()  # mostly so
+    try:
+        return frozenset(_TOLD.validate_json(text).last_resorts)
+    except ValidationError:
+        return frozenset()
 
 
 def request_text(request: ImageRequest) -> str:

@@ -19,6 +19,7 @@ from gateway.pipeline.admission import Admitted
 from gateway.pipeline.commands import LEASE_MS
 from gateway.pipeline.quotation import Quotation, Quotations
 from gateway.routing.health import Circuits
+from gateway.routing.last_resort import Resort
 from gateway.routing.order import arrange
 from gateway.routing.plan import Candidate, LeftOut, NotAble, Plan, PlannedOffer, plan
 from gateway.upstreams.base import Adapter
@@ -84,9 +85,17 @@ class Offering:
         return replace(found, left_out=(*found.left_out, *absent), considered=considered)
 
     def arranged(self, planned: Plan, choice: UpstreamChoice = ANY_UPSTREAM) -> Plan:
-        """Without the offers that may not be tried now, perhaps without any, and in the order of now; the very same plan where nothing changes."""
+        """Without the offers that may not be tried now, perhaps without any, and in the order of now; the very same plan where nothing changes.
+
+        Failing ones that may be tried where nothing else is left stand at the end.
+        """
         closed = {item.offer.id: word for item in planned.offers if (word := self._why_closed(item)) is not None}
-        return arrange(planned, closed, self._circuits.latencies.step, choice)
+        resorts: dict[str, Resort] = {}
+        for offer_id in [name for name, word in closed.items() if word is Skip.LAST_RESORT]:
+            resort = self._circuits.resort(offer_id)
+            if resort is not None:
+                resorts[offer_id] = resort
+        return arrange(planned, closed, self._circuits.latencies.step, choice, resorts)
 
     def _open_now(self, planned: Plan, model: Model, choice: UpstreamChoice) -> Plan:
         usable = self.arranged(planned, choice)
@@ -96,10 +105,10 @@ class Offering:
 
     def _why_closed(self, planned: PlannedOffer) -> Skip | None:
         """None: it may be tried."""
-        if self._circuits.is_open(planned.offer.id):
-            return Skip.CIRCUIT_OPEN
         closed = self._circuits.closed.is_closed(planned.offer.upstream, planned.most_microusd)
-        return Skip.BUDGET_CLOSED if closed else None
+        if not self._circuits.is_open(planned.offer.id):
+            return Skip.BUDGET_CLOSED if closed else None
+        return Skip.CIRCUIT_OPEN if closed or self._circuits.resort(planned.offer.id) is None else Skip.LAST_RESORT
 
     def _none_usable(self, planned: Plan, model: Model) -> AllUpstreamsUnavailable:
         """Our own budgets are no caller's business: only the log names them."""

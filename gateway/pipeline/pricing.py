@@ -34,7 +34,10 @@ def freeze(plan: Plan, model: Model, *, markup: Decimal, credits_per_usd: Decima
         markup=markup,
         credits_per_usd=credits_per_usd,
         dropped=plan.dropped,
-        dearest_microusd=max(planned.expected_microusd for planned in plan.offers),
+        # What is tried only at last was no alternative, as long as there was another.
+        dearest_microusd=max(
+            planned.expected_microusd for planned in (plan.offers[: len(plan.offers) - plan.at_last] or plan.offers)
+        ),
         considered=plan.considered[:CONSIDERED_MAX],
     )
 
@@ -61,7 +64,7 @@ def hold_options(plan: Plan, frozen: FrozenPlan, n: int) -> tuple[HoldOption, ..
 def _without(considered: Iterable[Considered], kept: Collection[str]) -> tuple[Considered, ...]:
     """What is not kept is too dear for what may be held."""
     return tuple(
-        item if item.skipped is not None or item.offer in kept else item._replace(skipped=Skip.OVER_BUDGET)
+        item if not item.is_tried or item.offer in kept else item._replace(skipped=Skip.OVER_BUDGET)
         for item in considered
     )
 

@@ -87,7 +87,7 @@ class Quotations:
         if kept is not None and usable is kept.plan:
             return kept.quotation
         made = quotation(usable, request, model, markup, credits_per_usd)
-        whole = len(usable.offers) == len(found.offers)
+        whole = not usable.at_last and len(usable.offers) == len(found.offers)
         # Options and pictures are callers' own: hardly two calls would be alike.
         if whole and not request.options and not request.images and request.mask is None:
             if len(self._kept) >= SHAPES_MAX:

@@ -147,11 +147,11 @@ def _offers(
     quoted = []
     for item in offering.arranged(whole, admitted.choice).considered:
         skipped = item.skipped
-        if skipped is None and options and not within:
+        if (item.is_tried and options and not within) or (
+            item.is_tried and allowed is not None and item.offer not in allowed
+        ):
             skipped = Skip.OVER_MAX_CREDITS
-        if skipped is None and allowed is not None and item.offer not in allowed:
-            skipped = Skip.OVER_MAX_CREDITS
-        if skipped is None and affordable is not None and item.offer not in affordable:
+        elif item.is_tried and affordable is not None and item.offer not in affordable:
             skipped = Skip.OVER_BUDGET
         quoted.append(_quoted(by_id[item.offer], item._replace(skipped=skipped)))
     return tuple(quoted)

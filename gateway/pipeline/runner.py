@@ -25,12 +25,14 @@ from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.attempt_rows import in_doubt
-from gateway.pipeline.attempts import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, Making, TaskLost, Tools
+from gateway.pipeline.attempts import Making
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.partials import Partials
 from gateway.pipeline.results import Made
+from gateway.pipeline.stored import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, TaskLost
+from gateway.pipeline.tools import Tools
 from gateway.pipeline.verdict import task_error
 from gateway.telemetry.metrics import Metrics
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from gateway.blobs.links import LinkSigner
 from gateway.domain.considered import Considered
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskState
-from gateway.pipeline.frozen import read_considered
+from gateway.pipeline.frozen import read_considered, read_last_resorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class TaskView:
     def considered(self) -> tuple[Considered, ...]:
         """Every offer of the model in the order of the plan; read when it is asked for."""
         return read_considered(self.task.plan_json)
+
+    @property
+    def last_resorts(self) -> frozenset[str]:
+        """Ids of the attempts at offers that were left alone, made because no other was left; read when it is asked for."""
+        return read_last_resorts(self.task.plan_json)
 
     @property
     def upstream(self) -> str | None:

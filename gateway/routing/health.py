@@ -6,6 +6,9 @@ every probe that failed, up to two minutes.
 Bad credentials open it for 10 minutes at once, an empty account does so for every offer of the upstream; both ask for an operator.
 A rate limit only leaves the offer alone until the upstream's own time. A content refusal, a bad request, a caller's cancel or
 a machine out of descriptors says nothing about health. Losing this memory costs a few failed tries, nothing else.
+
+Callers with nothing else left may try what an ordinary circuit leaves alone (`resort`): such a try closes the circuit when it succeeds and never
+prolongs it when it fails. What an operator must mend, and an upstream that named its own time, is not tried.
 """
 
 from collections import deque
@@ -15,6 +18,7 @@ from dataclasses import dataclass, field
 from gateway.domain.clock import Clock
 from gateway.domain.tasks import Fault
 from gateway.routing.closed import ClosedUpstreams
+from gateway.routing.last_resort import LastResorts, Resort
 from gateway.routing.latency import Latencies
 
 FAILURES_IN_A_ROW_MAX = 5
@@ -30,7 +34,8 @@ PROBE_S_MAX = 240.0
 """A probe without a verdict is given up after the longest task's deadline, so that a lost one cannot keep a circuit open."""
 
 _NOT_ITS_OWN = (Fault.REFUSED, Fault.CANCELLED, Fault.LOCAL)
-_NEUTRAL = (*_NOT_ITS_OWN, Fault.BAD_REQUEST)
+NEUTRAL = (*_NOT_ITS_OWN, Fault.BAD_REQUEST)
+"""Faults that say nothing about an offer's health."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,12 @@ class _Circuit:
     alert: bool = False
     probe_until_s: float | None = None
     blocked_until_s: float = 0.0
+    block_was_told: bool = False
+    """The upstream named the time."""
+
+    def block(self, until_s: float, *, was_told: bool) -> None:
+        if until_s > self.blocked_until_s:
+            self.blocked_until_s, self.block_was_told = until_s, was_told
 
     def count(self, now_s: float, failed: bool) -> None:
         second = int(now_s)
@@ -93,6 +104,10 @@ class _Circuit:
             return False
         return now_s < self.open_until_s or (self.probe_until_s is not None and now_s < self.probe_until_s)
 
+    def is_firm(self, now_s: float) -> bool:
+        """Closed, and to those who have nothing else, too."""
+        return self.closed_to(now_s) and (self.alert or (self.block_was_told and now_s < self.blocked_until_s))
+
 
 class Circuits:
     """All circuits of this process. Not thread-safe: used from the event loop only."""
@@ -104,6 +119,8 @@ class Circuits:
         """Beside them: who is left alone because of our own budget, not because of how it works."""
         self.latencies = Latencies(clock)
         """And how long pictures took at those that work."""
+        self.last_resorts = LastResorts(clock)
+        """And who tries those that are left alone, with nothing else left."""
 
     def is_open(self, offer_id: str) -> bool:
         """For plans and quotes: whether the offer would be left alone now. Takes no probe."""
@@ -119,40 +136,64 @@ class Circuits:
                 circuit.probe_until_s = self._clock.monotonic_s() + PROBE_S_MAX
         return True
 
-    def succeeded(self, offer_id: str) -> None:
-        """A picture came. Closes a half-open circuit; a late answer from before the opening changes nothing while it is open."""
+    def resort(self, offer_id: str) -> Resort | None:
+        """Whether an offer that is left alone may be tried where nothing else is left; None for one that may not, and for one that is open to all."""
+        now_s, circuits = self._clock.monotonic_s(), self._of(offer_id)
+        if not any(circuit.closed_to(now_s) for circuit in circuits):
+            return None
+        if any(circuit.is_firm(now_s) for circuit in circuits):
+            return None
+        is_silent = any(circuit.fault is Fault.NO_ANSWER for circuit in circuits)
+        return Resort.SILENT if is_silent else Resort.FAILING
+
+    def succeeded(self, offer_id: str, *, at_last: bool = False) -> None:
+        """A picture came. Closes a half-open circuit, and where it was tried `at_last` an open one that no operator must mend; a late answer
+        from before the opening changes nothing while it is open."""
         now_s = self._clock.monotonic_s()
         for circuit in self._of(offer_id):
-            if circuit.fault is not None and now_s >= circuit.open_until_s:
+            if circuit.fault is not None and (now_s >= circuit.open_until_s or (at_last and not circuit.alert)):
                 circuit.close()
+            if at_last and not circuit.block_was_told:
+                circuit.blocked_until_s = 0.0
         self._circuit(offer_id).count(now_s, failed=False)
+        self.last_resorts.tell()
 
     def failed(
-        self, offer_id: str, fault: Fault, retry_after_s: float | None = None, *, begun_s: float | None = None
+        self,
+        offer_id: str,
+        fault: Fault,
+        retry_after_s: float | None = None,
+        *,
+        begun_s: float | None = None,
+        at_last: bool = False,
     ) -> None:
         """An attempt ended without a picture. `retry_after_s`: what the upstream asked for, at most OPEN_LONG_S is believed.
 
         `begun_s`: when (monotonic) it was sent; one of before the circuit's latest opening is no probe's, however late it fails. None: just now.
+        `at_last`: it was tried although the circuit was open. It is nobody's probe, and tells only whether answers come.
         """
         now_s = self._clock.monotonic_s()
         circuit = self._circuit(offer_id)
         if fault not in _NOT_ITS_OWN:
             self.latencies.missed(offer_id)
-        if fault in _NEUTRAL:
-            for probed in self._of(offer_id):
-                probed.probe_until_s = None  # no verdict: the next call probes
+        if fault in NEUTRAL:
+            if not at_last:
+                self._end_probes(offer_id)
             return
-        if fault is Fault.RATE_LIMITED or retry_after_s is not None:
-            wait_s = RATE_LIMIT_DEFAULT_S if retry_after_s is None else min(max(retry_after_s, 0.0), OPEN_LONG_S)
-            circuit.blocked_until_s = max(circuit.blocked_until_s, now_s + wait_s)
+        if retry_after_s is not None:
+            circuit.block(now_s + min(max(retry_after_s, 0.0), OPEN_LONG_S), was_told=True)
+        elif fault is Fault.RATE_LIMITED and not at_last:
+            circuit.block(now_s + RATE_LIMIT_DEFAULT_S, was_told=False)
         if fault is Fault.RATE_LIMITED:
-            for probed in self._of(offer_id):
-                probed.probe_until_s = None
+            if not at_last:
+                self._end_probes(offer_id)
             return
         if fault is Fault.NO_MONEY:
             self._circuit(_upstream(offer_id)).open(fault, now_s + OPEN_LONG_S, alert=True)
         elif fault is Fault.CREDENTIALS:
             circuit.open(fault, now_s + OPEN_LONG_S, alert=True)
+        elif at_last and circuit.fault is not None:
+            circuit.fault = circuit.fault if circuit.alert else fault
         else:
             upstream = self._circuits.get(_upstream(offer_id))
             if upstream is not None and upstream.probe_until_s is not None:
@@ -175,6 +216,11 @@ class Circuits:
                 fault = circuit.fault or Fault.RATE_LIMITED
                 found[name] = OpenCircuit(fault, max(0.0, until_s - now_s), circuit.alert)
         return found
+
+    def _end_probes(self, offer_id: str) -> None:
+        """No verdict: the next call probes."""
+        for probed in self._of(offer_id):
+            probed.probe_until_s = None
 
     def _of(self, offer_id: str) -> list[_Circuit]:
         """The offer's own circuit and its upstream's, where there are any."""

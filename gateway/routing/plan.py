@@ -60,6 +60,8 @@ class Plan:
     left_out: tuple[LeftOut, ...] = ()
     considered: tuple[Considered, ...] = ()
     """Every offer of the model in the order of the plan, those that are not able at the end."""
+    at_last: int = 0
+    """How many of the offers, the last ones, are left alone now and tried only where nothing else is left."""
 
     @property
     def most_microusd(self) -> int:

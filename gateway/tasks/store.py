@@ -5,7 +5,7 @@ follow what is decided by the caller; the epoch in its hands is compared there, 
 with their rows (`added_tasks` and so on), for the caller to run together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -158,6 +158,7 @@ _RESULTS = Statement(
 _ADD_TASKS = insert_rows(tasks, (*_TASK_COLUMNS, "lease_until_ms"))
 _FINISH = update_rows(tasks, ("id",), _TASK_FINISH)
 _SET_STATE = update_rows(tasks, ("id",), ("state",))
+_SET_PLAN = update_rows(tasks, ("id",), ("plan",))
 _CLAIM = update_rows(tasks, ("id",), ("owner", "epoch", "lease_until_ms"))
 _ADD_ATTEMPTS = insert_rows(attempts, _ATTEMPT_COLUMNS)
 _END_ATTEMPTS = update_rows(attempts, ("id",), _ATTEMPT_END)
@@ -229,6 +230,10 @@ def added_results(finished: Sequence[Task]) -> Write:
 
 def changed_states(changed: Sequence[tuple[TaskId, TaskState]]) -> Write:
     return _SET_STATE, [(state.value, task_id) for task_id, state in changed]
+
+
+def changed_plans(changed: Mapping[TaskId, str]) -> Write:
+    return _SET_PLAN, [(plan_json, task_id) for task_id, plan_json in changed.items()]
 
 
 async def erase_tasks(connection: Connection, erased: Sequence[Task]) -> None:

@@ -64,9 +64,7 @@ class Metrics:
                 "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
             )
         )
-        self._skipped = kept(
-            _Counter("gateway_offers_skipped", "Offers that a call was not to try, by why.", ("upstream", "reason"))
-        )
+        self._skipped, self._last_resorts = map(kept, _routing_counters())
         self._limited = kept(
             _Counter("gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level"))
         )
@@ -141,6 +139,10 @@ class Metrics:
     def offer_skipped(self, *, upstream: str, reason: str) -> None:
         """`reason` is a word of `domain.considered.Skip`."""
         self._skipped.add((self._upstream(upstream), reason), 1)
+
+    def last_resort(self, *, upstream: str, served: bool) -> None:
+        """A try of an offer that was left alone, with no other left."""
+        self._last_resorts.add((self._upstream(upstream), "served" if served else "failed"), 1)
 
     def limited(self, kind: str, level: str) -> None:
         """`kind` is rate or concurrency, `level` org, team or key."""
@@ -258,6 +260,14 @@ class _Histograms(Collector):
         for labels, seen in self._seen.items():
             family.add_metric(labels, list(zip(bounds, accumulate(seen.counts), strict=True)), seen.sum)
         yield family
+
+
+def _routing_counters() -> "tuple[_Counter, _Counter]":
+    """Offers left out of the plan, and tried all the same."""
+    return (
+        _Counter("gateway_offers_skipped", "Offers that a call was not to try, by why.", ("upstream", "reason")),
+        _Counter("gateway_last_resorts", "Tries of offers with an open circuit, by result.", ("upstream", "result")),
+    )
 
 
 def _upstream_budget_gauges() -> "tuple[_Gauges, _Gauges]":

@@ -17,13 +17,13 @@ from gateway.domain.images import ImageRequest, PartialImage, Pixels
 from gateway.domain.money import Amount, charge_amount
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskErrorCode, TaskState
 from gateway.limits.slots import Slots
-from gateway.pipeline.attempts import Tools
 from gateway.pipeline.commands import Accept, Accepted, Cancel, Claim, Claimed, Finished, HoldOption, RecordAttempts
 from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, read_request, request_text
 from gateway.pipeline.partials import Partials
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Ending, Runner, Work
+from gateway.pipeline.tools import Tools
 from gateway.routing.health import Circuits
 from gateway.tasks import store as task_store
 from gateway.telemetry.metrics import Metrics
@@ -427,7 +427,7 @@ async def test_resume_waits_for_an_owner_that_may_only_be_paused(
     database: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its manifest may still come until its upstream's time-out and the grace have passed."""
-    monkeypatch.setattr("gateway.pipeline.attempts.MANIFEST_LOOK_S", 0.02)
+    monkeypatch.setattr("gateway.pipeline.stored.MANIFEST_LOOK_S", 0.02)
     monkeypatch.setattr("gateway.pipeline.attempts.MANIFEST_GRACE_S", 5.0)
     only = ScriptedAdapter("only")
     house = await house_of(database, tmp_path, only)

@@ -408,7 +408,7 @@ async def test_a_manifest_is_not_awaited_by_the_clock_on_the_wall(
     database: Troubled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An owner whose clock is a day ahead: the wait is its upstream's time-out and the grace, no more."""
-    monkeypatch.setattr(attempts_module, "MANIFEST_LOOK_S", 0.02)
+    monkeypatch.setattr("gateway.pipeline.stored.MANIFEST_LOOK_S", 0.02)
     monkeypatch.setattr(attempts_module, "MANIFEST_GRACE_S", 0.1)
     only = ScriptedAdapter("only")
     house = await house_of(database, tmp_path, only)

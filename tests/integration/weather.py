@@ -1,8 +1,7 @@
 """Upstreams that fall ill in turns: a seeded random sequence of spells, each one emulator misbehaving in one way for a while.
 
-At most SICK_MAX are ill at a time, and one falls ill only while more than RESTED_MIN others have been well for so long that their circuits must
-have closed again: REST_S, or REST_OF_DOUBT_S after silence, which opens them for longer. So some able upstream with a closed circuit is up at
-every moment.
+Any may fall ill at any time, but for the last one that is well: so some upstream is up at every moment, nobody knows which, and its circuit may be
+open since its last spell. What was ill when is written down.
 """
 
 import asyncio
@@ -14,18 +13,18 @@ from dataclasses import dataclass, field
 from tests.emulators import behaviours as b
 from tests.emulators.base import Emulator
 
-SICK_MAX, RESTED_MIN = 2, 2
 DOUBTFUL_SHARE = 0.3
-SPELL_S = (0.3, 1.5)
-REST_S = 8.0
-REST_OF_DOUBT_S = 33.0
-PAUSE_S = 0.2
+SPELL_S = (1.0, 4.0)
+PAUSE_S = 0.6
+RETRY_AFTER_S = 1
+READ_S = 0.5
+"""An upstream that asked to be left alone for so long is not up before; its last such answer is read a moment after it was sent."""
 
-REFUSED = "refused connections"
+REFUSED, LIMITED = "refused connections", "rate limit"
 UNBILLED: Mapping[str, b.Behaviour] = {
     "500": b.Error(),
     "overloaded": b.Overloaded(),
-    "rate limit": b.RateLimit(retry_after="1"),
+    LIMITED: b.RateLimit(retry_after=str(RETRY_AFTER_S)),
     "400": b.Error(status=400, code="invalid_value", message="Invalid value: 'n'."),
     "failed task": b.FailTask(),
 }
@@ -42,17 +41,24 @@ _BEHAVIOURS: Mapping[str, b.Behaviour] = {**UNBILLED, **DOUBTFUL}
 
 
 @dataclass(slots=True)
+class Spell:
+    """Times are the loop's; `ended_s` None: it goes on."""
+
+    begun_s: float
+    ended_s: float | None = None
+
+
+@dataclass(slots=True)
 class Weather:
     """Run it beside the calls; it ends when cancelled, with every upstream well again."""
 
     emulators: Mapping[str, Emulator]
     """Cheapest first: the cheaper one is, the more calls meet its illness, so the more often it falls ill."""
     chance: random.Random
-    well_at_s: dict[str, float] = field(default_factory=dict)
-    """From when on an upstream may fall ill again."""
     sick: set[str] = field(default_factory=set)
-    spells: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By upstream and kind."""
+    kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Spells by upstream and kind."""
+    spells: dict[str, list[Spell]] = field(default_factory=dict)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -62,16 +68,26 @@ class Weather:
                 if name is not None:
                     kind = self._kind(self.emulators[name])
                     self.sick.add(name)
-                    self.spells[name, kind] += 1
+                    self.kinds[name, kind] += 1
                     group.create_task(self._spell(name, kind))
 
+    def was_up(self, begun_s: float, ended_s: float) -> list[str]:
+        """The upstreams that were well all that time."""
+        return [
+            name
+            for name in self.emulators
+            if not any(
+                spell.begun_s <= ended_s and (spell.ended_s is None or spell.ended_s >= begun_s)
+                for spell in self.spells.get(name, [])
+            )
+        ]
+
     def _next(self) -> str | None:
-        """One of those that are well for long; None while too many are not."""
-        now_s = asyncio.get_running_loop().time()
-        rested = [name for name in self.emulators if name not in self.sick and self.well_at_s.get(name, 0.0) <= now_s]
-        if len(self.sick) >= SICK_MAX or len(rested) <= RESTED_MIN:
+        """One of those that are well, unless it is the only one."""
+        well = [name for name in self.emulators if name not in self.sick]
+        if len(well) <= 1:
             return None
-        return self.chance.choices(rested, [2.0**-at for at in range(len(rested))])[0]
+        return self.chance.choices(well, [1.5**-at for at in range(len(well))])[0]
 
     def _kind(self, emulator: Emulator) -> str:
         kinds = list(DOUBTFUL) if self.chance.random() < DOUBTFUL_SHARE else [REFUSED, REFUSED, *UNBILLED]
@@ -79,7 +95,9 @@ class Weather:
         return self.chance.choice(able)
 
     async def _spell(self, name: str, kind: str) -> None:
-        emulator, seconds = self.emulators[name], self.chance.uniform(*SPELL_S)
+        emulator, seconds, loop = self.emulators[name], self.chance.uniform(*SPELL_S), asyncio.get_running_loop()
+        spell = Spell(loop.time())
+        self.spells.setdefault(name, []).append(spell)
         try:
             if kind == REFUSED:
                 await emulator.refuse_connections()
@@ -92,6 +110,7 @@ class Weather:
             else:
                 emulator.always(b.Succeed())
                 emulator.release()
-            rest_s = REST_OF_DOUBT_S if kind in DOUBTFUL else REST_S
-            self.well_at_s[name] = asyncio.get_running_loop().time() + rest_s
-            self.sick.discard(name)
+        if kind == LIMITED:
+            await asyncio.sleep(RETRY_AFTER_S + READ_S)
+        spell.ended_s = loop.time()
+        self.sick.discard(name)

@@ -25,6 +25,7 @@ from gateway.domain.images import Contract, ImageInput, ImageRequest, InputSourc
 from gateway.domain.money import usd_cost
 from gateway.pipeline import pricing
 from gateway.pipeline.frozen import read_considered, read_plan
+from gateway.routing.last_resort import Resort
 from gateway.routing.order import arrange
 from gateway.routing.plan import NotAble, plan, split
 from gateway.routing.quote import cost_usd
@@ -121,13 +122,14 @@ def test_plan_is_sorted_and_deterministic(request: ImageRequest, made: list[tupl
     requests,
     st.lists(st.tuples(prices, capabilities), max_size=5),
     st.sets(st.integers(0, 4)),
+    st.sets(st.integers(0, 4)),
     st.one_of(st.none(), st.integers(0, 10_000_000)),
 )
 def test_a_kept_plan_tells_of_every_offer_once(
-    request: ImageRequest, made: list[tuple[Price, Capabilities]], closed: set[int], most: int | None
+    request: ImageRequest, made: list[tuple[Price, Capabilities]], closed: set[int], failing: set[int], most: int | None
 ) -> None:
-    """Whatever is closed, held or limited: each offer of the model stands once in what a task keeps; without a reason exactly where it may be tried,
-    and then with prices; in the order of the prices."""
+    """Whatever is closed, failing, held or limited: each offer of the model stands once in what a task keeps; without a reason exactly where it is
+    tried in its turn, and then with prices; in the order of the prices. Those of the last resort stand at the plan's end, silent ones behind all."""
     candidates = [
         (Offer(f"up{index}/m", f"up{index}", "m", price), ability) for index, (price, ability) in enumerate(made)
     ]
@@ -136,7 +138,11 @@ def test_a_kept_plan_tells_of_every_offer_once(
         return
     able = {item.offer.id for item in whole.offers}
     shut = {offer_id: Skip.CIRCUIT_OPEN for offer_id in (f"up{index}/m" for index in closed) if offer_id in able}
-    usable = arrange(whole, shut, lambda _: 0)
+    shut |= {offer_id: Skip.LAST_RESORT for offer_id in (f"up{index}/m" for index in failing) if offer_id in able}
+    resorts = {
+        offer_id: list(Resort)[int(offer_id[2]) % 2] for offer_id, why in shut.items() if why is Skip.LAST_RESORT
+    }
+    usable = arrange(whole, shut, lambda _: 0, resorts=resorts)
     if not usable.offers:
         return
     frozen = pricing.freeze(usable, MODEL, markup=Decimal(1), credits_per_usd=Decimal(72))
@@ -145,7 +151,10 @@ def test_a_kept_plan_tells_of_every_offer_once(
         kept = read_considered(option.plan_json)
         assert sorted(item.offer for item in kept) == sorted(offer.id for offer, _ in candidates)
         plain = read_plan(option.plan_json)
-        assert [item.offer for item in kept if item.skipped is None] == [offer.id for offer in plain.offers]
+        in_turn = [item.offer for item in kept if item.skipped is None]
+        at_last = [item.offer for item in kept if item.skipped == Skip.LAST_RESORT]
+        at_last.sort(key=lambda offer_id: resorts[offer_id] is Resort.SILENT)  # by price in each of the two
+        assert [*in_turn, *at_last] == [offer.id for offer in plain.offers]
         priced = [(item.expected_microusd, item.most_microusd) for item in kept if item.skipped != Skip.NOT_ABLE]
         assert all(expected is not None and most_of is not None for expected, most_of in priced)
         assert [expected for expected, _ in priced] == sorted(
@@ -153,7 +162,7 @@ def test_a_kept_plan_tells_of_every_offer_once(
         )
         assert all(item.why for item in kept if item.skipped is not None)
         closed_now = {item.offer for item in kept if item.skipped == Skip.CIRCUIT_OPEN}
-        assert closed_now == shut.keys()
+        assert closed_now == {offer_id for offer_id, why in shut.items() if why is Skip.CIRCUIT_OPEN}
 
 
 @given(

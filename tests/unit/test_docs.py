@@ -291,6 +291,7 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.saved("routing", 1)
     registry_owner.attempt_ended(upstream="u", model="m", fault=None)
     registry_owner.offer_skipped(upstream="u", reason="not_able")
+    registry_owner.last_resort(upstream="u", served=True)
     registry_owner.limited("rate", "key")
     registry_owner.limiter_failed("rate")
     registry_owner.repeated("joined")

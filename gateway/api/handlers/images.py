@@ -194,3 +194,5 @@ def _note(request: web.Request, view: TaskView) -> None:
     failed = [f"{attempt.offer_id} {attempt.fault}" for attempt in view.attempts if attempt.fault is not None]
     if failed:
         request[LOG]["failed"] = ", ".join(failed)
+    if at_last := view.last_resorts:
+        request[LOG]["last_resort"] = ", ".join(a.offer_id for a in view.attempts if a.id in at_last)

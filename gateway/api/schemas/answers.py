@@ -83,7 +83,9 @@ class AttemptAnswer(Answer):
 
 
 class SkippedAnswer(Answer):
-    reason: Literal["not_able", "circuit_open", "budget_closed", "over_max_credits", "over_budget", "not_chosen"]
+    reason: Literal[
+        "not_able", "circuit_open", "last_resort", "budget_closed", "over_max_credits", "over_budget", "not_chosen"
+    ]
     message: str
 
 
@@ -98,7 +100,10 @@ class QuotedOfferAnswer(Answer):
 
 
 class RoutedAttemptAnswer(Answer):
-    """One try of an offer for `n` of the pictures. `billed` says whether a failure cost us something."""
+    """One try of an offer for `n` of the pictures. `billed` says whether a failure cost us something.
+
+    `last_resort`: its circuit was open, and no other offer was left.
+    """
 
     upstream: str
     model: str
@@ -110,6 +115,7 @@ class RoutedAttemptAnswer(Answer):
     cost_usd: float
     sent_at_ms: int
     ended_at_ms: int | None
+    last_resort: bool
 
 
 class RoutingAnswer(Answer):

@@ -46,6 +46,7 @@ class View:
     remaining_microcredits: int | None = None
     credits_per_usd: Decimal = Decimal(72)
     considered: tuple[Considered, ...] = ()
+    last_resorts: frozenset[str] = frozenset()
 
 
 def pending_task(contract: Contract = Contract.TASK) -> Task:

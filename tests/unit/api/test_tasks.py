@@ -42,7 +42,11 @@ async def test_a_task_tells_why_this_upstream(make_edge: MakeEdge) -> None:
     failed = attempt(
         state=AttemptState.FAILED, fault=Fault.NO_MONEY, billed=Billed.NO, cost_microusd=0, images=0, message=said
     )
-    edge = await make_edge(FakePipeline(final=View(pending_task(), (failed, attempt()), considered=CONSIDERED)))
+    edge = await make_edge(
+        FakePipeline(
+            final=View(pending_task(), (failed, attempt()), considered=CONSIDERED, last_resorts=frozenset({failed.id}))
+        )
+    )
     answer = await edge.get(f"/v1/tasks/{TASK_ID}")
     body = await answer.json()
     TaskAnswer.model_validate(body)
@@ -63,6 +67,7 @@ async def test_a_task_tells_why_this_upstream(make_edge: MakeEdge) -> None:
     assert first == {
         "upstream": "evolink", "model": "gpt-4o-image", "n": 1, "images": 0, "status": "failed", "fault": "no_money", "billed": "no",
         "cost_usd": 0, "sent_at_ms": 1_757_165_031_410, "ended_at_ms": 1_757_165_033_410,
+        "last_resort": True,
     }  # fmt: skip
     assert (second["status"], second["fault"], second["billed"], second["cost_usd"]) == (
         "succeeded",

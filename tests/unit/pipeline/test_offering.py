@@ -13,6 +13,7 @@ from gateway.domain.ids import AccountId, KeyId
 from gateway.domain.images import Background, Contract, ImageRequest, OutputFormat, Pixels
 from gateway.domain.tasks import Fault
 from gateway.pipeline.admission import Admitted
+from gateway.pipeline.frozen import read_considered, read_plan
 from gateway.pipeline.offering import Offering, Terms
 from gateway.pipeline.quotation import Quotation
 from gateway.routing.health import Circuits
@@ -111,6 +112,56 @@ def test_nothing_may_be_tried(desk: Desk) -> None:
     desk.circuits.failed("a/m", Fault.CREDENTIALS)
     with pytest.raises(AllUpstreamsUnavailable):
         desk.ask(model("a"))
+
+
+def fail(desk: Desk, name: str, fault: Fault = Fault.FAILED) -> None:
+    for _ in range(5):
+        desk.circuits.failed(f"{name}/m", fault)
+
+
+def test_failing_offers_stand_at_the_end_of_the_plan(desk: Desk) -> None:
+    """By price, silent ones behind all; held for, too, but savings are told against what could have been tried without them."""
+    sold = model("a", "b", "dear", "dearest")
+    whole = desk.ask(sold)
+    fail(desk, "a", Fault.NO_ANSWER)
+    fail(desk, "b")
+    fail(desk, "dearest")
+    quoted = desk.ask(sold)
+    assert tried(quoted) == ["dear", "b", "dearest", "a"]
+    assert told(quoted) == [("a", "last_resort"), ("b", "last_resort"), ("dear", None), ("dearest", "last_resort")]
+    assert quoted.options[0].amount == whole.options[0].amount
+    assert quoted.frozen.dearest_microusd == 50_000
+    for name in ("a", "b", "dearest"):
+        desk.circuits.succeeded(f"{name}/m", at_last=True)
+    assert tried(desk.ask(sold)) == ["a", "b", "dear", "dearest"], "what was planned in a storm is not kept"
+
+
+def test_a_call_is_accepted_for_the_last_resort_alone(desk: Desk) -> None:
+    """Where every able offer is failing; among the chosen ones, too. Those that an operator must mend, or whose budget is used up, are none."""
+    sold = model("a", "b", "dear", "dearest")
+    for name in ("a", "b", "dear"):
+        fail(desk, name)
+    desk.circuits.failed("dearest/m", Fault.CREDENTIALS)
+    desk.circuits.closed.refused("b", Budget(1, Unit.USD, Window.MONTH), 10_000, None)
+    quoted = desk.ask(sold)
+    assert tried(quoted) == ["a", "dear"]
+    assert told(quoted) == [
+        ("a", "last_resort"), ("b", "circuit_open"), ("dear", "last_resort"), ("dearest", "circuit_open")
+    ]  # fmt: skip
+    assert quoted.frozen.dearest_microusd == 50_000
+    assert tried(desk.ask(sold, only=("dear",))) == ["dear"]
+    assert tried(desk.ask(sold, prefer=("dear",))) == ["dear", "a"]
+    with pytest.raises(AllUpstreamsUnavailable):
+        desk.ask(sold, only=("dearest", "b"))
+
+
+def test_a_failing_offer_that_money_keeps_out_is_told_so(desk: Desk) -> None:
+    """It is not tried at last either."""
+    fail(desk, "dear")
+    quoted = desk.ask(model("a", "dear"))
+    smaller = quoted.options[-1].plan_json
+    assert [offer.upstream for offer in read_plan(smaller).offers] == ["a"]
+    assert [item.skipped for item in read_considered(smaller)] == [None, "over_budget"]
 
 
 def test_an_offer_without_its_upstream_is_told_of(desk: Desk) -> None:

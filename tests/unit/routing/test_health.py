@@ -4,6 +4,7 @@ import pytest
 
 from gateway.domain.tasks import Fault
 from gateway.routing.health import OPEN_LONG_S, PROBE_S_MAX, Circuits
+from gateway.routing.last_resort import Resort
 
 A, B, OTHER = "up/a", "up/b", "other/a"
 
@@ -180,6 +181,83 @@ def test_rate_limit_leaves_the_offer_alone(
     for _ in range(10):
         circuits.failed(A, Fault.RATE_LIMITED, 0)
     assert circuits.allows(A)
+
+
+@pytest.mark.parametrize(
+    ("fault", "retry_after_s", "resort"),
+    [
+        (Fault.FAILED, None, Resort.FAILING),
+        (Fault.UNREACHABLE, None, Resort.FAILING),
+        (Fault.NO_ANSWER, None, Resort.SILENT),
+        (Fault.OVERLOADED, 60.0, None),
+        (Fault.RATE_LIMITED, None, Resort.FAILING),
+        (Fault.RATE_LIMITED, 60.0, None),
+        (Fault.CREDENTIALS, None, None),
+        (Fault.NO_MONEY, None, None),
+    ],
+)
+def test_who_may_be_tried_with_nothing_else_left(
+    circuits: Circuits, clock: SetClock, fault: Fault, retry_after_s: float | None, resort: Resort | None
+) -> None:
+    """What only an operator can mend, and who named a time, are left alone by all; nothing is a last resort while its circuit is closed."""
+    assert circuits.resort(A) is None
+    for _ in range(5):
+        circuits.failed(A, fault, retry_after_s)
+    assert circuits.is_open(A)
+    assert circuits.resort(A) is resort
+    clock.now_s += OPEN_LONG_S
+    assert circuits.resort(A) is None
+    assert circuits.allows(A)
+
+
+def test_a_last_resort_may_go_beside_a_probe(circuits: Circuits, clock: SetClock) -> None:
+    """But for what an operator must mend: there the probe alone decides."""
+    fail(circuits, 5)
+    circuits.failed(B, Fault.CREDENTIALS)
+    clock.now_s += OPEN_LONG_S
+    assert circuits.allows(A)
+    assert circuits.allows(B)
+    assert [circuits.resort(name) for name in (A, B)] == [Resort.FAILING, None]
+
+
+def test_a_last_resort_that_succeeds_closes(circuits: Circuits) -> None:
+    """At once, unlike a late answer; but not what an operator must mend meanwhile."""
+    fail(circuits, 5)
+    circuits.succeeded(A)
+    assert circuits.is_open(A)
+    circuits.succeeded(A, at_last=True)
+    assert circuits.allows(A)
+    circuits.failed(A, Fault.CREDENTIALS)
+    circuits.failed(B, Fault.NO_MONEY)
+    circuits.succeeded(A, at_last=True)
+    assert circuits.open_offers().keys() == {A, "up"}
+
+
+@pytest.mark.parametrize("fault", [Fault.FAILED, Fault.NO_ANSWER, Fault.RATE_LIMITED, Fault.BAD_REQUEST])
+def test_a_last_resort_that_fails_prolongs_nothing(circuits: Circuits, clock: SetClock, fault: Fault) -> None:
+    """Neither before the circuit's time nor after it, where the probe alone decides; whose place it leaves alone, too."""
+    fail(circuits, 5)
+    clock.now_s += 3
+    circuits.failed(A, fault, at_last=True)
+    assert circuits.open_offers()[A].reopens_in_s == 2
+    clock.now_s += 2
+    circuits.failed(A, fault, at_last=True)
+    assert circuits.allows(A)
+    circuits.failed(A, fault, at_last=True)
+    assert not circuits.allows(A), "the probe is still out"
+    circuits.failed(A, Fault.FAILED)
+    assert circuits.open_offers()[A].reopens_in_s == 10
+
+
+def test_a_last_resort_tells_whether_answers_come(circuits: Circuits) -> None:
+    """One that was not answered puts the offer behind the others, one that was puts it back."""
+    fail(circuits, 5)
+    circuits.failed(A, Fault.NO_ANSWER, at_last=True)
+    assert circuits.resort(A) is Resort.SILENT
+    circuits.failed(A, Fault.OVERLOADED, at_last=True)
+    assert circuits.resort(A) is Resort.FAILING
+    circuits.failed(A, Fault.NO_MONEY, at_last=True)
+    assert circuits.resort(A) is None
 
 
 def test_open_offers_lists_only_what_is_closed_now(circuits: Circuits, clock: SetClock) -> None:
