@@ -1,4 +1,5 @@
-"""Sends an attempt, or asks what became of it where it may have been sent and its upstream can be asked (Recovery.LOOKUP): never both.
+"""Sends an attempt, or asks what became of it where it may have been sent and its upstream can be asked (Recovery.LOOKUP): never both. Where a key
+finds it (Recovery.IDEMPOTENCY_KEY) it is sent again under that.
 
 What the upstream knows nothing of may still be on its way. Nobody sends later than `grace_s` after the attempt's row was made, and every sender
 gives up after the upstream's time-out: when both have passed, "nothing" is the truth. How it fails: with the attempt's own failure as the upstream
@@ -40,14 +41,36 @@ async def sent_or_found(
     grace_s: float,
 ) -> Generated:
     """`age_s`: how long ago the attempt's row was made. Raises UpstreamFailure; after NeverArrived a new attempt may be sent."""
-    if adapter.capabilities(call.offer.upstream_model).recovery is Recovery.LOOKUP:
+    recovery = adapter.capabilities(call.offer.upstream_model).recovery
+    if recovery is Recovery.LOOKUP:
         if sent_before:
             until_s = clock.monotonic_s() + adapter.settings.timeout_s + grace_s - age_s
             return await look_up(adapter, call, clock, arrives_until_s=until_s)
         if age_s > grace_s:
             raise NeverArrived("not sent: too long after its row was made")
     reached(CrashPoint.BEFORE_SEND)
-    return await adapter.generate(call, on_submitted)
+    if not sent_before or recovery is not Recovery.IDEMPOTENCY_KEY:
+        return await adapter.generate(call, on_submitted)
+    return await _sent_again(adapter, call, on_submitted)
+
+
+async def _sent_again(adapter: Adapter, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
+    """Under the same key. That this sending came to nothing says nothing of the one before, which may be billed: only a job's end, or a refusal of
+    the very request, does."""
+    is_known = call.upstream_ref is not None
+
+    async def submitted(upstream_ref: str) -> None:
+        nonlocal is_known
+        is_known = True
+        await on_submitted(upstream_ref)
+
+    try:
+        return await adapter.generate(call, submitted)
+    except UpstreamFailure as exc:
+        if is_known or exc.billed is not Billed.NO or exc.fault is Fault.REFUSED:
+            raise
+        message = f"in doubt since it was first sent; sent again: {exc.message}"
+        raise UpstreamFailure(exc.fault, Billed.UNKNOWN, message, retry_after_s=exc.retry_after_s) from exc
 
 
 async def look_up(adapter: Adapter, call: UpstreamCall, clock: Clock, *, arrives_until_s: float) -> Generated:

@@ -79,11 +79,17 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def answer(
-    adapter: Asked, clock: HandClock, *, sent_before: bool = True, age_s: float = 0.0, seconds: float = 50.0
+    adapter: Asked,
+    clock: HandClock,
+    *,
+    sent_before: bool = True,
+    age_s: float = 0.0,
+    seconds: float = 50.0,
+    on_submitted: OnSubmitted = nothing_submitted,
 ) -> Generated:
     call = UpstreamCall(new_attempt_id(), A_REQUEST, an_offer(), clock.time_s + seconds)
     return await sent_or_found(
-        adapter, call, nothing_submitted, clock, sent_before=sent_before, age_s=age_s, grace_s=GRACE_S
+        adapter, call, on_submitted, clock, sent_before=sent_before, age_s=age_s, grace_s=GRACE_S
     )
 
 
@@ -156,3 +162,45 @@ async def test_a_sender_that_slept_sends_no_more() -> None:
     with pytest.raises(NeverArrived):
         await answer(adapter, clock, sent_before=False, age_s=GRACE_S + 1)
     assert adapter.sent == 1
+
+
+class Keyed(Asked):
+    """Its first answer is lost; then it fails as it is told, perhaps after it named a job."""
+
+    def __init__(self, failure: UpstreamFailure, job: str | None = None) -> None:
+        super().__init__(HandClock(), Heard.NOTHING, recovery=Recovery.IDEMPOTENCY_KEY)
+        self._failure, self._job = failure, job
+
+    async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
+        self.sent += 1
+        if self._job is not None:
+            await on_submitted(self._job)
+        raise self._failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "job", "sent_before", "billed"),
+    [
+        (UpstreamFailure(Fault.UNREACHABLE, Billed.NO, "not sent"), None, True, Billed.UNKNOWN),
+        (UpstreamFailure(Fault.RATE_LIMITED, Billed.NO, "later", retry_after_s=3), None, True, Billed.UNKNOWN),
+        (UpstreamFailure(Fault.BAD_REQUEST, Billed.NO, "no such size"), None, True, Billed.UNKNOWN),
+        (UpstreamFailure(Fault.UNREACHABLE, Billed.NO, "not sent"), None, False, Billed.NO),
+        (UpstreamFailure(Fault.REFUSED, Billed.NO, "not this"), None, True, Billed.NO),
+        (UpstreamFailure(Fault.FAILED, Billed.NO, "the job failed"), "job-7", True, Billed.NO),
+        (UpstreamFailure(Fault.FAILED, Billed.YES, "failed, and billed"), None, True, Billed.YES),
+    ],
+)
+async def test_a_second_sending_in_vain_leaves_the_first_in_doubt(
+    failure: UpstreamFailure, job: str | None, sent_before: bool, billed: Billed
+) -> None:
+    """Under one key: a connection refused now says nothing of what arrived before. The job's own end does, and so does a refusal of the request."""
+    adapter, jobs = Keyed(failure, job), list[str]()
+
+    async def note(upstream_ref: str) -> None:
+        jobs.append(upstream_ref)
+
+    with pytest.raises(UpstreamFailure) as failed:
+        await answer(adapter, HandClock(), sent_before=sent_before, on_submitted=note)
+    assert jobs == ([] if job is None else [job])
+    assert (failed.value.fault, failed.value.billed, adapter.sent) == (failure.fault, billed, 1)
+    assert failed.value.retry_after_s == failure.retry_after_s
