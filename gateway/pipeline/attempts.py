@@ -27,7 +27,7 @@ from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan, plan_text
 from gateway.pipeline.in_hand import InHand
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
-from gateway.pipeline.partials import Partials
+from gateway.pipeline.partials import Partials, hearer
 from gateway.pipeline.results import Delivery, Made
 from gateway.pipeline.side_by_side import all_of
 from gateway.pipeline.stored import STORAGE_PAUSE_S, Stored, TaskLost
@@ -282,7 +282,6 @@ class Making:
         request = request_for(self.request, offer, capabilities, attempt.n)
         ref, resends, clock = attempt.upstream_ref, 0, self.tools.clock
         began_s = clock.monotonic_s()
-        on_partial = self.partials.of(attempt.id) if self.partials is not None and request.partial_images else None
 
         async def on_submitted(upstream_ref: str) -> None:
             nonlocal ref
@@ -297,7 +296,9 @@ class Making:
                 return await adapter.fetch(image, self.deadline_s)
 
         while True:
-            call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref, on_partial=on_partial)
+            call = UpstreamCall(
+                attempt.id, request, offer, self.deadline_s, ref, on_partial=hearer(self.partials, attempt.id, request)
+            )
             try:
                 with self.upstreamed, self.in_hand.asking(attempt.id):
                     generated = await sent_or_found(

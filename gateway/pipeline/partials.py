@@ -6,7 +6,7 @@ At most one is kept: a newer one takes the place of one that its caller was too 
 import asyncio
 
 from gateway.domain.ids import AttemptId
-from gateway.domain.images import PartialImage
+from gateway.domain.images import ImageRequest, PartialImage
 from gateway.upstreams.base import OnPartial
 
 
@@ -46,3 +46,8 @@ class Partials:
         if not self._ended:
             self._news.clear()
         return latest
+
+
+def hearer(partials: Partials | None, attempt_id: AttemptId, request: ImageRequest) -> OnPartial | None:
+    """Who hears of an attempt's partial pictures; None where nobody streams, or the upstream is not asked for any."""
+    return partials.of(attempt_id) if partials is not None and request.partial_images else None
