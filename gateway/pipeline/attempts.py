@@ -27,7 +27,7 @@ from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan, plan_text
 from gateway.pipeline.in_hand import InHand
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
-from gateway.pipeline.partials import Partials, hearer
+from gateway.pipeline.partials import Partials, hearer, shown
 from gateway.pipeline.results import Delivery, Made
 from gateway.pipeline.side_by_side import all_of
 from gateway.pipeline.stored import STORAGE_PAUSE_S, Stored, TaskLost
@@ -280,8 +280,7 @@ class Making:
         """Send one attempt, and send it again under the same key while its outcome can be found so; then go on with what follows."""
         capabilities = adapter.capabilities(offer.upstream_model)
         request = request_for(self.request, offer, capabilities, attempt.n)
-        ref, resends, clock = attempt.upstream_ref, 0, self.tools.clock
-        began_s = clock.monotonic_s()
+        ref, resends, clock, began_s = attempt.upstream_ref, 0, self.tools.clock, self.tools.clock.monotonic_s()
 
         async def on_submitted(upstream_ref: str) -> None:
             nonlocal ref
@@ -296,9 +295,8 @@ class Making:
                 return await adapter.fetch(image, self.deadline_s)
 
         while True:
-            call = UpstreamCall(
-                attempt.id, request, offer, self.deadline_s, ref, on_partial=hearer(self.partials, attempt.id, request)
-            )
+            on_partial = hearer(self.partials, attempt.id, request)
+            call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref, on_partial=on_partial)
             try:
                 with self.upstreamed, self.in_hand.asking(attempt.id):
                     generated = await sent_or_found(
@@ -341,8 +339,7 @@ class Making:
 
     async def _after(self, attempt: Attempt, step: Step) -> None:
         reached(CrashPoint.FAILURE_BOOKED)
-        shown = self.partials is not None and attempt.id in self.partials.shown
-        if step is Step.NEXT and not shown:
+        if step is Step.NEXT and not shown(self.partials, attempt.id):
             await self._make(attempt.n, attempt.id, self._following(attempt.offer_id))
 
     def _following(self, offer_id: str) -> int:

@@ -51,3 +51,8 @@ class Partials:
 def hearer(partials: Partials | None, attempt_id: AttemptId, request: ImageRequest) -> OnPartial | None:
     """Who hears of an attempt's partial pictures; None where nobody streams, or the upstream is not asked for any."""
     return partials.of(attempt_id) if partials is not None and request.partial_images else None
+
+
+def shown(partials: Partials | None, attempt_id: AttemptId) -> bool:
+    """Whether the caller may have seen a partial picture of this attempt."""
+    return partials is not None and attempt_id in partials.shown
