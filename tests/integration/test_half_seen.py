@@ -14,7 +14,10 @@ from tests.integration.test_making import (  # noqa: F401 - `database` is a fixt
 )
 
 
-async def test_who_has_seen_a_partial_picture_gets_no_other_upstreams(database: Gateway, tmp_path: Path) -> None:
+async def test_who_has_seen_a_partial_picture_gets_no_other_upstreams(
+    database: Gateway,  # noqa: F811 - the fixture
+    tmp_path: Path,
+) -> None:
     """An upstream that fails without a bill is followed by the next one, unless it had shown something: that would become another picture."""
     plain, showing, last = ScriptedAdapter("a"), ScriptedAdapter("b", streams=True), ScriptedAdapter("c", streams=True)
     plain.script.append(FAILED)
