@@ -55,6 +55,9 @@ OFF_LINES_MAX = 3
 SECRET_KEY_CHARS_MIN = 32
 """Below 128 bits as hex a note says that the key could be guessed."""
 
+DRAIN_MARGIN_S = 30.0
+"""What a stop needs beyond the longest attempt: pictures are fetched and stored, and their callers answered."""
+
 _BUILT_IN: dict[str, Plain] = {
     "secret_key": "${GATEWAY_SECRET_KEY:-}",
     "admin_token": "${GATEWAY_ADMIN_TOKEN:-}",
@@ -189,9 +192,11 @@ def load(
     clock: Clock | None = None,
     *,
     running: Collection[str] | None = None,
+    strict: bool = False,
 ) -> Config:
     """Reads a file, or the built-in defaults where `path` is None. Raises ConfigError with every problem found.
 
+    `strict`: what works and will hurt is a problem, too, and no note: a gateway that serves with it must not be kept from its next start.
     `running`: the catalogue is of these upstreams alone, since others do not run until a restart; None: of all that are on.
     """
     variables = os.environ if environ is None else environ
@@ -207,7 +212,7 @@ def load(
         raw = {"upstreams": built_in["upstreams"]} | {key: value for key, value in given.items() if value is not None}
     file = _check_file(raw, problems)
     now = datetime.fromtimestamp((clock or SystemClock()).now_ms() / 1000, UTC)
-    config = _Resolver(file, raw, path, variables, problems, running).resolve(now)
+    config = _Resolver(file, raw, path, variables, problems, running, strict).resolve(now)
     debugging = variables.get("GATEWAY_DEBUG") == "crash-points"
     return replace(config, crash_at=variables.get("GATEWAY_CRASH_AT") if debugging else None)
 
@@ -232,6 +237,7 @@ class _Resolver:
     environ: Mapping[str, str]
     problems: Problems
     running: Collection[str] | None = None
+    strict: bool = False
     known_models: tuple[str, ...] = ()
     catalog_path: Path = Path()
 
@@ -246,6 +252,9 @@ class _Resolver:
             problems.add("state", file.state, why, "Write memory: limits and circuits are kept by each process.")
         accounts = Declarations(catalog, self.known_models, problems).orgs(file.accounts)
         egress, server, alerts = self._egress(), self._server(), self._alerts()
+        short = _short_drain(server, upstreams)
+        if short is not None and self.strict:
+            problems.found.setdefault(short.key, short)
         problems.raise_if_any()
         assert catalog is not None
         assert egress is not None
@@ -287,7 +296,11 @@ class _Resolver:
             usage_callers=file.usage.callers,
             findings=findings,
             price_origins=tuple(found.origins),
-            notes=(*(finding.text for finding in findings), *_notes_without_effect(file)),
+            notes=(
+                *(finding.text for finding in findings),
+                *_notes_without_effect(file),
+                *(() if short is None else (str(short),)),
+            ),
         )
 
     def _upstreams(self) -> tuple[tuple[UpstreamSettings, ...], tuple[UpstreamOff, ...]]:
@@ -416,6 +429,20 @@ class _Resolver:
 def _local_url(host: str, port: int) -> str:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{reachable}:{port}"
+
+
+def _short_drain(server: ServerConfig, upstreams: Collection[UpstreamSettings]) -> Problem | None:
+    """A call that was sent right before the signal must have its answer, and time to store it."""
+    longest = max(upstreams, key=lambda upstream: upstream.timeout_s, default=None)
+    if longest is None or server.drain_s >= longest.timeout_s + DRAIN_MARGIN_S:
+        return None
+    least_s, timeout = longest.timeout_s + DRAIN_MARGIN_S, f"upstreams.{longest.name}.timeout"
+    return Problem(
+        "server.drain",
+        f"{server.drain_s:g}s",
+        f"is shorter than the longest upstream timeout ({timeout}, {longest.timeout_s:g}s) and 30s: calls that are paid for would be cut off",
+        f"Write {least_s:g}s or more, or a shorter {timeout}.",
+    )
 
 
 def _given(section: BaseModel, name: str) -> bool:

@@ -77,7 +77,7 @@ def serve(
 @app.command("check-config")
 def check_config(config: ConfigOption = None) -> None:
     """Check a config: exit 0, or 2 with every error."""
-    for line in load_config(config).summary():
+    for line in load_config(config, strict=True).summary():
         print(line)
     print("The config is good.")
 

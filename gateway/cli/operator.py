@@ -120,12 +120,12 @@ def _print_table(answer: Mapping[str, object]) -> None:
         console.print(str(answer["message"]), highlight=False)
 
 
-def load_config(path: Path | None) -> "Config":
+def load_config(path: Path | None, *, strict: bool = False) -> "Config":
     from gateway.config import ConfigError, load
     from gateway.config_socket import default_path
 
     try:
-        return load(path or default_path(Path()))
+        return load(path or default_path(Path()), strict=strict)
     except ConfigError as exc:
         for problem in exc.errors:
             print(problem, file=sys.stderr)

@@ -158,11 +158,17 @@ def test_a_taken_port_is_refused(new_gateway: NewGateway) -> None:
 
 
 def test_check_config(new_gateway: NewGateway, tmp_path: Path) -> None:
-    """A good config: exit 0 and what it serves. A bad one: exit 2 and every error; `serve` refuses it with the same."""
-    good = new_gateway(config()).command("check-config")
+    """A good config: exit 0 and what it serves. A bad one: exit 2 and every error; `serve` refuses it with the same. A short drain it serves with."""
+    good = new_gateway(config(server={"port": 0})).command("check-config")
     assert good.returncode == 0
     assert "The config is good." in good.stdout
     assert f"model {BY_SANDBOX}: sandbox/sandbox" in good.stdout
+    short = new_gateway(config(server={"port": 0, "drain": "20s"}), key=KEY)
+    refused = short.command("check-config")
+    assert refused.returncode == 2
+    assert "server.drain: 20s: " in refused.stderr
+    assert "Write 210s or more, or a shorter upstreams.sandbox.timeout." in refused.stderr
+    assert "server.drain: 20s: " in short.start().output
     path = tmp_path / "bad.yaml"
     path.write_text(BAD)
     gateway = new_gateway(path)

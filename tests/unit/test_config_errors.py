@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.config_files import MODEL, OFFER, problems, read
+from gateway.config import ConfigError, load
+from tests.unit.config_files import MODEL, OFFER, SetClock, problems, read, write
 
 
 @pytest.mark.parametrize(
@@ -177,3 +178,36 @@ def test_postgresql_requires_the_secret_key(tmp_path: Path) -> None:
     assert "required with PostgreSQL" in found["secret_key"].why
     config = read(tmp_path, "database: postgresql://u:p@db/x\nsecret_key: short")
     assert any("secret_key is shorter" in note for note in config.notes)
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "drain", "why", "fix"),
+    [
+        ("{sandbox: {kind: sandbox}}", "209s", "upstreams.sandbox.timeout, 180s", "Write 210s or more"),
+        ("{a: {kind: sandbox, timeout: 10s}, b: {kind: sandbox, timeout: 1m}}", "89s", "upstreams.b.timeout, 60s", "Write 90s"),
+        ("{a: {kind: sandbox, timeout: 500ms}}", "30s", "upstreams.a.timeout, 0.5s", "a shorter upstreams.a.timeout"),
+    ],
+)  # fmt: skip
+def test_a_short_drain_is_refused_by_a_check_and_told_by_a_start(
+    tmp_path: Path, upstreams: str, drain: str, why: str, fix: str
+) -> None:
+    """The longest of the upstreams that are on, and 30 s; together with whatever else is wrong. One second more, and all is well."""
+    text = f"upstreams: {upstreams}\nserver: {{drain: {drain}}}\n"
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text + "prot: 1"), {}, SetClock(), strict=True)
+    found = {problem.key: problem for problem in caught.value.errors}
+    problem = found["server.drain"]
+    assert set(found) == {"server.drain", "prot"}
+    assert (problem.value, why in problem.why, fix in problem.fix) == (drain, True, True)
+    served = load(write(tmp_path, text), {}, SetClock())
+    assert str(problem) in served.notes
+    longer = text.replace(drain, f"{int(drain[:-1]) + 1}s")
+    assert not any("server.drain" in note for note in load(write(tmp_path, longer), {}, SetClock(), strict=True).notes)
+
+
+def test_an_upstream_that_is_off_has_no_part_in_the_drain(tmp_path: Path) -> None:
+    """Nothing is sent there."""
+    text = (
+        "upstreams: {sandbox: {kind: sandbox, timeout: 5s}, openai: {kind: openai, timeout: 10m}}\nserver: {drain: 35s}"
+    )
+    assert load(write(tmp_path, text), {}, SetClock(), strict=True).server.drain_s == 35

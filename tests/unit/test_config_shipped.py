@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
+from gateway.config_builtin import PROVIDER_VARIABLES
 from gateway.config_sections import ModelSection
 from gateway.config_socket import default_path
 from gateway.config_text import Problems, read_file
@@ -140,6 +141,13 @@ def test_the_shipped_gateway_file_equals_the_built_in_defaults() -> None:
     assert shipped.notes == ()
 
 
+@pytest.mark.parametrize("path", [None, SHIPPED / "gateway.yaml"])
+@pytest.mark.parametrize("environ", [{}, dict.fromkeys(PROVIDER_VARIABLES.values(), "x")])
+def test_what_is_shipped_passes_a_strict_check(path: Path | None, environ: dict[str, str]) -> None:
+    """With no provider and with all of them: nothing that `check-config` refuses."""
+    assert load(path, environ, SetClock(), strict=True).server.drain_s == 240
+
+
 def test_the_shipped_production_file_loads(tmp_path: Path) -> None:
     """With its variables and secret files in place it is a whole config: PostgreSQL, declared keys, no sandbox."""
     text = (SHIPPED / "production.yaml").read_text(encoding="utf-8").replace("/run/secrets/gateway", str(tmp_path))
@@ -155,7 +163,7 @@ def test_the_shipped_production_file_loads(tmp_path: Path) -> None:
     assert config.database.text == "postgresql://u:p@db/x"
     assert [upstream.name for upstream in config.upstreams] == ["openai"]
     assert [team.keys[0].name for team in config.accounts[0].teams] == ["design-tool", "ci"]
-    assert not any("without effect" in note or "no effect" in note for note in config.notes)
+    assert not any("without effect" in note or "no effect" in note or "server.drain" in note for note in config.notes)
 
 
 def test_google_has_models_of_its_own() -> None:
