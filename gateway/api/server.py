@@ -9,6 +9,7 @@ from gateway.api.body import BODY_BYTES_MAX
 from gateway.api.document import openapi_document
 from gateway.api.middlewares import authenticate, edge
 from gateway.api.ports import AdminTokens, Authenticator, Pipeline
+from gateway.api.refusals import Refusals
 from gateway.api.routes import add_routes, admin_handlers, public_handlers
 from gateway.api.state import (
     ADMIN_TOKENS,
@@ -19,6 +20,7 @@ from gateway.api.state import (
     METRICS,
     OPENAPI,
     PIPELINE,
+    REFUSALS,
     SETTINGS,
     ApiSettings,
     WriteCanonical,
@@ -58,6 +60,7 @@ def make_app(
     app[CANONICAL] = canonical
     app[SETTINGS] = settings
     app[CLOCK] = clock
+    app[REFUSALS] = Refusals(clock)
     app[OPENAPI] = openapi_document(version=settings.version, public_url=settings.public_url)
     app[STOPPING] = asyncio.Event()
     app.on_response_prepare.append(_close_when_stopping)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.administration.administration import Administration
 from gateway.api.ports import AdminTokens, Authenticator, Pipeline
+from gateway.api.refusals import Refusals
 from gateway.domain.accounts import Principal
 from gateway.domain.administrators import Administrator
 from gateway.domain.clock import Clock
@@ -40,6 +41,7 @@ ADMINISTRATION = web.AppKey("administration", Administration)
 METRICS = web.AppKey("metrics", Metrics)
 CANONICAL = web.AppKey[WriteCanonical]("canonical")
 CLOCK = web.AppKey[Clock]("clock")
+REFUSALS = web.AppKey("refusals", Refusals)
 OPENAPI = web.AppKey("openapi", bytes)
 
 REQUEST_ID = web.RequestKey("request_id", str)

@@ -275,6 +275,31 @@ async def test_an_sdks_retry_takes_up_what_its_first_call_left(
     assert len(openai_emulator.bills) == 6
 
 
+async def test_a_retry_of_a_refused_call_is_a_new_call(
+    sqlite_database: str, tmp_path: Path, openai_emulator: OpenAIEmulator
+) -> None:
+    """Refused for a limit, or failed without a bill: the retry makes a picture, although there is an older one of the same words; once a refusal."""
+    config = config_of(tmp_path, sqlite_database, openai_emulator, accounts=accounts(concurrency=1))
+    async with serving(config, {"openai": openai_emulator}) as house:
+        older = await called(house, None, headers=SDK)
+        openai_emulator.next(b.Hang(bills=True))
+        busy = await called(house, None, headers={"Prefer": "respond-async"}, prompt="a blue fox")
+        await openai_emulator.until(lambda emulator: emulator.hanging == 1)
+        refused = [await called(house, None, headers=headers) for headers in (SDK, RETRY)]
+        openai_emulator.release()
+        await house.ended(busy.text("id"))
+        made = await called(house, None, headers={**RETRY, "X-Stainless-Retry-Count": "2"})
+        openai_emulator.next(b.Error(status=500))
+        failed = await called(house, None, headers=SDK)
+        again = await called(house, None, headers=RETRY)
+        taken = await called(house, None, headers=RETRY)
+    assert [answer.error["code"] for answer in refused] == ["concurrency_limit_exceeded"] * 2
+    assert (made.status, failed.status, again.status) == (200, 502, 200)
+    assert not any(REPLAYED in answer.headers for answer in (made, again))
+    assert taken.headers["X-Task-Id"] == again.headers["X-Task-Id"]
+    assert len({answer.headers["X-Task-Id"] for answer in (older, made, again)}) == 3
+
+
 async def test_many_retries_at_once_take_up_one_task_each(
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator
 ) -> None:

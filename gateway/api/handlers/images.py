@@ -12,7 +12,7 @@ from gateway.api.body import read_json
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
 from gateway.api.handlers.image_stream import stream_images
-from gateway.api.idempotency import REPLAYED, repeat_of
+from gateway.api.idempotency import REPLAYED, as_refused_before, note_refusal, noting_refusal, repeat_of
 from gateway.api.keep_alive import kept_alive
 from gateway.api.max_credits import max_microcredits
 from gateway.api.ports import RunningTask, TaskView
@@ -27,8 +27,10 @@ from gateway.domain.choice import ANY_UPSTREAM
 from gateway.domain.errors import GatewayError, LeftRunning, NotFound, UnsupportedParameter
 from gateway.domain.images import Contract, ResponseFormat
 from gateway.domain.repeats import Repeat
-from gateway.domain.tasks import TaskState
+from gateway.domain.tasks import Billed, TaskState
 from gateway.pipeline.admission import RequestDraft
+
+_PERHAPS_BILLED = (Billed.YES, Billed.UNKNOWN)
 
 
 async def generations(request: web.Request) -> web.StreamResponse:
@@ -41,11 +43,13 @@ async def generations(request: web.Request) -> web.StreamResponse:
     request[CONTRACT] = choice.contract
     request[LOG].update(model=model.name if model else None, contract=choice.contract.value, n=draft.n)
 
+    repeat = as_refused_before(request, repeat)
     running = await _repeated(request, repeat, choice)
     if running is None:
-        await take_rate(request)
-        admitted = await pipeline.admit(principal, draft)
-        running = await pipeline.accept(principal, admitted, choice.contract, most, repeat)
+        with noting_refusal(request, repeat):
+            await take_rate(request)
+            admitted = await pipeline.admit(principal, draft)
+            running = await pipeline.accept(principal, admitted, choice.contract, most, repeat)
         del admitted
     dropped = generation.dropped
     del draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
@@ -62,9 +66,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
     if view is None or not view.task.state.is_final:
         return await _as_task(request, running, choice, dropped)
     _note(request, view)
-    return await _as_image(
-        request, running, view, wish, choice, dropped, is_keyed=repeat is not None and repeat.key != ""
-    )
+    return await _as_image(request, running, view, wish, choice, dropped, repeat)
 
 
 async def _repeated(request: web.Request, repeat: Repeat | None, choice: Choice) -> RunningTask | None:
@@ -148,15 +150,16 @@ async def _as_image(
     wish: ResponseFormat | None,
     choice: Choice,
     dropped: tuple[str, ...],
-    *,
-    is_keyed: bool,
+    repeat: Repeat | None,
 ) -> web.StreamResponse:
     headers = {**task_headers(view, dropped), **_applied(choice), **_replayed(running)}
     if view.task.state is not TaskState.COMPLETED:
         request[ERROR_HEADERS] = headers
         error = error_of_task(view.task)
-        if is_keyed:
+        if repeat is not None and repeat.key:
             error.should_retry = False  # the same key is answered with the same failure
+        elif not running.replayed and not any(attempt.billed in _PERHAPS_BILLED for attempt in view.attempts):
+            note_refusal(request, repeat, error)
         raise error
     pictures = () if wish is ResponseFormat.URL else await running.pictures()
     return await send_parts(request, image_answer(view, running.request, wish, pictures), headers)
