@@ -1,23 +1,30 @@
 """kill -9 at random moments under load, again and again on the same data; at last the sums must agree, whoever tells them.
 
+Every call has a callback and a key, and many are made again with it. 250 kills a database in `make soak`, six in `make test`.
+
 Seeded: the load, its order in each thread and the moments are the same every time, as far as a machine's pace allows.
 """
 
 import http.client
+import os
 import random
+import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.acceptance.conftest import NewGateway
-from tests.acceptance.gateway_process import GatewayProcess, until
+from tests.acceptance.callback_receiver import CallbackReceiver, assert_told_of, receiving_callbacks
+from tests.acceptance.forked_gateway import ForkedGateway
+from tests.acceptance.gateway_process import Answer, GatewayProcess, until
 from tests.acceptance.invariants import (
     HALF_A_MICRO,
     Books,
@@ -27,19 +34,40 @@ from tests.acceptance.invariants import (
     is_final,
     stored_deliveries,
 )
-from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, config
+from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, SQLITE, Section, config
 from tests.emulators.behaviours import Succeed
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
+from tests.proofs import Proof
 
 SEED = 20261124
-ROUNDS = 6
+SOAK = os.environ.get("SOAK") == "1"
+ROUNDS = 250 if SOAK else 6
 CALLERS = 8
 ROUND_S = (0.3, 1.2)
+AGAIN, AGAIN_KEPT = 0.35, 12
+"""How often one of a caller's latest calls is made again, and how many of them it remembers."""
+PAUSE_S = 0.1 if SOAK else 0.0
+"""Between two calls of a caller: there are words for 3,600 prompts a model."""
+PICTURES_LOOKED_AT = 300
 ANIMALS = ("dolphin", "elephant", "squirrel", "leopard")
 """The emulator counts a token for four characters: with these words that is the exact count, so that prices known before and after agree."""
 PRICE = Decimal("0.005905")
 """Of one low 1024x1024 picture of gpt-image-2 for such a prompt: 196 output tokens at 30 and 5 text tokens at 5 USD a million."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One that may be made again."""
+
+    model: str
+    prompt: str
+    n: int
+    as_task: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.model} {self.prompt}"
 
 
 @dataclass
@@ -47,9 +75,16 @@ class Load:
     """Callers of both contracts at three upstreams; each goes on until its gateway breaks off."""
 
     gateway: GatewayProcess
+    receiver: CallbackReceiver
     prompts: dict[str, list[str]] = field(default_factory=lambda: {BY_OPENAI: [], BY_EVOLINK: [], BY_SANDBOX: []})
-    delivered: int = 0
-    """Pictures in 200 answers."""
+    latest: dict[int, list[Call]] = field(default_factory=dict)
+    """Of each caller."""
+    tasks: dict[str, set[str]] = field(default_factory=dict)
+    """By key, as they were answered."""
+    delivered: dict[str, int] = field(default_factory=dict)
+    """Pictures in 200 answers, by key."""
+    repeated: int = 0
+    kills: int = 0
     strange: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,34 +93,53 @@ class Load:
         quoted = self.gateway.request("POST", "/v1/images/quote", {"model": BY_OPENAI, "prompt": "a wild fox"})
         assert quoted.status == 200, quoted.body
         callers = [
-            threading.Thread(target=self._call, args=(random.Random(SEED + 100 * number + index),))
+            threading.Thread(target=self._calls, args=(index, random.Random(SEED + 100 * number + index)))
             for index in range(CALLERS)
         ]
         for caller in callers:
             caller.start()
         time.sleep(length_s)
         self.gateway.kill()
+        self.kills += 1
         for caller in callers:
             caller.join(20)
             assert not caller.is_alive()
 
-    def _call(self, choice: random.Random) -> None:
+    def _calls(self, caller: int, choice: random.Random) -> None:
+        latest = self.latest.setdefault(caller, [])
         while True:
-            model = choice.choice(list(self.prompts))
-            n = choice.choice((1, 1, 2)) if model != BY_OPENAI else 1
-            as_task, prompt = choice.random() < 0.5, self._new_prompt(model)
+            if latest and choice.random() < AGAIN:
+                call = choice.choice(latest)
+                self.repeated += 1
+            else:
+                model = choice.choice(list(self.prompts))
+                n = choice.choice((1, 1, 2)) if model != BY_OPENAI else 1
+                call = Call(model, self._new_prompt(model), n, choice.random() < 0.5)
+                latest.append(call)
+                del latest[:-AGAIN_KEPT]
             try:
-                if as_task:
-                    self.gateway.submit(model, prompt, n=n)
-                    continue
-                answer = self.gateway.generate(model, prompt, n=n)
+                self._note(call, self._answer(call))
             except (OSError, http.client.HTTPException):
                 return
-            with self._lock:
-                if answer.status == 200:
-                    self.delivered += len(answer.json["data"])
-                else:
-                    self.strange.append(f"{answer.status} {answer.body[:200]!r}")
+            time.sleep(PAUSE_S)
+
+    def _answer(self, call: Call) -> Answer:
+        body = {
+            "model": call.model, "prompt": call.prompt, "n": call.n, "size": "1024x1024", "quality": "low",
+            "callback_url": self.receiver.url("calls"),
+        }  # fmt: skip
+        headers = {"Prefer": "respond-async" if call.as_task else "wait=600", "Idempotency-Key": call.key}
+        return self.gateway.request("POST", "/v1/images/generations", body, headers=headers)
+
+    def _note(self, call: Call, answer: Answer) -> None:
+        unknown = answer.status == 502 and answer.json["error"]["code"] == "outcome_unknown"
+        with self._lock:
+            if answer.status != (202 if call.as_task else 200) and not (unknown and call.model == BY_OPENAI):
+                self.strange.append(f"{answer.status} {answer.body[:200]!r}")
+                return
+            self.tasks.setdefault(call.key, set()).add(answer.headers["x-task-id"])
+            if answer.status == 200:
+                self.delivered[call.key] = len(answer.json["data"])
 
     def _new_prompt(self, model: str) -> str:
         with self._lock:
@@ -98,6 +152,7 @@ class Load:
 def assert_consistent(gateway: GatewayProcess, load: Load, openai: EmulatorProcess, evolink: EmulatorProcess) -> Books:
     """The end of all rounds."""
     assert load.strange == []
+    assert [key for key, tasks in load.tasks.items() if len(tasks) > 1] == [], "one key, two tasks"
     books = assert_settled(gateway)
     tasks = gateway.tasks_in_full()
     by_model: dict[str, list[dict[str, object]]] = {model: [] for model in load.prompts}
@@ -109,7 +164,7 @@ def assert_consistent(gateway: GatewayProcess, load: Load, openai: EmulatorProce
     assert set(statuses) <= {
         *(f"{model} completed" for model in by_model), f"{BY_OPENAI} failed outcome_unknown",
     }, statuses  # fmt: skip
-    assert sum(len(task.get("results") or ()) for task in tasks) >= load.delivered
+    assert sum(len(task.get("results") or ()) for task in tasks) >= sum(load.delivered.values())
     # Every picture that was stored whole was delivered, whenever the process died.
     succeeded = sum(attempt["status"] == "succeeded" for attempts in by_model.values() for attempt in attempts)
     assert len(stored_deliveries(gateway)) == succeeded
@@ -144,14 +199,37 @@ def assert_openai_agrees(books: Books, openai: EmulatorProcess, attempts: list[d
     assert abs(openai.billed_usd + never_left * PRICE - known) <= HALF_A_MICRO * len(attempts)
 
 
+@pytest.fixture
+def receiver() -> Iterator[CallbackReceiver]:
+    """Of all callbacks."""
+    with receiving_callbacks() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def gateways(tmp_path: Path) -> Iterator[Callable[..., ForkedGateway]]:
+    """Makes the one that is killed; it is gone afterwards."""
+    made: list[ForkedGateway] = []
+
+    def make(settings: Section) -> ForkedGateway:
+        made.append(ForkedGateway(tmp_path / "gateway", settings, key=KEY))
+        return made[-1]
+
+    yield make
+    for gateway in made:
+        gateway.stop()
+
+
 def started(
-    new_gateway: NewGateway, emulator_process: StartProcess, database: str
+    gateways: Callable[..., ForkedGateway], emulator_process: StartProcess, receiver: CallbackReceiver, database: str
 ) -> tuple[GatewayProcess, EmulatorProcess, EmulatorProcess]:
     openai, evolink = emulator_process("openai", delay=0.15), emulator_process("evolink", delay=0.1, work=0.1)
-    gateway = new_gateway(config(
+    ports = [int(evolink.origin.rpartition(":")[2]), receiver.port]
+    gateway = gateways(config(
         database, openai=openai, evolink=evolink, lease="2s", of_openai={"timeout": "5s", "concurrency": 4},
         of_evolink={"poll_interval": "100ms"}, of_sandbox={"latency": "300ms"},
-    ), key=KEY)  # fmt: skip
+        egress={"allow": ["127.0.0.0/8"], "allow_http": True, "ports": ports},
+    ))  # fmt: skip
     return gateway, openai, evolink
 
 
@@ -165,34 +243,50 @@ def rounds(load: Load) -> int:
     return taken_up
 
 
-def test_killed_at_random_moments(new_gateway: NewGateway, emulator_process: StartProcess) -> None:
-    """Six times on SQLite: every task final, no hold left, bills as booked, one charge for each delivered picture."""
-    gateway, openai, evolink = started(new_gateway, emulator_process, config()["database"])  # type: ignore[arg-type]  # the config is plain values, this one a text
-    load = Load(gateway.start())
+@pytest.mark.timeout(5400 if SOAK else 120)
+@pytest.mark.xdist_group("acceptance-kill-rounds")
+def test_killed_at_random_moments(
+    gateways: Callable[..., ForkedGateway], emulator_process: StartProcess, receiver: CallbackReceiver, proof: Proof
+) -> None:
+    """On SQLite: every task final, no hold left, bills as booked, one charge for each delivered picture, every end told, one task a key."""
+    gateway, openai, evolink = started(gateways, emulator_process, receiver, SQLITE)
+    load = Load(gateway.start(), receiver)
     assert rounds(load) >= ROUNDS
     all_final(gateway, 30)
+    # What the last dead process had begun to tell would be told after half a minute.
+    gateway.kill()
+    with closing(sqlite3.connect(gateway.folder / "var/gateway.db")) as database, database:
+        database.execute("UPDATE callbacks SET next_at_ms = 0 WHERE state = 'due'")
+    gateway.start()
     books = assert_consistent(gateway, load, openai, evolink)
     assert books.in_doubt  # else the moments were badly chosen
+    assert_all_told(gateway, load, proof, "SQLite")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(5400 if SOAK else 240)
+@pytest.mark.xdist_group("acceptance-kill-rounds-postgresql")
 def test_killed_on_postgresql(
-    new_gateway: NewGateway, emulator_process: StartProcess, postgresql_database: str
+    gateways: Callable[..., ForkedGateway],
+    emulator_process: StartProcess,
+    receiver: CallbackReceiver,
+    postgresql_database: str,
+    proof: Proof,
 ) -> None:
     """The same with leases, where a picture that nobody can ask for is waited for: its sender might only be paused.
 
     First at a chosen moment: EvoLink's and the sandbox's tasks are finished after the lease, OpenAI's only when its time-out and a minute have
     passed, as unknown. One test, because that minute is spent once. Meanwhile keys made or revoked by command become known to the process.
     """
-    gateway, openai, evolink = started(new_gateway, emulator_process, postgresql_database)
-    load = Load(gateway.migrate().start())
+    gateway, openai, evolink = started(gateways, emulator_process, receiver, postgresql_database)
+    load = Load(gateway.migrate().start(), receiver)
     openai.next(Succeed(delay_s=3))
     openai_call = load._new_prompt(BY_OPENAI)
+    hook = receiver.url("calls")
     tasks = {
-        BY_EVOLINK: gateway.submit(BY_EVOLINK, load._new_prompt(BY_EVOLINK)),
-        BY_SANDBOX: gateway.submit(BY_SANDBOX, load._new_prompt(BY_SANDBOX)),
-        BY_OPENAI: gateway.submit(BY_OPENAI, openai_call),
+        BY_EVOLINK: gateway.submit(BY_EVOLINK, load._new_prompt(BY_EVOLINK), callback_url=hook),
+        BY_SANDBOX: gateway.submit(BY_SANDBOX, load._new_prompt(BY_SANDBOX), callback_url=hook),
+        BY_OPENAI: gateway.submit(BY_OPENAI, openai_call, callback_url=hook),
     }
     until(lambda: openai.requests and evolink.requests, 5, "the upstreams were not called")
     gateway.kill()
@@ -209,6 +303,19 @@ def test_killed_on_postgresql(
     books = assert_consistent(gateway, load, openai, evolink)
     assert lost["id"] in {row["task"] for row in books.in_doubt}
     assert_pictures(gateway)
+    assert_all_told(gateway, load, proof, "PostgreSQL")
+
+
+def assert_all_told(gateway: GatewayProcess, load: Load, proof: Proof, database: str) -> None:
+    """Each end, and each again only under its id; says what happened in all."""
+    tasks, messages = gateway.tasks_in_full(), load.receiver.told
+    until(lambda: len({told.task for told in messages}) >= len(tasks), 60, "callbacks are lost", pause_s=0.3)
+    again = assert_told_of(messages, tasks)
+    proof(
+        "random kills under load",
+        f"{database}: {load.kills} kills, {len(tasks)} tasks, {load.repeated} calls made again under their key; "
+        f"one key with two tasks 0, callbacks lost 0, told again under the same id {again}",
+    )
 
 
 def assert_keys_become_known(gateway: GatewayProcess) -> None:
@@ -224,8 +331,9 @@ def assert_keys_become_known(gateway: GatewayProcess) -> None:
 
 
 def assert_pictures(gateway: GatewayProcess) -> None:
-    """The links of all completed tasks lead to whole pictures."""
-    for task in gateway.tasks_in_full():
-        for link in task.get("results") or ():
+    """The links of completed tasks lead to whole pictures: of all, or of so many as there is time for."""
+    tasks = [task for task in gateway.tasks_in_full() if task.get("results")]
+    for task in tasks[:: max(1, len(tasks) // PICTURES_LOOKED_AT)]:
+        for link in task["results"]:
             with Image.open(BytesIO(gateway.download(link))) as picture:
                 picture.load()
