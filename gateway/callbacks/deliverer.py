@@ -224,6 +224,8 @@ class Deliverer:
 
     async def _try(self, callback: Callback, secrets: Sequence[bytes]) -> None:
         at_ms = self._clock.now_ms()
+        if at_ms >= callback.next_at_ms:
+            return  # this process stood still for longer than its claim: whoever claims it next sends it
         if callback.body is None or not secrets:
             gone = "its task is gone" if callback.body is None else "its key is gone"
             await self._note(callback, CallbackTry(at_ms, None, 0, gone), CallbackState.DEAD, 0, gone)

@@ -1,4 +1,7 @@
-"""A receiver of callbacks in a thread of the test, for gateways that are processes. It answers 204 to everything, and remembers it."""
+"""A receiver of callbacks in a thread of the test, for gateways that are processes. It answers 204 to everything, and remembers it.
+
+It may be told to hold an answer back, as a receiver does that is slow.
+"""
 
 import json
 import threading
@@ -7,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+HELD_S_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class Told:
 class CallbackReceiver:
     port: int
     told: list[Told] = field(default_factory=list)
+    held: dict[str, threading.Event] = field(default_factory=dict)
+    """The first message under a name is answered when its event is set."""
 
     def url(self, name: str) -> str:
         """Of one case, which has its messages by that name."""
@@ -61,6 +68,9 @@ def receiving_callbacks() -> Iterator[CallbackReceiver]:
                 body = self.rfile.read(length)
                 if len(body) == length:
                     receiver.told.append(Told(self.headers["webhook-id"], self.path, body))
+                    held = receiver.held.pop(self.path[1:], None)
+                    if held is not None:
+                        held.wait(HELD_S_MAX)
                     self.send_response(204)
                     self.end_headers()
 

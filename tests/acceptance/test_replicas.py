@@ -1,10 +1,15 @@
-"""Two processes on one PostgreSQL: who lives keeps its tasks, who is only paused loses them without harm."""
+"""Two processes on one PostgreSQL: who lives keeps its tasks, who is only paused loses them, and what it was telling, without harm."""
 
+import asyncio
 import signal
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import asyncpg
 import pytest
 
+from tests.acceptance.callback_receiver import CallbackReceiver, assert_told_of, receiving_callbacks
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GatewayProcess, until
 from tests.acceptance.invariants import all_final, assert_bills, assert_settled
@@ -14,11 +19,17 @@ from tests.emulators.process import EmulatorProcess
 
 LEASE = "3s"
 TAKEN_UP = "a task is taken up again"
+AWAKE_S = 1.5
+"""What a process that wakes has done by then: it looks every half second."""
 
 
-def pair(new_gateway: NewGateway, openai: EmulatorProcess, database: str) -> tuple[GatewayProcess, GatewayProcess]:
+def pair(
+    new_gateway: NewGateway, openai: EmulatorProcess, database: str, receiver: CallbackReceiver | None = None
+) -> tuple[GatewayProcess, GatewayProcess]:
     """Two gateways with the same config, the same database and the same pictures."""
-    settings = config(database, openai=openai, lease=LEASE)
+    ports = [443] if receiver is None else [receiver.port]
+    egress = {"allow": ["127.0.0.0/8"], "allow_http": True, "ports": ports}
+    settings = config(database, openai=openai, lease=LEASE, egress=egress)
     first = new_gateway(settings, key=KEY)
     second = new_gateway(settings, key=KEY, folder=first.folder)
     return first.migrate().start(), second.start()
@@ -48,17 +59,67 @@ def test_a_living_process_keeps_its_tasks(
 def test_a_paused_process_loses_its_task_but_not_its_picture(
     new_gateway: NewGateway, emulator_process: StartProcess, postgresql_database: str
 ) -> None:
-    """It stands still while its picture is made; another takes the task over, waits for the picture, and finishes; the caller gets it, one bill."""
+    """It stands still while its picture is made; another takes the task over, waits for the picture, and finishes; the caller gets it, one bill.
+
+    And it stands still while it tells another task's end: another tells it under the same id, and what it hears when it wakes is written nowhere.
+    """
     openai = emulator_process("openai", delay=1)
-    first, second = pair(new_gateway, openai, postgresql_database)
+    with receiving_callbacks() as receiver:
+        first, second = pair(new_gateway, openai, postgresql_database, receiver)
+        paused_at_work(first, second, openai, receiver)
+        paused_while_telling(first, second, receiver, postgresql_database)
+        assert assert_told_of(receiver.told, second.tasks_in_full()) == 1, "told again, by who took it over"
+    books = assert_settled(second, completed=2)
+    assert books.in_doubt == []
+    assert_bills(books, openai, "openai", attempts=2)
+
+
+def paused_at_work(
+    first: GatewayProcess, second: GatewayProcess, openai: EmulatorProcess, receiver: CallbackReceiver
+) -> None:
     with ThreadPoolExecutor(1) as caller:
-        call = caller.submit(first.generate, BY_OPENAI, "a wild dolphin 101")
+        call = caller.submit(first.generate, BY_OPENAI, "a wild dolphin 101", callback_url=receiver.url("work"))
         until(lambda: [received for received in openai.requests if received.body], 5, "nothing was sent")
         first.send(signal.SIGSTOP)
         second.logged(TAKEN_UP, 15)
         first.send(signal.SIGCONT)
         answer = call.result(30)
     assert (answer.status, len(answer.json["data"])) == (200, 1)
-    books = assert_settled(second, completed=1)
-    assert books.in_doubt == []
-    assert_bills(books, openai, "openai", attempts=1)
+    until(lambda: receiver.of("work"), 10, "its end is not told")
+
+
+def paused_while_telling(
+    first: GatewayProcess, second: GatewayProcess, receiver: CallbackReceiver, database: str
+) -> None:
+    receiver.held["telling"] = answered = threading.Event()
+    task = first.submit(BY_OPENAI, "a wild dolphin 102", callback_url=receiver.url("telling"))
+    second.send(signal.SIGSTOP)  # so that it is the first one that tells
+    until(lambda: receiver.of("telling"), 15, "its end is not told")
+    first.send(signal.SIGSTOP)
+    second.send(signal.SIGCONT)
+    asyncio.run(claims_run_out(database))
+    until(lambda: len(receiver.of("telling")) == 2, 15, "nobody else tells it")
+    [told] = until(
+        lambda: [row for row in rows(second) if row["task"] == task and row["state"] == "sent"], 5, "not noted"
+    )
+    answered.set()
+    first.send(signal.SIGCONT)
+    until(lambda: first.request("GET", "/healthz").status == 200, 10, "it does not wake")
+    time.sleep(AWAKE_S)
+    assert [row for row in rows(second) if row["task"] == task] == [told], "it has written something"
+    assert len(receiver.of("telling")) == 2
+    assert told["tries"] == 1
+
+
+def rows(gateway: GatewayProcess) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = gateway.ask("callbacks list")["rows"]
+    return found
+
+
+async def claims_run_out(database: str) -> None:
+    """As if half a minute had passed."""
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute("UPDATE callbacks SET next_at_ms = 0 WHERE state = 'due'")
+    finally:
+        await connection.close()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.administration.callbacks import Callbacks
 from gateway.callbacks.circuits import FAILURES, OPEN_MS, POSTPONED_MS_MAX
+from gateway.callbacks.deliverer import LEASE_MS, Moment
 from gateway.callbacks.lanes import PER_HOST
 from gateway.domain.callbacks import CallbackState
 from gateway.egress.guard import EgressPolicy
@@ -104,6 +105,24 @@ async def test_a_receiver_that_is_down_is_tried_four_times(world: World) -> None
     record = await world.record(callback)
     assert (record.callback.state, len(record.tries)) == (CallbackState.SENT, 5)
     assert world.rendered == [callback.task]
+
+
+async def test_a_claim_that_ran_out_is_not_used(world: World) -> None:
+    """A process that stood still between its claim and its send sends nothing; the next one does, and it was tried once."""
+    [callback] = await world.add()
+    paused = world.deliverer()
+
+    def stand_still(moment: Moment) -> None:
+        if moment is Moment.CLAIMED:
+            world.clock.ms += LEASE_MS
+
+    paused._reached = stand_still
+    assert await paused.deliver_due() == 1
+    assert world.receiver.received == []
+    assert await world.deliverer().deliver_due() == 1
+    assert [message.id for message in world.receiver.received] == [callback.id]
+    record = await world.record(callback)
+    assert (record.callback.state, len(record.tries)) == (CallbackState.SENT, 1)
 
 
 async def test_gone_is_final(world: World) -> None:
