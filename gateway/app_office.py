@@ -53,6 +53,7 @@ from gateway.keys.secrets import new_admin_token, new_key
 from gateway.pipeline import crash_points
 from gateway.pipeline.apply import apply
 from gateway.pipeline.commands import Command, Outcome
+from gateway.pipeline.intake import forget_erased
 from gateway.tasks.erasing import Erasing
 
 FIRST_ORG, FIRST_KEY = "default", "first"
@@ -153,7 +154,7 @@ def _furnished(
     callbacks_key = secret_files.derive(secret_key, "image-gateway callbacks v1")
     callbacks = Callbacks(database, clock)
     callback_secrets = CallbackSecrets(database, callbacks_key, DeclaredSecrets(current), clock)
-    erasing = Erasing(database, blobs, clock)
+    erasing = Erasing(database, blobs, clock, lambda store, ids: forget_erased(database, store, ids))
     tasks = Tasks(database, erasing, clock)
     operator = Operator(
         AccountCommands(accounts).commands,

@@ -40,6 +40,8 @@ RESTART = {
     "lease_s": "lease",
     "egress": "egress",
     "retention": "retention",
+    "quota": "files",
+    "decoder": "images",
     "usage_callers": "usage.callers",
 }
 """Fields that a restart alone replaces, with the names of their settings; upstreams besides, one by one."""

@@ -25,6 +25,7 @@ from gateway.config_catalog import (
 )
 from gateway.config_declarations import Declarations
 from gateway.config_findings import Finding, PriceOrigin, findings_of_markups, findings_of_models
+from gateway.config_pictures import decoder_limits_of, quota_of
 from gateway.config_schema import ConfigFile, check
 from gateway.config_sections import UPSTREAM_OPTIONS
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
@@ -35,6 +36,8 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.clock import Clock, SystemClock
 from gateway.egress.errors import EgressRefused
 from gateway.egress.guard import EgressPolicy, check_url
+from gateway.files.quota import Quota
+from gateway.imaging.decode import DecoderLimits
 from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.registry import needs_base_url, needs_key
@@ -134,6 +137,9 @@ class Config:
     """How long a task belongs to a process that gives no sign of life."""
     egress: EgressPolicy
     retention: Retention
+    quota: Quota
+    """Of each key's uploads."""
+    decoder: DecoderLimits
     upstreams: tuple[UpstreamSettings, ...]
     """Those that are on."""
     upstreams_off: tuple[UpstreamOff, ...]
@@ -287,6 +293,8 @@ class _Resolver:
                 tasks_s=round(file.retention.tasks),
                 prompts_s=round(file.retention.prompts),
             ),
+            quota=quota_of(file.files),
+            decoder=decoder_limits_of(file.images),
             upstreams=upstreams,
             upstreams_off=off,
             upstream_budgets={name: up.budget for name, up in file.upstreams.items() if up.budget is not None},
@@ -459,10 +467,6 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
         (
             bool(file.server.trusted_proxies),
             "server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers",
-        ),
-        (
-            _given(file.retention, "uploads"),
-            "retention.uploads has no effect in this version: there are no uploads yet",
         ),
         (file.s3_endpoint is not None, "s3_endpoint has no effect in this version: pictures are kept in files"),
     )

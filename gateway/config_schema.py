@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 
+from gateway.config_pictures import FilesSection, ImagesSection
 from gateway.config_sections import (
     DURATION_FIX,
     AlertsSection,
@@ -72,6 +73,10 @@ class ConfigFile(Section):
     aliases: dict[str, str] | None = Field(None, description="Write aliases: {old-name: model}.")
     retention: RetentionSection = Field(
         RetentionSection.model_construct(), description="Write retention: {results: 24h}."
+    )
+    files: FilesSection = Field(FilesSection.model_construct(), description="Write files: {quota: {mb: …, files: …}}.")
+    images: ImagesSection = Field(
+        ImagesSection.model_construct(), description="Write images: {workers: …, pixels: …, memory: …, timeout: …}."
     )
     upstreams: dict[Name, UpstreamSection] = Field(
         default_factory=dict, description="Write upstreams: {name: {kind: …, api_key: …}}."

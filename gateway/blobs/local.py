@@ -95,7 +95,7 @@ class LocalBlobStore:
 
     async def put_stream(self, name: str, chunks: AsyncIterable[bytes], *, bytes_max: int) -> int:
         check_name(name)
-        incoming = await self._run(self._begin, name)
+        incoming = await self._incoming(name)
         written = 0
         try:
             async for piece in chunks:
@@ -173,6 +173,17 @@ class LocalBlobStore:
             return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
         except OSError as exc:
             raise self._unavailable(exc) from exc
+
+    async def _incoming(self, name: str) -> Incoming:
+        """A cancellation does not leave its file behind."""
+        beginning = asyncio.ensure_future(self._run(self._begin, name))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await asyncio.wait((beginning,))
+            if beginning.exception() is None:
+                await self._run(beginning.result().drop)
+            raise
 
     async def _to_its_end(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """As `_run`; a cancellation waits until it is known what became of the work."""

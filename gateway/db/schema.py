@@ -418,3 +418,31 @@ job_leases = Table(
     _text("owner"),  # the run of that process; empty: nobody's yet
     _number("until_ms"),
 )
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Text, primary_key=True),  # the name of its blob
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("purpose"),
+    _text("filename"),
+    _text("content_type"),
+    _number("size_bytes"),
+    _number("width"),
+    _number("height"),
+    _number("has_alpha"),
+    _text("sha256"),
+    _number("created_at_ms"),
+    _number("expires_at_ms"),  # from then on it is gone for its owner
+    _text("task_id", nullable=True),  # of what a task fetched or converted for itself
+    CheckConstraint("purpose IN ('vision', 'call')", name="purpose"),
+    CheckConstraint("size_bytes > 0 AND width > 0 AND height > 0", name="sizes"),
+    Index(None, "account_id", "created_at_ms", "id"),
+    Index(None, "expires_at_ms"),
+    Index(
+        "ix_files_task_id",
+        "task_id",
+        sqlite_where=Column("task_id").is_not(None),
+        postgresql_where=Column("task_id").is_not(None),
+    ),
+)

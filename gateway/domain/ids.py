@@ -38,6 +38,11 @@ def new_file_id() -> FileId:
     return FileId(f"file-{_random(24)}")
 
 
+def new_input_id(task_id: TaskId) -> FileId:
+    """`<task id>/<24 characters>`: of what a task fetches or converts for itself; below the task's name in the store of pictures."""
+    return FileId(f"{task_id}/{_random(24)}")
+
+
 def new_admin_token_id() -> str:
     return f"adm_{_random(16)}"
 

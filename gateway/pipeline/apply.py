@@ -18,6 +18,7 @@ from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, up
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
 from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Billed, Task, TaskError, TaskErrorCode, TaskState
+from gateway.files import store as file_store
 from gateway.ledger import accounts as account_store
 from gateway.ledger import decide, usage
 from gateway.ledger import store as ledger_store
@@ -484,6 +485,7 @@ async def _save(connection: Connection, work: _Work) -> None:
         for statement, rows in writes:
             await connection.write(statement, rows)
     if work.erased:  # last: it may have ended in this batch
+        await file_store.give_to_tasks(connection, [task.id for task in work.erased])
         await task_store.erase_tasks(connection, work.erased)
         await callback_store.erase_callbacks(connection, [task.id for task in work.erased])
 

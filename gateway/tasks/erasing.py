@@ -10,7 +10,7 @@ Only ended tasks are erased: recovery needs what an unfinished one says. How it 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.blobs.store import BlobStore, BlobStoreUnavailable
@@ -55,15 +55,17 @@ class NotErased:
 
 
 class Erasing:
-    """Erases, and finishes what was begun. `open_blobs` gives the store of pictures. Built once by the root."""
+    """Erases, and finishes what was begun. `open_blobs` gives the store of pictures; `also` deletes what else belongs to these tasks there."""
 
     def __init__(
         self,
         database: Database[Erase | Transact, object],
         open_blobs: Callable[[], Awaitable[BlobStore]],
         clock: Clock,
+        also: Callable[[BlobStore, Sequence[TaskId]], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
+        self._also = also
         self._open_blobs = open_blobs
         self._clock = clock
 
@@ -112,6 +114,10 @@ class Erasing:
         attempts = await self._database.read(lambda connection: task_store.read_attempts(connection, ids))
         for attempt in attempts:
             await blobs.delete_prefix(attempt.id)
+        for task_id in ids:
+            await blobs.delete_prefix(task_id)
+        if self._also is not None:
+            await self._also(blobs, ids)
         before_ms = self._clock.now_ms() - LATE_MS
         recent = {task.id for task in tasks if (task.finished_at_ms or 0) > before_ms}
         late = {a.task_id for a in attempts if a.state is AttemptState.UNKNOWN and a.task_id in recent}

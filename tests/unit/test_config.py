@@ -12,6 +12,8 @@ from gateway.config_text import Problems, parse_duration_s, read_file
 from gateway.domain.accounts import Budget, Limits, Unit
 from gateway.domain.catalog import OnUnknown, PerImage, PriceFormula, TokenPrice
 from gateway.domain.images import Contract, Pixels, Quality
+from gateway.files.quota import Quota
+from gateway.imaging.decode import DecoderLimits
 from gateway.limits.outage import OnStoreFailure
 from gateway.upstreams.registry import KINDS
 from tests.unit.config_files import SetClock, problems, read, write
@@ -19,7 +21,7 @@ from tests.unit.config_files import SetClock, problems, read, write
 PROMISED_KEYS = {  # docs: the operator's interface
     "server", "metrics", "secret_key", "database", "state", "blobs", "catalog", "credits_per_usd", "markup", "deadline", "admin_token",
     "default_model", "egress", "cache", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint", "lease", "limits", "alerts",
-    "usage",
+    "usage", "files", "images",
 }  # fmt: skip
 
 EVERYTHING = """
@@ -42,6 +44,8 @@ limits:    {on_store_failure: refuse}
 cache:     {enabled: true, ttl: 24h, scope: org, charge: 0.5, single_flight: other_keys}
 aliases:   {old-picture: picture}
 retention: {results: 2h, uploads: 72h, tasks: 30d, prompts: 90m}
+files:     {quota: {mb: 50, files: 20}}
+images:    {workers: 2, pixels: 40_000_000, memory: 2048, timeout: 60s}
 upstreams:
   main:   {kind: openai, base_url: "https://eu.example.com/v1/", api_key: " ${OPENAI}", timeout: 90s, connect_timeout: 2s, concurrency: 8,
            queue: {max: 20, wait: 500ms},
@@ -164,6 +168,8 @@ def test_every_key_of_the_top_level_arrives(full: Config) -> None:
         2_592_000,
         5400,
     )
+    assert full.quota == Quota(50_000_000, 20)
+    assert full.decoder == DecoderLimits(workers=2, job_s=60.0, cpu_s=40, memory_bytes=2 << 30, pixels_max=40_000_000)
     assert (full.catalog.default_model, full.catalog.aliases) == ("picture", {"old-picture": "picture"})
 
 
@@ -229,7 +235,6 @@ def test_settings_without_effect_are_said_aloud(full: Config) -> None:
     text = "\n".join(full.notes)
     for part in (
         "cache",
-        "retention.uploads",
         "s3_endpoint",
     ):
         assert part in text
