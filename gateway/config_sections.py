@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gateway.config_accounts import LimitFields
 from gateway.config_text import parse_duration_s
 from gateway.domain.accounts import Budget, Unit, parse_budget, parse_expiry
-from gateway.domain.catalog import REFERENCE_TOKENS_MAX, OnUnknown
+from gateway.domain.catalog import REFERENCE_TOKENS_MAX, MaskPolarity, OnUnknown
 from gateway.domain.images import Contract, Quality
 from gateway.keys.secrets import SECRET_CHARS_MAX, SECRET_CHARS_MIN, is_mistyped
 from gateway.limits.outage import OnStoreFailure
@@ -236,6 +236,9 @@ class UpstreamSection(Section):
     credits_per_usd: Positive | None = Field(
         None, description="For kind evolink: write how many of its credits one USD is."
     )
+    mask: MaskPolarity | None = Field(
+        None, description="For kind evolink: write which part of a mask it makes anew, transparent or white."
+    )
     profile: Annotated[str, AfterValidator(_profile)] | None = Field(
         None,
         description="For kind openai: write whose copy of OpenAI's API it is, such as together; leave it out for OpenAI.",
@@ -259,7 +262,7 @@ class UpstreamSection(Section):
 UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "azure": ("api_version", "params", "surface"),
     "openai": ("params", "profile", "response_format"),
-    "evolink": ("poll_interval", "credits_per_usd"),
+    "evolink": ("poll_interval", "credits_per_usd", "mask"),
     "fal": ("poll_interval",),
     "replicate": ("poll_interval",),
     "gemini": ("api_version",),

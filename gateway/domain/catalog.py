@@ -147,6 +147,8 @@ class Capabilities:
     """Reference pictures that one call may carry."""
     references_by_link: bool = False
     """It takes callers' pictures as public links alone."""
+    edits_keep_size: bool = False
+    """An edit has the size of its picture: no other can be asked for."""
     mask: MaskPolarity | None = None
     streams: bool = False
     """Whether it sends partial pictures as they come."""

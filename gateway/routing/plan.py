@@ -209,6 +209,8 @@ def _pictures_unable(request: ImageRequest, offer: Offer, capabilities: Capabili
     if references and capabilities.references_by_link and not links:
         why = "takes pictures as links alone, and this gateway has no public https address (server.public_url)"
         return LeftOut(offer, None, why)
+    if references and capabilities.edits_keep_size and request.pixels is not None:
+        return LeftOut(offer, "size", "edits keep the size of their picture: ask for size auto")
     return None
 
 

@@ -1,4 +1,5 @@
 """The API of AUTOMATIC1111's web UI, which Forge, SD.Next, koboldcpp and sd.cpp share. Synchronous; a server of one's own, so nothing is paid.
+Edits are its img2img: of one picture, in that picture's size where none is asked for.
 
 A lost answer cannot be found again (Recovery.NONE), though making the picture anew costs time only: `on_unknown: next` is the sensible setting.
 The server draws one job at a time and lets others wait: `concurrency: 1` keeps that wait out of the time-out. It refuses no content.
@@ -10,23 +11,25 @@ checkpoint; `default` leaves the loaded one. Steps, sampler, seed and the like c
 from base64 import b64encode
 from typing import ClassVar
 
-import orjson
 from pydantic import BaseModel
 
 from gateway.domain.catalog import Capabilities, MaskPolarity, Offer, Recovery
-from gateway.domain.images import ImageRequest
+from gateway.domain.images import ImageRequest, Operation, Pixels
 from gateway.domain.sizes import PixelBounds
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams.answers import Count, Item, Lenient, decode_object
 from gateway.upstreams.base import (
+    NO_INPUTS,
     Adapter,
     Generated,
+    Inputs,
     LinkedImage,
     OnSubmitted,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.bodies import Base64Text, json_body
 from gateway.upstreams.params import extra_params, fixed_params
 from gateway.upstreams.wire import Resources, Send, Wire
 
@@ -60,6 +63,7 @@ class A1111Adapter(Adapter):
 
     def capabilities(self, upstream_model: str) -> Capabilities:
         return Capabilities(
+            operations=frozenset({Operation.GENERATE, Operation.EDIT}),
             n=tuple(range(1, N_MAX + 1)),
             sizes=SIZES,
             recovery=Recovery.NONE,
@@ -68,12 +72,12 @@ class A1111Adapter(Adapter):
         )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
-        n = call.request.n
+        n, edits = call.request.n, bool(call.inputs.images)
         send = Send(
             "POST",
-            "/sdapi/v1/txt2img",
+            "/sdapi/v1/img2img" if edits else "/sdapi/v1/txt2img",
             deadline_s=self._wire.deadline_s(call.deadline_s),
-            body=orjson.dumps(txt2img_body(call.request, call.offer)),
+            body=json_body(drawing_body(call.request, call.offer, call.inputs)),
             assumed_bytes=n * _IMAGE_ASSUMED_BYTES,
         )
         return await self._wire.call(send, lambda body: _read_pictures(body, n))
@@ -90,7 +94,7 @@ class A1111Adapter(Adapter):
         await self._wire.close()
 
 
-def txt2img_body(request: ImageRequest, offer: Offer) -> dict[str, object]:
+def drawing_body(request: ImageRequest, offer: Offer, inputs: Inputs = NO_INPUTS) -> dict[str, object]:
     """The request's fields under the offer's; settings that the offer overrides join the checkpoint instead of replacing it."""
     body: dict[str, object] = {
         "prompt": request.prompt,
@@ -98,9 +102,16 @@ def txt2img_body(request: ImageRequest, offer: Offer) -> dict[str, object]:
         "send_images": True,
         "save_images": False,
     }
-    if request.pixels is not None:
-        made = SIZES.fit(request.size, request.pixels)
-        pixels = made.pixels if made is not None else request.pixels
+    asked = request.pixels
+    if inputs.images:
+        first = inputs.images[0]
+        body["init_images"] = [Base64Text(first)]
+        if inputs.mask is not None:
+            body["mask"] = Base64Text(inputs.mask)
+        asked = asked or _near(first.pixels)
+    if asked is not None:
+        made = SIZES.fit(request.size, asked)
+        pixels = made.pixels if made is not None else asked
         body |= {"width": pixels.width, "height": pixels.height}
     settings = {} if offer.upstream_model == LOADED_MODEL else {"sd_model_checkpoint": offer.upstream_model}
     fields = fixed_params(offer.params) | extra_params(offer)
@@ -108,6 +119,15 @@ def txt2img_body(request: ImageRequest, offer: Offer) -> dict[str, object]:
     if settings or own:
         fields["override_settings"] = settings | own if isinstance(own, dict) else settings
     return body | fields
+
+
+def _near(pixels: Pixels) -> Pixels:
+    """A picture's size, made smaller or larger as a whole until the server draws it."""
+    scale = min(1.0, SIZES.edge_max / max(pixels.width, pixels.height))
+    scale = max(scale, SIZES.edge_min / min(pixels.width, pixels.height))
+    sides = (round(side * scale / SIZES.multiple_of) * SIZES.multiple_of for side in (pixels.width, pixels.height))
+    width, height = (min(max(side, SIZES.edge_min), SIZES.edge_max) for side in sides)
+    return Pixels(width, height)
 
 
 def _read_pictures(body: bytearray, n: int) -> Generated:

@@ -12,7 +12,10 @@ from gateway.upstreams.task_description import Answer, BodyCode, Cost, Poll, Siz
 APIMART = TaskApi(
     submit=Submit(
         path="/v1/images/generations",
-        body={"model": "{model}", "prompt": "{prompt}", "n": "{n}", "size": "{size}", "resolution": "{step}"},
+        body={
+            "model": "{model}", "prompt": "{prompt}", "n": "{n}", "size": "{size}", "resolution": "{step}",
+            "image_urls": "{image_urls}",
+        },
         task_id=("data.0.task_id", "data.task_id", "data.id", "data.0.id"),
     ),
     # Its advice: first after 10 to 20 seconds, then every 3 to 5.
@@ -35,6 +38,7 @@ APIMART = TaskApi(
         steps={"1k": 1024, "2k": 2048, "4k": 4096},
     ),
     references_max=16,
+    references_as="data_urls",
     links_live=86_400.0,
 )  # fmt: skip
 

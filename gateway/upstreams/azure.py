@@ -39,10 +39,10 @@ class AzureAdapter(OpenAIAdapter):
         settings = replace(settings, base_url=resource + _V1 if self._is_v1 else resource)
         super().__init__(settings, resources, _PROFILE)
 
-    def _path(self, upstream_model: str) -> str:
+    def _address(self, path: str, upstream_model: str) -> str:
         if self._is_v1:
-            return super()._path(upstream_model)
-        return f"/openai/deployments/{quote(upstream_model, safe='')}/images/generations?{self._query}"
+            return path
+        return f"/openai/deployments/{quote(upstream_model, safe='')}{path}?{self._query}"
 
     def _check_path(self, path: str) -> str:
         return path if self._is_v1 else f"/openai{path}?{self._query}"

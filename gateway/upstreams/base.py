@@ -63,7 +63,10 @@ class Picture(Protocol):
         ...
 
     def link(self) -> str | None:
-        """A signed https link to it that lives as long as the task, for upstreams that take URLs alone; None: this gateway is not public."""
+        """A signed https link to it that lives as long as the task, for upstreams that take URLs alone; None: this gateway is not public.
+
+        The same text whenever it is asked for during the task: an attempt that is sent again must be the same call.
+        """
         ...
 
 

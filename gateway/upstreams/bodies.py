@@ -82,6 +82,14 @@ def data_url(picture: Picture) -> Base64Text:
     return Base64Text(picture, f"data:{picture.content_type};base64,")
 
 
+def given_link(picture: Picture) -> str:
+    """A link to a caller's picture. Routing asks nobody for it who cannot have one; the config may have changed since."""
+    link = picture.link()
+    if link is None:
+        raise UpstreamFailure(Fault.LOCAL, Billed.NO, "takes links alone, and this gateway has no public https address")
+    return link
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A body with pictures, before it is sent."""

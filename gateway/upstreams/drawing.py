@@ -22,6 +22,19 @@ _LINES_MAX = 14
 
 
 @dataclass(frozen=True, slots=True)
+class GivenPicture:
+    """A picture of the caller as the drawing shows it: what it was, and a colour that follows from its bytes. It is not decoded here."""
+
+    name: str
+    content_type: str
+    pixels: Pixels
+    sha256: bytes
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.pixels} {self.content_type.removeprefix('image/')} {self.sha256.hex()[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
     """One picture to be drawn. `compression` is OpenAI's output_compression (0 to 100), for JPEG and WebP."""
 
@@ -32,16 +45,20 @@ class Drawing:
     transparent: bool = False
     compression: int = 100
     quality: str = "auto"
+    given: tuple["GivenPicture", ...] = ()
+    """The caller's pictures, the mask last."""
 
 
 def draw(drawing: Drawing) -> bytes:
     """The file. The same drawing gives the same bytes with the same version of Pillow."""
-    seed = hashlib.sha256(f"{drawing.prompt}\0{drawing.index}\0{drawing.pixels}".encode()).digest()
+    given = "".join(f"\0{picture}" for picture in drawing.given)
+    seed = hashlib.sha256(f"{drawing.prompt}\0{drawing.index}\0{drawing.pixels}{given}".encode()).digest()
     size = (drawing.pixels.width, drawing.pixels.height)
     image = Image.new("RGBA", size) if drawing.transparent else _pattern(seed, size, drawing.quality)
     canvas = ImageDraw.Draw(image)
     _shapes(canvas, seed, size)
     _texts(canvas, drawing, size)
+    _given(canvas, drawing, size)
     return _encode(image, drawing)
 
 
@@ -77,6 +94,19 @@ def _texts(canvas: ImageDraw.ImageDraw, drawing: Drawing, size: tuple[int, int])
     canvas.multiline_text(
         (margin, margin), text, font=font, fill=(255, 255, 255), stroke_width=2, stroke_fill=(0, 0, 0)
     )
+
+
+def _given(canvas: ImageDraw.ImageDraw, drawing: Drawing, size: tuple[int, int]) -> None:
+    """A line for each picture of the caller above the label, with a swatch of its colour."""
+    width, height = size
+    points = max(9, min(width // 26, height // 20)) * 2 // 3
+    font = _font(points, threading.get_ident())
+    top = height - 3 * points - len(drawing.given) * (points + 4)
+    for index, picture in enumerate(drawing.given):
+        y = top + index * (points + 4)
+        canvas.rectangle((0, y - 2, width, y + points + 2), fill=(20, 20, 20))
+        canvas.rectangle((2, y, 2 + 2 * points, y + points), fill=tuple(picture.sha256[:3]))
+        canvas.text((2 * points + 8, y), str(picture), font=font, fill=(255, 255, 255))
 
 
 @functools.lru_cache(maxsize=32)

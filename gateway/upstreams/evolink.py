@@ -2,20 +2,21 @@
 
 Submits carry the attempt's id as Idempotency-Key, so a lost one may be sent again by the pipeline: the upstream answers with the first
 call's task. Polls cost nothing and are repeated until the deadline. Once a task id is known, giving up means NO_ANSWER and UNKNOWN: the task
-goes on without us. Poll addresses are built from `base_url`, never taken from an answer.
+goes on without us. Callers' pictures are given as links to this gateway, the same whenever the attempt is sent. Poll addresses are built from
+`base_url`, never taken from an answer.
 
-Options: `poll_interval` (seconds, `3s`, `500ms`; default 3 s) and `credits_per_usd` (default 72, for answers that name credits only).
+Options: `poll_interval` (seconds, `3s`, `500ms`; default 3 s), `credits_per_usd` (default 72, for answers that name credits only) and `mask`
+(`transparent`, the default, or `white`: which part of a mask is made anew; its pages say both).
 """
 
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-import orjson
 from pydantic import BaseModel, Field
 
-from gateway.domain.catalog import Capabilities, Offer, Recovery
-from gateway.domain.images import ImageRequest
+from gateway.domain.catalog import Capabilities, MaskPolarity, Offer, Recovery
+from gateway.domain.images import ImageRequest, Operation
 from gateway.domain.sizes import listed
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import faults
@@ -23,12 +24,14 @@ from gateway.upstreams.answers import Lenient, decode_object
 from gateway.upstreams.base import (
     Adapter,
     Generated,
+    Inputs,
     LinkedImage,
     OnSubmitted,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.bodies import given_link, json_body
 from gateway.upstreams.options import decimal_option, seconds_option
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
 from gateway.upstreams.polling import Polling, is_askable
@@ -105,14 +108,19 @@ class EvoLinkAdapter(Adapter):
         interval_s = max(0.01, seconds_option(settings, "poll_interval", 3.0))
         self._polling = Polling(resources.clock, interval_s, first_s=interval_s / 3)
         self._credits_per_usd = decimal_option(settings, "credits_per_usd", "72")
+        self._mask = MaskPolarity(settings.options.get("mask", MaskPolarity.TRANSPARENT))
 
     def capabilities(self, upstream_model: str) -> Capabilities:
         newer = upstream_model.startswith("gpt-image-")
         return Capabilities(
+            operations=frozenset({Operation.GENERATE, Operation.EDIT}),
             n=tuple(range(1, 11)) if newer else (1, 2, 4),
             sizes=SIZES,
             params=frozenset({"quality"}) if newer else frozenset(),
             recovery=Recovery.IDEMPOTENCY_KEY,
+            references_max=16 if newer else 5,
+            references_by_link=True,
+            mask=self._mask,
         )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
@@ -147,9 +155,9 @@ class EvoLinkAdapter(Adapter):
             "/v1/images/generations",
             deadline_s=min(deadline_s, self._clock.monotonic_s() + SUBMIT_TIMEOUT_S),
             # Sorted: the same attempt sends the same bytes again, or the key would not match its call.
-            body=orjson.dumps(
-                _body(call.request, call.offer, self.capabilities(call.offer.upstream_model)),
-                option=orjson.OPT_SORT_KEYS,
+            body=json_body(
+                _body(call.request, call.offer, self.capabilities(call.offer.upstream_model), call.inputs),
+                sort_keys=True,
             ),
             headers=(("Idempotency-Key", call.attempt_id),),
         )
@@ -200,11 +208,15 @@ def _is_done(task: TaskBody) -> bool:
     return (task.status or "") in _STATUSES
 
 
-def _body(request: ImageRequest, offer: Offer, capabilities: Capabilities) -> dict[str, object]:
+def _body(request: ImageRequest, offer: Offer, capabilities: Capabilities, inputs: Inputs) -> dict[str, object]:
     body: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt, "n": request.n}
     size = _size(request)
     if size is not None:
         body["size"] = size
+    if inputs.images:
+        body["image_urls"] = [given_link(picture) for picture in inputs.images]
+    if inputs.mask is not None:
+        body["mask_url"] = given_link(inputs.mask)
     body.update(optional_params(request, capabilities.params))
     body.update(fixed_params(offer.params))
     body.update(extra_params(offer))

@@ -13,8 +13,6 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-import orjson
-
 from gateway.domain.catalog import Capabilities, Price
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import fal_answers, faults
@@ -29,6 +27,7 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.bodies import json_body
 from gateway.upstreams.fal_answers import RequestEnded
 from gateway.upstreams.fal_bodies import body_of, family_of
 from gateway.upstreams.options import seconds_option
@@ -143,7 +142,7 @@ class FalAdapter(Adapter):
             "POST",
             f"/{call.offer.upstream_model}",
             deadline_s=min(deadline_s, now_s + SUBMIT_TIMEOUT_S),
-            body=orjson.dumps(body_of(call.request, call.offer)),
+            body=json_body(body_of(call.request, call.offer, call.inputs)),
             # The call's deadline, not this upstream's time-out: asking may be resumed until then.
             headers=(("X-Fal-Request-Timeout", str(max(1, math.ceil(call.deadline_s - now_s)))),),
         )

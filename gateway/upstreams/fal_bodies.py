@@ -11,7 +11,8 @@ from gateway.domain.catalog import Capabilities, MaskPolarity, Offer, Recovery
 from gateway.domain.images import ImageRequest, Operation, OutputFormat
 from gateway.domain.sizes import PixelBounds, Ratios, Sizes, Step
 from gateway.domain.tasks import Billed, Fault
-from gateway.upstreams.base import UpstreamFailure
+from gateway.upstreams.base import NO_INPUTS, Inputs, UpstreamFailure
+from gateway.upstreams.bodies import data_url
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
 
 LINKS_LIVE_S = 86_400.0
@@ -38,12 +39,21 @@ class Family:
     """Sent where the caller leaves it open, because the endpoint's own default is another than OpenAI's."""
     references_max: int = 0
     """Of its endpoints for edits."""
+    pictures: str = "image_urls"
+    """Where these take them; `image_url` is one text."""
+    edits: str = r".*/edit"
+    """Regular expression that matches an endpoint for edits whole."""
     mask: MaskPolarity | None = None
 
+    def is_edit(self, endpoint: str) -> bool:
+        return self.references_max > 0 and re.fullmatch(self.edits, endpoint) is not None
+
     def capabilities(self, endpoint: str) -> Capabilities:
-        edits = endpoint.endswith("/edit")
+        edits = self.is_edit(endpoint)
         return Capabilities(
-            operations=frozenset() if edits else frozenset({Operation.GENERATE}),  # edits cannot do without a picture
+            operations=frozenset(
+                {Operation.EDIT if edits else Operation.GENERATE}
+            ),  # edits cannot do without a picture
             n=self.n,
             sizes=self.sizes,
             params=self.params,
@@ -75,7 +85,16 @@ FAMILIES: tuple[Family, ...] = (
         references_max=10,
     ),
     Family(r"fal-ai/flux-pro/v1\.1-ultra", Ratios((*_RATIOS, "9:21"), (Step("", 2048),))),
-    Family(r"fal-ai/flux-pro/kontext.*", Ratios((*_RATIOS, "9:21"))),
+    Family(  # how many it takes is not said
+        r"fal-ai/flux-pro/kontext(/max)?/multi", Ratios((*_RATIOS, "9:21")), references_max=2, edits=r".*"
+    ),
+    Family(
+        r"fal-ai/flux-pro/kontext.*",
+        Ratios((*_RATIOS, "9:21")),
+        references_max=1,
+        pictures="image_url",
+        edits=r"(?!.*/text-to-image$).*",
+    ),
     Family(r"fal-ai/flux-pro/v1\.1", PixelBounds(multiple_of=32, edge_min=256, edge_max=1440)),
     Family(r"fal-ai/recraft/.*", _FLUX_SIZES, n=(1,), params=frozenset(), formats=frozenset(), defaults=()),
     Family(r".*", _FLUX_SIZES),
@@ -87,12 +106,17 @@ def family_of(endpoint: str) -> Family:
     return next(family for family in FAMILIES if re.fullmatch(family.endpoints, endpoint))
 
 
-def body_of(request: ImageRequest, offer: Offer) -> dict[str, object]:
-    """The body of a submit. Raises UpstreamFailure for a size that the endpoint does not make."""
+def body_of(request: ImageRequest, offer: Offer, inputs: Inputs = NO_INPUTS) -> dict[str, object]:
+    """The body of a submit, with `data:` URLs of the pictures. Raises UpstreamFailure for a size that the endpoint does not make."""
     family = family_of(offer.upstream_model)
     body: dict[str, object] = {"prompt": request.prompt, **dict(family.defaults), **_size(request, family.sizes)}
     if family.n != (1,):
         body["num_images"] = request.n
+    if inputs.images:
+        urls: list[object] = [data_url(picture) for picture in inputs.images]
+        body[family.pictures] = urls if family.pictures == "image_urls" else urls[0]
+    if inputs.mask is not None:
+        body["mask_url"] = data_url(inputs.mask)
     body.update(optional_params(request, family.params))
     body.update(fixed_params(offer.params))
     body.update(extra_params(offer))

@@ -2,7 +2,7 @@
 
 A lost answer cannot be found again (Recovery.NONE): Google documents no idempotency key. Fails as `wire` and `faults` say, and with REFUSED or
 NO_IMAGE where a 200 holds no picture, with what its tokens cost. A size becomes the nearest `aspectRatio` and, for models that have several, an
-`imageSize`; `seed` is passed on. There are no masks.
+`imageSize`; `seed` is passed on. Callers' pictures stand before the prompt; there are no masks.
 
 Option: `api_version` (`v1beta`, the documentation's and the default, or `v1`).
 """
@@ -13,10 +13,8 @@ from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import quote
 
-import orjson
-
 from gateway.domain.catalog import Capabilities, CostSource, Offer, Recovery
-from gateway.domain.images import ImageRequest
+from gateway.domain.images import ImageRequest, Operation
 from gateway.domain.sizes import Ratios, Step
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import faults
@@ -24,12 +22,14 @@ from gateway.upstreams.answers import decode_object
 from gateway.upstreams.base import (
     Adapter,
     Generated,
+    Inputs,
     LinkedImage,
     OnSubmitted,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.bodies import Base64Text, json_body
 from gateway.upstreams.gemini_answers import read_answer
 from gateway.upstreams.params import extra_params, optional_params
 from gateway.upstreams.wire import Resources, Send, Wire
@@ -75,6 +75,7 @@ class GeminiAdapter(Adapter):
     def capabilities(self, upstream_model: str) -> Capabilities:
         model = upstream_model.removeprefix("models/")
         return Capabilities(
+            operations=frozenset({Operation.GENERATE, Operation.EDIT}),
             n=(1,),
             sizes=_sizes(model),
             params=frozenset({"seed"}),
@@ -89,7 +90,7 @@ class GeminiAdapter(Adapter):
             "POST",
             f"/{self._version}/models/{quote(model, safe='')}:generateContent",
             deadline_s=self._wire.deadline_s(call.deadline_s),
-            body=orjson.dumps(_body(call.request, call.offer)),
+            body=json_body(_body(call.request, call.offer, call.inputs)),
             assumed_bytes=_assumed_bytes(call.request, _sizes(model)),
             rows=ROWS,
         )
@@ -119,7 +120,7 @@ def _assumed_bytes(request: ImageRequest, sizes: Ratios) -> int:
     return round(area * _BYTES_A_PIXEL)
 
 
-def _body(request: ImageRequest, offer: Offer) -> dict[str, object]:
+def _body(request: ImageRequest, offer: Offer, inputs: Inputs) -> dict[str, object]:
     """Pictures alone are asked for: text beside them would cost, too. What an offer fixes of OpenAI's parameters has no name here."""
     config: dict[str, object] = {"responseModalities": ["IMAGE"]}
     sizes = _sizes(offer.upstream_model.removeprefix("models/"))
@@ -131,7 +132,11 @@ def _body(request: ImageRequest, offer: Offer) -> dict[str, object]:
     seed = optional_params(request, frozenset({"seed"})).get("seed")
     if isinstance(seed, int):
         config["seed"] = seed % SEED_SPAN
-    body = {"contents": [{"role": "user", "parts": [{"text": request.prompt}]}], "generationConfig": config}
+    parts: list[object] = [
+        {"inlineData": {"mimeType": picture.content_type, "data": Base64Text(picture)}} for picture in inputs.images
+    ]
+    parts.append({"text": request.prompt})
+    body = {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}
     return _laid_over(body, extra_params(offer))
 
 

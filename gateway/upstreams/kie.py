@@ -19,6 +19,7 @@ KIE = TaskApi(
                 "aspect_ratio": "{size}",
                 "resolution": "{step}",
                 "quality": "{quality}",
+                "input_urls": "{image_urls}",
             },
         },
         extra_in="input",

@@ -14,7 +14,7 @@ from typing import ClassVar
 import orjson
 
 from gateway.domain.catalog import Capabilities, Offer, Recovery
-from gateway.domain.images import ImageRequest, OutputFormat
+from gateway.domain.images import ImageRequest, Operation, OutputFormat
 from gateway.domain.sizes import Fit, fit
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import faults
@@ -28,12 +28,16 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.bodies import Body
+from gateway.upstreams.openai_edits import edit_body, edit_path
 from gateway.upstreams.openai_profiles import Profile, SizeForm, Traits, profile_of
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
 from gateway.upstreams.wire import Resources, Send, Wire
 
 _IMAGE_ASSUMED_BYTES = 4 * 1024 * 1024
 """A detailed 1024x1536 PNG in base64; answers are often chunked and announce no length."""
+
+_GENERATES = frozenset({Operation.GENERATE})
 
 
 class OpenAIAdapter(Adapter):
@@ -59,7 +63,9 @@ class OpenAIAdapter(Adapter):
             params = frozenset(filter(None, (name.strip() for name in declared.split(","))))
         unasked = frozenset[OutputFormat]() if traits.output_format is None else frozenset({traits.output_format})
         asks_for_links = traits.base64 is not None and self.settings.options.get("response_format") in ("url", "")
+        edits = traits.edits
         return Capabilities(
+            operations=_GENERATES if edits is None else _GENERATES | {Operation.EDIT},
             n=traits.n,
             sizes=traits.sizes,
             params=params,
@@ -68,6 +74,7 @@ class OpenAIAdapter(Adapter):
             recovery=Recovery.NONE,
             prompt_chars_max=traits.prompt_chars_max,
             references_max=traits.references_max,
+            edits_keep_size=edits is not None and edits.keep_size,
             mask=traits.mask,
             streams=traits.streams,
             links_live_s=self.profile.links_live_s if asks_for_links else None,
@@ -75,11 +82,12 @@ class OpenAIAdapter(Adapter):
         )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
+        path, body = self._written(call)
         send = Send(
             "POST",
-            self._path(call.offer.upstream_model),
+            self._address(path, call.offer.upstream_model),
             deadline_s=self._wire.deadline_s(call.deadline_s),
-            body=orjson.dumps(self._body(call.request, call.offer)),
+            body=body,
             assumed_bytes=call.request.n * _IMAGE_ASSUMED_BYTES,
             rows=self.profile.rows,
         )
@@ -101,8 +109,16 @@ class OpenAIAdapter(Adapter):
     async def close(self) -> None:
         await self._wire.close()
 
-    def _path(self, upstream_model: str) -> str:
-        return self.profile.path
+    def _written(self, call: UpstreamCall) -> tuple[str, Body]:
+        """Path and body."""
+        fields = self._body(call.request, call.offer)
+        edits = self.profile.traits_of(call.offer.upstream_model).edits
+        if call.request.operation is Operation.EDIT and edits is not None:
+            return edit_path(edits, call.inputs), edit_body(edits, fields, call.inputs)
+        return self.profile.path, orjson.dumps(fields)
+
+    def _address(self, path: str, upstream_model: str) -> str:
+        return path
 
     def _check_path(self, path: str) -> str:
         return path

@@ -18,6 +18,34 @@ from gateway.upstreams.answers import ImagesAnswer
 from gateway.upstreams.faults import Row
 
 
+class EditForm(StrEnum):
+    """How the caller's pictures are written."""
+
+    MULTIPART = "multipart"  # a form with files, as OpenAI
+    OBJECTS = "objects"  # JSON: `image` is {url}, `images` a list of such, with data URLs
+    TEXTS = "texts"  # JSON: data URLs, one as a text, several as a list
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edits:
+    """How pictures are edited: the fields of a generation, and the pictures."""
+
+    form: EditForm = EditForm.MULTIPART
+    path: str = "/images/edits"
+    masked_path: str | None = None
+    """Where edits with a mask go, if not there, too."""
+    one: str = "image"
+    """The field of one picture."""
+    several: str = "image[]"
+    """That of several."""
+    leaves_out: frozenset[str] = frozenset()
+    """Fields of a generation that edits do not know."""
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    """Sent with every edit."""
+    keep_size: bool = False
+    """They come in the size of their picture."""
+
+
 class SizeForm(StrEnum):
     """How a size is written."""
 
@@ -52,6 +80,8 @@ class Traits:
     fixed: Mapping[str, object] = field(default_factory=dict)
     """Sent with every call."""
     prompt_chars_max: int | None = None
+    edits: Edits | None = None
+    """None: it makes pictures from text alone."""
     references_max: int = 0
     mask: MaskPolarity | None = None
     streams: bool = False
@@ -121,17 +151,21 @@ OTHER_PARAMS = frozenset(("quality", "output_format", "style", "user"))
 GPT_IMAGE = Traits(
     params=_GPT_IMAGE_PARAMS,
     base64=None,
+    edits=Edits(leaves_out=frozenset({"moderation"})),  # OpenAI's own client has no such parameter for edits
     references_max=16,
     mask=MaskPolarity.TRANSPARENT,
     streams=True,
     cost=CostSource.TOKENS,
 )
 _GPT_IMAGE_1 = replace(GPT_IMAGE, sizes=listed("1024x1024", "1024x1536", "1536x1024"))
+_GPT_IMAGE_1_5 = replace(_GPT_IMAGE_1, params=_GPT_IMAGE_PARAMS | {"input_fidelity"})
+"""Its smaller sister knows the lower fidelity alone, and later models the higher one."""
 _GPT_IMAGE_2 = replace(
     GPT_IMAGE, sizes=PixelBounds(multiple_of=16, edge_max=3840, area_min=655_360, area_max=8_294_400, ratio_max=3)
 )
 GPT_IMAGE_MODELS: tuple[tuple[str, Traits], ...] = (
-    (r"(?:.*/)?(?:gpt-image-1(?:[^0-9].*)?|chatgpt-image-.*)", _GPT_IMAGE_1),
+    (r"(?:.*/)?(?:gpt-image-1\.5.*|chatgpt-image-.*)", _GPT_IMAGE_1_5),
+    (r"(?:.*/)?gpt-image-1(?:[^0-9].*)?", _GPT_IMAGE_1),
     (r"(?:.*/)?gpt-image-2(?:[^0-9].*)?", _GPT_IMAGE_2),
     (r"(?:.*/)?gpt-image-.*", GPT_IMAGE),  # those to come
 )
@@ -148,7 +182,7 @@ _DEEPINFRA = Profile(
     base_url="https://api.deepinfra.com/v1/openai",
     check=Check(needs_key=False),  # the list is public
     # Its examples show JPEG; what its other models make is not said.
-    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE, output_format=None),
+    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE, output_format=None, edits=Edits(), references_max=1),
 )
 _TOGETHER = Profile(
     base_url="https://api.together.xyz/v1",
@@ -161,6 +195,7 @@ _TOGETHER = Profile(
         base64="base64",
         output_format=OutputFormat.JPEG,
         output_formats=frozenset({OutputFormat.JPEG, OutputFormat.PNG}),
+        edits=Edits(form=EditForm.TEXTS, path="/images/generations", one="image_url"),
         references_max=1,
     ),
 )
@@ -179,6 +214,7 @@ _XAI = Profile(
         params=frozenset({"quality", "user"}),
         qualities=frozenset({Quality.LOW, Quality.MEDIUM}),
         output_format=OutputFormat.JPEG,
+        edits=Edits(form=EditForm.OBJECTS, several="images"),
         references_max=1,  # it takes more, and a mask; how many and of which polarity is not said
         cost=CostSource.ANSWER,
     ),
@@ -193,6 +229,7 @@ def _seedream(area_min: int, references_max: int) -> Traits:
         sizes=PixelBounds(area_min=area_min, area_max=4096 * 4096, ratio_max=16),
         output_format=OutputFormat.JPEG,
         fixed={"watermark": False},
+        edits=Edits(form=EditForm.TEXTS, path="/images/generations", several="image"),
         references_max=references_max,
     )
 
@@ -217,6 +254,13 @@ _RECRAFT = Profile(
         ),
         output_format=OutputFormat.WEBP,
         prompt_chars_max=1_000,
+        edits=Edits(
+            path="/images/imageToImage",
+            masked_path="/images/inpaint",
+            leaves_out=frozenset({"size"}),
+            fixed={"strength": 0.5},  # it wants one; an offer's `extra` says another
+            keep_size=True,
+        ),
         references_max=1,
         mask=MaskPolarity.WHITE,
         cost=CostSource.ANSWER,
@@ -229,18 +273,19 @@ _VLLM_OMNI = Profile(
     base_url="http://127.0.0.1:8000/v1",
     needs_key=False,
     check=Check(needs_key=False),
-    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE, references_max=1),
+    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE, edits=Edits(), references_max=1),
 )
 _SGLANG = Profile(
     base_url="http://127.0.0.1:30000/v1",
     needs_key=False,
     check=Check(needs_key=False),
-    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE, references_max=1),
+    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE, edits=Edits(), references_max=1),
 )
 _LOCALAI = Profile(  # no usual address: its usual port is this gateway's own
     needs_key=False,
     check=Check(needs_key=False),
-    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE, mask=MaskPolarity.WHITE),
+    # Of edits it has inpainting alone, always of 512x512 pixels: none is declared.
+    traits=Traits(params=frozenset({"user"}), sizes=_ANY_SIZE),
 )
 _OLLAMA = Profile(
     base_url="http://127.0.0.1:11434/v1",

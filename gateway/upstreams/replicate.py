@@ -29,6 +29,7 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.bodies import json_body
 from gateway.upstreams.options import seconds_option
 from gateway.upstreams.polling import Polling
 from gateway.upstreams.replicate_inputs import Place, family_of, input_of, place_of
@@ -44,6 +45,10 @@ PREDICTION_ROWS: tuple[faults.Row, ...] = (
     # `error` of a failed prediction is prose; these codes stand in it.
     faults.Row(Fault.REFUSED, message=r"\bE005\b"),
     faults.Row(Fault.OVERLOADED, message=r"\b(E003|E6716)\b"),  # high demand; not started in time
+    faults.Row(
+        Fault.BAD_REQUEST,  # in Pillow's words, and in those of models that wrap it
+        message=r"cannot identify image file|(invalid|unreadable|corrupt(ed)?|unsupported) (input )?image|image file is truncated",
+    ),
     faults.Row(Fault.RATE_LIMITED, message=r"\b(rate.?limit|too many requests|throttled)"),
 )
 
@@ -136,14 +141,14 @@ class ReplicateAdapter(Adapter):
         await self._wire.close()
 
     async def _submit(self, call: UpstreamCall, place: Place, deadline_s: float) -> Prediction:
-        body: dict[str, object] = {"input": input_of(call.request, call.offer)}
+        body: dict[str, object] = {"input": input_of(call.request, call.offer, call.inputs)}
         if place.version is not None:
             body["version"] = place.version
         send = Send(
             "POST",
             place.path,
             deadline_s=min(deadline_s, self._clock.monotonic_s() + SUBMIT_TIMEOUT_S),
-            body=orjson.dumps(body),
+            body=json_body(body),
         )
         prediction = await self._wire.call(send, _decode)
         if prediction.id is None or not _ID.fullmatch(prediction.id):

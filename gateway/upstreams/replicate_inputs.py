@@ -7,14 +7,16 @@ does not know are ignored there. Every model makes PNG here where nothing else i
 import re
 from dataclasses import dataclass, replace
 
-from gateway.domain.catalog import Capabilities, Offer, Recovery
-from gateway.domain.images import ImageRequest, OutputFormat
+from gateway.domain.catalog import Capabilities, MaskPolarity, Offer, Recovery
+from gateway.domain.images import ImageRequest, Operation, OutputFormat
 from gateway.domain.sizes import PixelBounds, Ratios, Sizes, Step
 from gateway.domain.tasks import Billed, Fault
-from gateway.upstreams.base import UpstreamFailure
+from gateway.upstreams.base import NO_INPUTS, Inputs, Picture, UpstreamFailure
+from gateway.upstreams.bodies import data_url
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
 
 LINKS_LIVE_S = 3600.0
+DATA_URL_BYTES_MAX = 256 * 1024
 _RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
 _ANY_FORMAT = frozenset(OutputFormat)
 _PNG_JPEG = frozenset({OutputFormat.PNG, OutputFormat.JPEG})
@@ -39,17 +41,27 @@ class Family:
     """Where the resolution step goes."""
     custom: bool = False
     """Pixels want the ratio `custom` beside them."""
-    references_max: int = 0
+    pictures: str | None = None
+    """The input that takes one; none: text alone."""
+    mask: bool = False
+    """Whether there is a `mask` beside it, white where the picture is made anew."""
+    generates: bool = True
+    """False: it cannot do without a picture."""
+    edits_keep_size: bool = False
 
     def capabilities(self) -> Capabilities:
+        operations = {Operation.GENERATE} if self.generates else set[Operation]()
         return Capabilities(
+            operations=frozenset(operations if self.pictures is None else operations | {Operation.EDIT}),
             n=self.n,
             sizes=self.sizes,
             params=self.params,
             output_formats=self.formats,
             recovery=Recovery.ASYNC_JOB,
             can_cancel=True,
-            references_max=self.references_max,
+            references_max=0 if self.pictures is None else 1,
+            mask=MaskPolarity.WHITE if self.mask else None,
+            edits_keep_size=self.edits_keep_size,
             links_live_s=LINKS_LIVE_S,
         )
 
@@ -61,19 +73,27 @@ _FLUX = Family(
     step_input="megapixels",
 )
 FAMILIES: tuple[Family, ...] = (
-    replace(_FLUX, models=r"black-forest-labs/flux-dev(-lora)?", references_max=1),
+    replace(_FLUX, models=r"black-forest-labs/flux-dev(-lora)?", pictures="image", edits_keep_size=True),
     _FLUX,
     Family(
         r"black-forest-labs/flux-1\.1-pro-ultra", Ratios(_RATIOS, (Step("", 2048),)), formats=_PNG_JPEG,
-        params=frozenset({"output_format", "seed"}), references_max=1,
+        params=frozenset({"output_format", "seed"}), pictures="image_prompt",
+    ),
+    Family(
+        r"black-forest-labs/flux-kontext-(pro|max|dev)", Ratios(_RATIOS), formats=_PNG_JPEG,
+        params=frozenset({"output_format", "seed"}), pictures="input_image",
+    ),
+    Family(
+        r"black-forest-labs/flux-fill-(pro|dev)", Ratios(_RATIOS), formats=_PNG_JPEG,
+        params=frozenset({"output_format", "seed"}), pictures="image", mask=True, generates=False, edits_keep_size=True,
     ),
     Family(
         r"black-forest-labs/flux-(1\.1-)?pro", PixelBounds(multiple_of=32, edge_min=256, edge_max=1440),
-        custom=True, references_max=1,
+        custom=True, pictures="image_prompt",
     ),
     Family(
         r"stability-ai/sdxl", PixelBounds(multiple_of=8, edge_min=512, edge_max=1536, area_max=1_572_864),
-        n=(1, 2, 3, 4), params=frozenset({"seed"}), formats=_PNG, references_max=1,
+        n=(1, 2, 3, 4), params=frozenset({"seed"}), formats=_PNG, pictures="image", mask=True, edits_keep_size=True,
     ),
     Family(r".*", Ratios(("1:1", "16:9", "3:2", "2:3", "3:4", "4:3", "9:16")), params=frozenset({"output_format"}), formats=_PNG_JPEG),
 )  # fmt: skip
@@ -112,7 +132,7 @@ def family_of(upstream_model: str) -> Family:
     return next(family for family in FAMILIES if re.fullmatch(family.models, model))
 
 
-def input_of(request: ImageRequest, offer: Offer) -> dict[str, object]:
+def input_of(request: ImageRequest, offer: Offer, inputs: Inputs = NO_INPUTS) -> dict[str, object]:
     """The `input` of a prediction. Raises UpstreamFailure for a size that the model does not make."""
     family = family_of(offer.upstream_model)
     wishes: dict[str, object] = {"output_format": "png"} if "output_format" in family.params else {}
@@ -125,9 +145,19 @@ def input_of(request: ImageRequest, offer: Offer) -> dict[str, object]:
     body: dict[str, object] = {"prompt": request.prompt, **_size(request, family)}
     if family.n != (1,):
         body["num_outputs"] = request.n
+    if inputs.images and family.pictures is not None:
+        body[family.pictures] = _given(inputs.images[0])
+    if inputs.mask is not None:
+        body["mask"] = _given(inputs.mask)
     body.update({_SPELLED.get(name, name): value for name, value in wishes.items()})
     body.update(extra_params(offer))
     return body
+
+
+def _given(picture: Picture) -> object:
+    """A `data:` URL, which Replicate advises up to 256 kB; larger ones by a link, where this gateway has such."""
+    link = picture.link() if picture.size_bytes > DATA_URL_BYTES_MAX else None
+    return data_url(picture) if link is None else link
 
 
 def _size(request: ImageRequest, family: Family) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """An upstream without a vendor: draws labelled pictures in this process, so that everything else can be tried without a key.
 
-The same prompt, index and size always give the same picture. It sends nothing, costs nothing and reports no usage; the catalogue's price
-is what the ledger sees. Until it draws it can be cancelled, unbilled. Fails with FAILED and NO where `failure_rate` says so, and with NO_ANSWER and
-NO where `latency` passes the deadline.
+The same prompt, index, size and callers' pictures always give the same picture; what was given is named on it. It sends nothing, costs nothing
+and reports no usage; the catalogue's price is what the ledger sees. Until it draws it can be cancelled, unbilled. Fails with FAILED and NO where
+`failure_rate` says so, and with NO_ANSWER and NO where `latency` passes the deadline.
 
 Options: `latency` (`2s`, `500ms`; default none) and `failure_rate` (0 to 1; the attempt's id decides, so a repeat fails again).
 """
@@ -14,13 +14,15 @@ from typing import ClassVar
 
 import orjson
 
-from gateway.domain.catalog import Capabilities, Recovery
+from gateway.domain.catalog import Capabilities, MaskPolarity, Recovery
+from gateway.domain.files import INPUTS_MAX
 from gateway.domain.ids import AttemptId
-from gateway.domain.images import Background, OutputFormat, Pixels
+from gateway.domain.images import Background, Operation, OutputFormat, Pixels
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams.base import (
     Adapter,
     Generated,
+    Inputs,
     LinkedImage,
     OnSubmitted,
     RawImage,
@@ -29,7 +31,7 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
-from gateway.upstreams.drawing import Drawing, draw
+from gateway.upstreams.drawing import Drawing, GivenPicture, draw
 from gateway.upstreams.options import rate_option, seconds_option
 from gateway.upstreams.wire import Resources
 
@@ -56,12 +58,15 @@ class SandboxAdapter(Adapter):
 
     def capabilities(self, upstream_model: str) -> Capabilities:
         return Capabilities(
+            operations=frozenset(Operation),
             n=tuple(range(1, 11)),
             sizes=None,
             params=frozenset({"quality", "background", "output_format", "output_compression"}),
             output_formats=frozenset(OutputFormat),
             recovery=Recovery.IDEMPOTENCY_KEY,
             can_cancel=True,
+            references_max=INPUTS_MAX,
+            mask=MaskPolarity.TRANSPARENT,
         )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
@@ -75,7 +80,7 @@ class SandboxAdapter(Adapter):
     async def _draw(self, call: UpstreamCall) -> Generated:
         if _share(call.attempt_id) < self._failure_rate:
             raise UpstreamFailure(Fault.FAILED, Billed.NO, "the sandbox fails as its failure_rate says")
-        drawings = _drawings(call)
+        drawings = _drawings(call, await _given(call.inputs))
         loop = asyncio.get_running_loop()
         pictures = [loop.run_in_executor(self._threads, draw, drawing) for drawing in drawings]
         return Generated(tuple(RawImage(data) for data in await asyncio.gather(*pictures)))
@@ -120,7 +125,21 @@ class SandboxAdapter(Adapter):
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.NO, "the sandbox's latency is longer than the deadline")
 
 
-def _drawings(call: UpstreamCall) -> list[Drawing]:
+async def _given(inputs: Inputs) -> tuple[GivenPicture, ...]:
+    """Read whole, as an upstream would, and told by hash. Raises UpstreamFailure where the store does not give them."""
+    named = [(f"reference {number}", picture) for number, picture in enumerate(inputs.images, 1)]
+    if inputs.mask is not None:
+        named.append(("mask", inputs.mask))
+    found = []
+    for name, picture in named:
+        digest = hashlib.sha256()
+        async for chunk in picture.chunks():
+            digest.update(chunk)
+        found.append(GivenPicture(name, picture.content_type, picture.pixels, digest.digest()))
+    return tuple(found)
+
+
+def _drawings(call: UpstreamCall, given: tuple[GivenPicture, ...]) -> list[Drawing]:
     request, fixed = call.request, dict(call.offer.params)
     pixels = request.pixels or DEFAULT_PIXELS
     if pixels.area > AREA_MAX:
@@ -137,6 +156,7 @@ def _drawings(call: UpstreamCall) -> list[Drawing]:
             transparent=background == Background.TRANSPARENT and output_format is not OutputFormat.JPEG,
             compression=_percent(compression),
             quality=str(fixed.get("quality") or request.quality),
+            given=given,
         )
         for index in range(request.n)
     ]

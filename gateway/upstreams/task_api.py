@@ -11,10 +11,10 @@ Options: `poll_interval` (time between two polls; the first comes sooner or late
 from dataclasses import replace
 from typing import ClassVar
 
-import orjson
 from pydantic import ValidationError
 
 from gateway.domain.catalog import Capabilities, CostSource, Recovery
+from gateway.domain.images import Operation
 from gateway.domain.tasks import Billed, Fault
 from gateway.upstreams import faults
 from gateway.upstreams.base import (
@@ -27,6 +27,7 @@ from gateway.upstreams.base import (
     UpstreamFailure,
     UpstreamSettings,
 )
+from gateway.upstreams.bodies import json_body
 from gateway.upstreams.options import seconds_option
 from gateway.upstreams.polling import Polling, is_askable
 from gateway.upstreams.task_answers import (
@@ -38,7 +39,7 @@ from gateway.upstreams.task_answers import (
     read_submit,
     unbilled,
 )
-from gateway.upstreams.task_body import poll_path, submit_body, submit_path, task_path
+from gateway.upstreams.task_body import picture_values, poll_path, submit_body, submit_path, task_path
 from gateway.upstreams.task_description import TaskApi
 from gateway.upstreams.wire import Reply, Resources, Send, Wire
 
@@ -67,7 +68,9 @@ class TaskApiAdapter(Adapter):
         first_s = api.poll.first_after * interval_s / api.poll.interval
         self._polling = Polling(resources.clock, interval_s, first_s)
         self._resuming = Polling(resources.clock, interval_s, min(first_s, RESUMED_AFTER_S_MAX))
+        edits = {Operation.EDIT} if api.references else set[Operation]()
         self._capabilities = Capabilities(
+            operations=frozenset({Operation.GENERATE} | edits),
             n=tuple(sorted(set(api.n))),
             sizes=self._sizes,
             params=api.params,
@@ -75,7 +78,9 @@ class TaskApiAdapter(Adapter):
             qualities=None if api.qualities is None else frozenset(api.qualities),
             recovery=Recovery.ASYNC_JOB,
             can_cancel=api.cancel is not None,
-            references_max=api.references_max,
+            references_max=api.references,
+            references_by_link=api.references_as == "links",
+            mask=api.mask,
             links_live_s=api.links_live,
             cost=CostSource.ANSWER if api.answer.cost is not None else CostSource.CATALOG,
         )
@@ -142,11 +147,12 @@ class TaskApiAdapter(Adapter):
 
     async def _submit(self, call: UpstreamCall, deadline_s: float) -> TaskAnswer:
         submit = self.api.submit
+        pictures = picture_values(call.inputs, as_links=self.api.references_as == "links")
         send = Send(
             "POST",
             submit_path(submit, call.offer.upstream_model),
             deadline_s=self._within(deadline_s, SUBMIT_TIMEOUT_S),
-            body=orjson.dumps(submit_body(submit, self._sizes, call.request, call.offer)),
+            body=json_body(submit_body(submit, self._sizes, call.request, call.offer, pictures)),
             failure=self._failure,
         )
         return await self._wire.reply(send, lambda reply: read_submit(self.api, self._rows, reply))

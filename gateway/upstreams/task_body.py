@@ -6,17 +6,30 @@ from urllib.parse import quote, urlencode
 from gateway.domain.catalog import Offer
 from gateway.domain.images import ImageRequest
 from gateway.domain.sizes import Sizes, fit
+from gateway.upstreams.base import Inputs
+from gateway.upstreams.bodies import data_url, given_link
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
 from gateway.upstreams.task_description import IN_TEXT, Poll, Submit, placeholders
 
 _LEFT_OUT = object()
+_NO_PICTURES: Mapping[str, object] = {}
 
 
-def submit_body(submit: Submit, sizes: Sizes | None, request: ImageRequest, offer: Offer) -> dict[str, object]:
-    """The template filled in. Fixed parameters without a placeholder, and then the offer's `extra`, are put over `extra_in`."""
+def submit_body(
+    submit: Submit,
+    sizes: Sizes | None,
+    request: ImageRequest,
+    offer: Offer,
+    pictures: Mapping[str, object] = _NO_PICTURES,
+) -> dict[str, object]:
+    """The template filled in; `pictures` is what `picture_values` says.
+
+    Fixed parameters without a placeholder, and then the offer's `extra`, are put over `extra_in`.
+    """
     named, fixed = placeholders(submit.body), fixed_params(offer.params)
     values: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt, "n": request.n}
     values |= optional_params(request, named) | _size(sizes, request)
+    values |= pictures
     values |= {name: value for name, value in fixed.items() if name in named}
     body = _filled(submit.body, values)
     assert isinstance(body, dict)
@@ -24,6 +37,15 @@ def submit_body(submit: Submit, sizes: Sizes | None, request: ImageRequest, offe
     if more:
         _place(body, submit.extra_in).update(more)
     return body
+
+
+def picture_values(inputs: Inputs, *, as_links: bool) -> dict[str, object]:
+    """What placeholders say of the caller's pictures; none without pictures. Raises UpstreamFailure where a link is wanted and there is none."""
+    urls: list[object] = [given_link(picture) if as_links else data_url(picture) for picture in inputs.images]
+    values: dict[str, object] = {"image_urls": urls, "image_url": urls[0]} if urls else {}
+    if inputs.mask is not None:
+        values["mask_url"] = given_link(inputs.mask) if as_links else data_url(inputs.mask)
+    return values
 
 
 def submit_path(submit: Submit, model: str) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from gateway.domain.catalog import MaskPolarity
 from gateway.domain.images import OutputFormat, Quality, parse_ratio
 from gateway.domain.sizes import PixelBounds, Ratios, Sizes, Step, listed
 from gateway.domain.tasks import Billed, Fault
@@ -25,8 +26,20 @@ PARAMS = frozenset(
     {"quality", "background", "output_format", "output_compression", "moderation", "user", "safety_identifier", "style"}
 )
 """OpenAI's optional parameters that a template may name."""
-PLACEHOLDERS = PARAMS | {"model", "prompt", "n", "size", "step", "width", "height"}
-"""`size` is in the upstream's words: a ratio or pixels; `step` is its resolution step."""
+PLACEHOLDERS = PARAMS | {
+    "model",
+    "prompt",
+    "n",
+    "size",
+    "step",
+    "width",
+    "height",
+    "image_urls",
+    "image_url",
+    "mask_url",
+}
+"""`size` is in the upstream's words: a ratio or pixels; `step` is its resolution step; `image_urls` is a list, `image_url` the first of it."""
+_PICTURES = frozenset({"image_urls", "image_url"})
 BODY_BYTES_MAX = 8_192
 IN_TEXT = re.compile(r"\{([a-z_]+)\}")
 
@@ -309,6 +322,12 @@ class TaskApi(Described):
         None, min_length=1, description="Write a list of low, medium, high, xhigh, max, or leave it out for all."
     )
     references_max: int = Field(0, ge=0, le=100, description="Write how many reference pictures a call may carry.")
+    references_as: Literal["links", "data_urls"] = Field(
+        "links", description="Write links, or data_urls where the vendor takes pictures inside the body, too."
+    )
+    mask: MaskPolarity | None = Field(
+        None, description="Write which part of a mask the vendor makes anew, transparent or white, or leave it out."
+    )
     links_live: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] | None = Field(
         None, description="Write how many seconds links of results live, such as 86400."
     )
@@ -326,6 +345,21 @@ class TaskApi(Described):
         if value is not None and ("task_id" not in names or names - {"task_id", "model"}):
             raise ValueError("needs {task_id}, and may have {model} besides")
         return value
+
+    @model_validator(mode="after")
+    def _pictures_have_a_place(self) -> "TaskApi":
+        names = placeholders(self.submit.body)
+        if names & _PICTURES and self.references_max == 0:
+            raise ValueError("has a place for pictures in submit.body, and takes none: write references_max")
+        if ("mask_url" in names) is not (self.mask is not None):
+            raise ValueError("has mask without {mask_url} in submit.body, or {mask_url} without mask")
+        return self
+
+    @property
+    def references(self) -> int:
+        """How many pictures a call really carries: none where the template has no place for them."""
+        names = placeholders(self.submit.body)
+        return self.references_max if "image_urls" in names else min(self.references_max, 1 if names & _PICTURES else 0)
 
     @property
     def params(self) -> frozenset[str]:

@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from gateway.domain.catalog import CostSource, Recovery
-from gateway.domain.images import ImageRequest, OutputFormat, Pixels, Quality
+from gateway.domain.catalog import CostSource, MaskPolarity, Recovery
+from gateway.domain.images import ImageRequest, Operation, OutputFormat, Pixels, Quality
 from gateway.domain.sizes import PixelBounds
 from gateway.domain.tasks import Billed, Fault
-from gateway.upstreams.base import Generated, LinkedImage, Stop, UpstreamFailure
+from gateway.upstreams.base import Generated, Inputs, LinkedImage, Stop, UpstreamFailure
 from tests.contract.task_bench import TaskBench, opened
 from tests.emulators import behaviours as b
 from tests.emulators.base import json_response
@@ -27,6 +27,7 @@ from tests.emulators.records import Received
 from tests.emulators.tasks import Task, TaskEmulator
 from tests.unit.config_files import read
 from tests.unit.upstreams.calls import a_call, an_offer
+from tests.unit.upstreams.given import Given
 
 CONFIG = """
 upstreams:
@@ -41,7 +42,8 @@ upstreams:
       submit:
         path: /jobs/{model}
         body:
-          input: {text: "{prompt}", px: "{width}*{height}", count: "{n}", grade: "{quality}", tags: [gateway, "{user}"]}
+          input: {text: "{prompt}", px: "{width}*{height}", count: "{n}", grade: "{quality}", tags: [gateway, "{user}"],
+                  pictures: "{image_urls}", cut: "{mask_url}"}
           safe: true
           strength: 0.5
         extra_in: input.more
@@ -64,6 +66,8 @@ upstreams:
       sizes: {pixels: {multiple_of: 16, edge_min: 256, edge_max: 2048}}
       output_formats: [png]
       references_max: 2
+      references_as: data_urls
+      mask: white
       links_live: 1800
       cancel: /jobs/{task_id}/stop
       check: /purse
@@ -213,12 +217,25 @@ async def test_what_the_operator_adds(bench: TaskBench[PixelMill]) -> None:
     assert (sent["grade"], sent["more"]) == ("high", {"steps": 4, "seed": 7})
 
 
+async def test_edits(bench: TaskBench[PixelMill]) -> None:
+    """Pictures and mask go where the description says, unchanged and in order."""
+    inputs = Inputs((Given(b"first"), Given(b"second", "image/webp")), Given(b"mask"))
+    request = replace(REQUEST, operation=Operation.EDIT, n=1)
+    await bench.generate(replace(a_call(request, offer=an_offer(MODEL)), inputs=inputs))
+    sent = bench.sent["input"]
+    assert isinstance(sent, dict)
+    assert sent["pictures"] == ["data:image/png;base64,Zmlyc3Q=", "data:image/webp;base64,c2Vjb25k"]
+    assert sent["cut"] == "data:image/png;base64,bWFzaw=="
+
+
 async def test_what_it_can_do(bench: TaskBench[PixelMill]) -> None:
     """All of it from the description."""
     found = bench.adapter.capabilities(MODEL)
     assert (found.n, found.recovery, found.can_cancel, found.references_max) == ((1, 2), Recovery.ASYNC_JOB, True, 2)
     assert found.sizes == PixelBounds(multiple_of=16, edge_min=256, edge_max=2048)
     assert found.params == {"quality", "user"}
+    assert found.operations == {Operation.GENERATE, Operation.EDIT}
+    assert (found.mask, found.references_by_link) == (MaskPolarity.WHITE, False)
     assert found.output_formats == {OutputFormat.PNG}
     assert (found.links_live_s, found.cost) == (1800, CostSource.ANSWER)
 

@@ -92,7 +92,7 @@ def test_what_endpoints_can_do() -> None:
     """Endpoints for edits generate nothing; formats and parameters are the family's; one picture a call where there is no count."""
     gpt, edit = (family_of(name).capabilities(name) for name in ("openai/gpt-image-2", "openai/gpt-image-2/edit"))
     assert gpt.operations == {Operation.GENERATE}
-    assert not edit.operations
+    assert edit.operations == {Operation.EDIT}
     assert (gpt.references_max, edit.references_max, gpt.mask, edit.mask) == (0, 16, None, MaskPolarity.WHITE)
     assert gpt.params == {"quality", "background", "output_format"}
     flux = family_of("fal-ai/flux/dev").capabilities("fal-ai/flux/dev")

@@ -59,7 +59,7 @@ def test_what_models_can_do() -> None:
         for name in ("black-forest-labs/flux-dev", "black-forest-labs/flux-1.1-pro", "stability-ai/sdxl:1")
     )
     assert (dev.n, pro.n, sdxl.n) == ((1, 2, 3, 4), (1,), (1, 2, 3, 4))
-    assert (dev.references_max, family_of("black-forest-labs/flux-schnell").references_max) == (1, 0)
+    assert (dev.references_max, family_of("black-forest-labs/flux-schnell").capabilities().references_max) == (1, 0)
     assert dev.output_formats == set(OutputFormat)
     assert sdxl.output_formats == {OutputFormat.PNG}
     assert (dev.links_live_s, "output_format" in sdxl.params) == (3600, False)
