@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from tests.emulators import behaviours as b
 from tests.emulators.a1111 import USER, A1111Emulator
-from tests.emulators.pictures import decoded
+from tests.emulators.masks import mask
+from tests.emulators.pictures import decoded, picture
 
 TXT2IMG = "/sdapi/v1/txt2img"
 AUTH = {"Authorization": aiohttp.encode_basic_auth(*USER.split(":"))}
@@ -67,9 +68,12 @@ async def test_pictures_of_a_batch(session: aiohttp.ClientSession, emulator: A11
 
 async def test_pictures_of_pictures(session: aiohttp.ClientSession) -> None:
     """img2img wants a picture to begin with, as base64 or as a data URL."""
+    picture_text, mask_text = (
+        base64.b64encode(a_picture).decode() for a_picture in (picture((64, 48), "png", "a"), mask("white"))
+    )
     changes = {
-        "init_images": ["data:image/png;base64,AAAA"],
-        "mask": "AAAA",
+        "init_images": [f"data:image/png;base64,{picture_text}"],
+        "mask": mask_text,
         "denoising_strength": 0.75,
         "mask_blur": 4,
     }
@@ -77,6 +81,8 @@ async def test_pictures_of_pictures(session: aiohttp.ClientSession) -> None:
         answer = await response.json()
         assert len(answer["images"]) == 2
         assert "init_images" not in answer["parameters"]
+    async with session.post("/sdapi/v1/img2img", json=BODY | {"init_images": ["AAAA"]}) as response:
+        assert (response.status, (await response.json())["errors"]) == (500, "cannot identify image file")
     async with session.post("/sdapi/v1/img2img", json=BODY) as response:
         assert (response.status, (await response.json())["detail"]) == (404, "Init image not found")
 

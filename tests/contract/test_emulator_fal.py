@@ -11,6 +11,7 @@ from tests.emulators import behaviours as b
 from tests.emulators.fal import FalEmulator
 from tests.emulators.fal_rules import ERROR_TYPES
 from tests.sdk.driver import certificate, sdk_outcomes
+from tests.sdk.sdk_given import PNG
 
 KEY = {"Authorization": "Key sk-emulator"}
 # What the script does, and what the SDK makes of it: the status of FalClientHTTPError, and a word of its text.
@@ -48,6 +49,7 @@ async def test_fals_own_sdk_is_content(vendors_python: Path, tmp_path: Path) -> 
         submitted = [received for received in emulator.requests if received.at == "create"]
         polled = [received.path for received in emulator.requests if received.at == "poll"]
         bills = {bill.prompt: (bill.images, bill.usd) for bill in emulator.bills}
+    assert [(one.images, one.mask) for one in submitted if one.images] == [([PNG, PNG], PNG)]
     plain, fetched = outcomes["plain"]["answer"], outcomes["fetched"]["answer"]
     assert isinstance(plain, dict)
     assert isinstance(fetched, dict)
@@ -78,6 +80,7 @@ async def test_fals_own_sdk_is_content(vendors_python: Path, tmp_path: Path) -> 
         "fetched": (2, Decimal("0.1")),  # two of two megapixels
         "inline": (1, Decimal("0.003")),
         "gpt": (2, Decimal("0.012")),
+        "edited": (1, Decimal("0.023")),  # two references
         "banana": (1, Decimal("0.039")),
         "late": (1, Decimal("0.025")),
         "black": (1, Decimal("0.003")),

@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.emulators import behaviours as b
 from tests.emulators.gemini import GeminiEmulator
 from tests.sdk.driver import sdk_outcomes
+from tests.sdk.sdk_given import PNG
 
 FAULTS: Mapping[str, tuple[b.Behaviour, str, int | None, str]] = {
     "rate": (b.RateLimit(retry_in="1.17"), "ClientError", 429, "'retryDelay': '1.17s'"),
@@ -51,6 +52,7 @@ async def test_googles_own_sdk_is_content(vendors_python: Path, emulator: Gemini
     assert (plain["finish"], plain["tokens"]) == (["STOP"], [1290, 1292])
     assert len(edited["pictures"]) == 1
     assert edited["tokens"] == [1120, 1120 + 2 + 258]
+    assert [one.images for one in emulator.requests if one.images] == [[PNG]]
     refused: dict[str, object] = {"pictures": [], "texts": [], "block": None}
     for name, finish in (("finish SAFETY", "SAFETY"), ("finish usual", "IMAGE_SAFETY")):
         assert outcomes[name]["answer"] == refused | {"finish": [finish], "tokens": [None, -(-len(name) // 4)]}

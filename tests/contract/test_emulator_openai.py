@@ -138,8 +138,8 @@ async def test_unknown_model_key_and_url(client: openai.AsyncOpenAI, openai_emul
     with pytest.raises(openai.AuthenticationError) as denied:
         await client.with_options(api_key="sk-other").images.generate(model="gpt-image-2", prompt="tea")
     assert denied.value.code == "invalid_api_key"
-    with pytest.raises(openai.NotFoundError):
-        await client.images.edit(model="gpt-image-2", prompt="tea", image=b"x")
+    with pytest.warns(DeprecationWarning, match="deprecated"), pytest.raises(openai.NotFoundError):
+        await client.images.create_variation(image=b"x")
 
 
 @pytest.mark.parametrize(

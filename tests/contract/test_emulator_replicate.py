@@ -10,6 +10,7 @@ import pytest
 from tests.emulators import behaviours as b
 from tests.emulators.replicate import ReplicateEmulator
 from tests.sdk.driver import sdk_outcomes
+from tests.sdk.sdk_given import PNG
 
 # What the script does, and what the SDK makes of it: the exception, its status, a word of its text.
 FAULTS: Mapping[str, tuple[b.Behaviour, str, int | None, str]] = {
@@ -47,17 +48,19 @@ async def test_replicates_own_sdk_is_content(vendors_python: Path) -> None:
             for received in emulator.requests
             if emulator.prompt_of(received) in ("plain", "by version")
         }
+        given = [(one.images, one.mask) for one in emulator.requests if one.images]
         bills = {bill.prompt: (bill.images, bill.usd) for bill in emulator.bills}
     expected = {name: values[1:] for name, values in FAULTS.items()} | REJECTED
     for name, (kind, status, word) in expected.items():
         assert (outcomes[name]["error"], outcomes[name]["status"]) == (kind, status), name
         assert word in str(outcomes[name]["text"]), name
     answers = {name: outcome["answer"] for name, outcome in outcomes.items() if "answer" in outcome}
-    for name, pictures in (("plain", 2), ("one", 1), ("polled", 1)):
+    for name, pictures in (("plain", 2), ("one", 1), ("edited", 1), ("polled", 1)):
         sizes = answers.pop(name)
         assert isinstance(sizes, list)
         assert len(sizes) == pictures
-        assert min(sizes) > 100
+        assert min(sizes) > 60
+    assert given == [([PNG], PNG)]
     metrics = {"predict_time": 0.1, "total_time": 0.2}
     interrupted = "Prediction interrupted; please retry (code: PA)"
     assert answers == {
@@ -72,6 +75,7 @@ async def test_replicates_own_sdk_is_content(vendors_python: Path) -> None:
     assert bills == {
         "plain": (2, Decimal("0.006")),
         "one": (1, Decimal("0.04")),
+        "edited": (1, Decimal("0.05")),
         "polled": (1, Decimal("0.003")),
         "created": (1, Decimal("0.003")),
         "by version": (1, Decimal("0.003")),

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.emulators import behaviours as b
 from tests.emulators.together import TogetherEmulator
 from tests.sdk.driver import sdk_outcomes
+from tests.sdk.sdk_given import PNG
 
 # What the script does, and what the SDK makes of it: the exception, its status, a word of its text.
 FAULTS: Mapping[str, tuple[b.Behaviour, str, int | None, str]] = {
@@ -25,7 +26,7 @@ REJECTED = {
     "model": ("NotFoundError", 404, "model_not_available"),
     "key": ("AuthenticationError", 401, "invalid_api_key"),
 }
-PNG, JPEG = "89504e47", "ffd8ff"
+PNG_START, JPEG = "89504e47", "ffd8ff"
 
 
 async def test_togethers_own_sdk_is_content(vendors_python: Path) -> None:
@@ -36,6 +37,7 @@ async def test_togethers_own_sdk_is_content(vendors_python: Path) -> None:
         outcomes = await sdk_outcomes(vendors_python, "together", emulator)
         bills = {bill.prompt: (bill.images, bill.usd) for bill in emulator.bills}
         sent = {str((received.json or {}).get("prompt")): received.json for received in emulator.requests}
+    assert [one.images for one in emulator.requests if one.images] == [[PNG]]
     for name, (kind, status, word) in ({name: values[1:] for name, values in FAULTS.items()} | REJECTED).items():
         assert (outcomes[name]["error"], outcomes[name]["status"]) == (kind, status), name
         assert word in str(outcomes[name]["text"]), name
@@ -43,7 +45,7 @@ async def test_togethers_own_sdk_is_content(vendors_python: Path) -> None:
     links, inline = answers["links"], answers["inline"]
     assert isinstance(links, dict)
     assert isinstance(inline, dict)
-    assert (links["kinds"], links["starts"]) == (["url", "url"], [PNG, PNG])
+    assert (links["kinds"], links["starts"]) == (["url", "url"], [PNG_START, PNG_START])
     assert (inline["kinds"], [start[:6] for start in inline["starts"]]) == (["b64_json"], [JPEG])
     assert sent["inline"] == {
         "model": "black-forest-labs/FLUX.1-schnell",
@@ -57,6 +59,7 @@ async def test_togethers_own_sdk_is_content(vendors_python: Path) -> None:
     assert bills == {
         "links": (2, Decimal("0.0054")),
         "inline": (1, Decimal("0.0054")),  # two megapixels
+        "edited": (1, Decimal("0.0027")),
         "pro": (1, Decimal("0.04")),
         "foreign size": (1, Decimal("0.0027")),
         "reset": (1, Decimal("0.0027")),

@@ -23,6 +23,7 @@ from tests.emulators import behaviours as b
 from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.delivery import PictureEmulator, delivered
+from tests.emulators.inputs import Unusable, from_base64, take
 from tests.emulators.jobs import Body, Invalid, Job, read_object
 from tests.emulators.records import Received
 
@@ -100,7 +101,12 @@ class A1111Emulator(PictureEmulator):
             missing = self._missing(received, body)
             if missing is not None:
                 return missing
-            job = _job(body, pictures=received.path.endswith("img2img"))
+            pictures = received.path.endswith("img2img")
+            job = _job(body, pictures=pictures)
+            if pictures:
+                _take(received, body)
+        except Unusable:
+            return self.envelope(received, 500, "UnidentifiedImageError", "cannot identify image file")
         except Invalid as exc:
             where = ["body", *([exc.param] if exc.param else [])]
             detail = {"loc": where, "msg": exc.message, "type": _TYPES.get(exc.kind, "value_error")}
@@ -173,6 +179,19 @@ def _job(body: Body, *, pictures: bool) -> Job:
         size=(width, height),
         usd_per_image=Decimal(0),
     )
+
+
+def _take(received: Received, body: Body) -> None:
+    """Base64 or `data:` URLs; it is white where the picture is made anew."""
+    images = body.values["init_images"]
+    mask = body.values.get("mask")
+    if not isinstance(images, list):
+        raise Invalid("type", "init_images must be a list.", "init_images")
+    take(received, [_picture(one) for one in images], None if mask is None else _picture(mask), "white")
+
+
+def _picture(text: object) -> bytes:
+    return from_base64(str(text).partition(";base64,")[2] or text)
 
 
 def _grid_of(job: Job, images: int) -> Job:

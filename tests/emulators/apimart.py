@@ -19,6 +19,7 @@ from tests.emulators import behaviours as b
 from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import Unusable, take_urls
 from tests.emulators.jobs import RATIO_SIZES, Body, Invalid, Job, Size, parsed_size, read_object
 from tests.emulators.records import Received
 from tests.emulators.tasks import Task, TaskEmulator, random_text
@@ -53,6 +54,11 @@ class APIMartEmulator(TaskEmulator):
             self.download_route(),
         ]
 
+    def links_in(self, received: Received) -> list[str]:
+        """`image_urls`, where they are no data URLs."""
+        urls = (received.json or {}).get("image_urls")
+        return [str(url) for url in urls if str(url).startswith("http")] if isinstance(urls, list) else []
+
     def envelope(self, received: Received, status: int, code: str | None, message: str) -> web.Response:
         """`{"error": {code, message, type}}`, the code a number."""
         kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
@@ -84,7 +90,11 @@ class APIMartEmulator(TaskEmulator):
         if received.bearer != self.api_key:
             return self.envelope(received, 401, None, "Invalid token.")
         try:
-            job = _job(read_object(received.json))
+            body = read_object(received.json)
+            job = _job(body)
+            take_urls(received, body.pictures("image_urls", 16))
+        except Unusable as exc:
+            return self.envelope(received, 400, None, exc.message)
         except Invalid as exc:
             return self.envelope(received, 404 if exc.kind == "model" else 400, None, exc.message)
         task = self.accept(received, job, behaviour, lambda: f"task_{random_text(26).upper()}")

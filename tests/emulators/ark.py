@@ -20,6 +20,7 @@ from tests.emulators import process
 from tests.emulators.base import Emulator, json_response
 from tests.emulators.compatible import CompatibleEmulator
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import take_urls
 from tests.emulators.jobs import Body, Invalid, Job, Size, parsed_size
 from tests.emulators.records import Received
 
@@ -115,6 +116,11 @@ class ArkEmulator(CompatibleEmulator):
             output_format="jpeg",
             options={"inline": body.choice("response_format", ("url", "b64_json"), "url") == "b64_json"},
         )
+
+    def with_pictures(self, received: Received, body: Body, job: Job) -> Job:
+        """One in `image`, or a list of them."""
+        take_urls(received, body.pictures("image", MODELS[job.model].pictures_max))
+        return job
 
     def item_of(self, received: Received, job: Job, index: int, behaviour: b.Behaviour) -> dict[str, object]:
         """With its size."""

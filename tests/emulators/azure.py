@@ -46,8 +46,8 @@ class AzureEmulator(OpenAIEmulator):
     def routes(self) -> list[web.RouteDef]:
         """Both surfaces; everything else does not exist."""
         return [
-            web.post("/openai/deployments/{deployment}/images/generations", self._create),
-            web.post("/openai/v1/images/generations", self._create),
+            web.post("/openai/deployments/{deployment}/images/{operation:generations|edits}", self._create),
+            web.post("/openai/v1/images/{operation:generations|edits}", self._create),
             web.get("/openai/models", self._models),
             web.get("/openai/v1/models", self._models),
             web.get("/files/{name}", self._download),

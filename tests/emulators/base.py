@@ -16,16 +16,18 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Self, TypedDict
 
 import orjson
-from aiohttp import web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from tests.emulators import behaviours as b
 from tests.emulators.control import control_routes
+from tests.emulators.inputs import is_here
 from tests.emulators.records import Bill, Journal, Received
 
 HOST = "127.0.0.1"
@@ -118,6 +120,10 @@ class Emulator(ABC):
     def prompt_of(self, received: Received) -> str:
         """Where this vendor's body has the prompt that the script's rules look at."""
         return received.prompt
+
+    def links_in(self, received: Received) -> list[str]:
+        """Links to callers' pictures that this vendor fetches before it answers."""
+        return []
 
     def settle(self) -> None:  # noqa: B027 - most vendors have nothing to do
         """Bill what became due with time."""
@@ -315,9 +321,22 @@ class Emulator(ABC):
         await self._pause(behaviour.delay_s)
         if self._running().stopping.is_set():
             return _abort(request)
+        await self._fetch(received)
         response = await self._carry_out(request, received, behaviour, answer)
         self._journal.append(request=received)
         return response
+
+    async def _fetch(self, received: Received) -> None:
+        """What cannot be had is missing in `fetched`: the vendor's answer says so."""
+        links = [link for link in self.links_in(received) if is_here(link)]
+        if not links:
+            return
+        async with ClientSession(timeout=ClientTimeout(5)) as session:
+            for link in links:
+                with suppress(ClientError, TimeoutError, ValueError):
+                    async with session.get(link) as response:
+                        if response.status == 200:
+                            received.fetched[link] = await response.read()
 
     async def _carry_out(
         self, request: web.Request, received: Received, behaviour: b.Behaviour, answer: Answer

@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.emulators import behaviours as b
 from tests.emulators.base import json_response
 from tests.emulators.delivery import PictureEmulator, delivered
+from tests.emulators.inputs import Unusable, read_form, typed
 from tests.emulators.jobs import Body, Invalid, Job, read_object
 from tests.emulators.records import Received
 
@@ -21,18 +22,26 @@ class CompatibleEmulator(PictureEmulator):
     path = "/v1"
     free = "/models"
     """What follows the path in a call that needs a key and costs nothing; empty where the vendor documents none."""
+    edits: tuple[str, ...] = ()
+    """What follows the path in calls with pictures, where those have addresses of their own."""
     points: tuple[str, ...] = ("create", "free", "download")
     unsupported: tuple[type, ...] = (b.FailTask, b.StallTask)
     link_life_s = 24 * 3600.0
 
     def routes(self) -> list[web.RouteDef]:
-        """Generations; edits are not served."""
+        """Generations, and edits where the vendor has them."""
         return [
             web.post(f"{self.path}/images/generations", self._create),
+            *(web.post(self.path + edit, self._create) for edit in self.edits),
             *([web.get(self.path + self.free, self._ask_free)] if self.free else []),
             self.download_route(),
             web.route("*", f"{self.path}/{{tail:.*}}", self._unknown_url),
         ]
+
+    def prompt_of(self, received: Received) -> str:
+        """In a form, its part."""
+        form = read_form(received)
+        return received.prompt if form is None else form.fields.get("prompt", "")
 
     # --- the vendor's part
 
@@ -51,6 +60,10 @@ class CompatibleEmulator(PictureEmulator):
     @abstractmethod
     def answer_of(self, received: Received, job: Job, items: list[dict[str, object]]) -> dict[str, object]:
         """The body of a success; `items` has what was delivered."""
+
+    def with_pictures(self, received: Received, body: Body, job: Job) -> Job:
+        """The job with the caller's pictures, where the body has such; Invalid or Unusable where it must not, or they are no good."""
+        return job
 
     def item_of(self, received: Received, job: Job, index: int, behaviour: b.Behaviour) -> dict[str, object]:
         """One element of `data`: `b64_json` or `url`."""
@@ -85,8 +98,12 @@ class CompatibleEmulator(PictureEmulator):
         """The job of a call, or the answer to one that is denied or rejected."""
         if received.bearer != self.api_key:
             return self.unauthorized(received)
+        form = read_form(received)
         try:
-            return self.job_of(read_object(received.json))
+            body = read_object(received.json if form is None else typed(form))
+            return self.with_pictures(received, body, self.job_of(body))
+        except Unusable as exc:
+            return self.rejected(received, Invalid("value", exc.message, "mask" if exc.mask else "image"))
         except Invalid as exc:
             return self.rejected(received, exc)
 

@@ -35,6 +35,7 @@ from tests.emulators.evolink_rules import (
     check,
     check_key,
 )
+from tests.emulators.inputs import Polarity, Unusable, take_urls
 from tests.emulators.pictures import spoiled
 from tests.emulators.records import Bill, Received
 
@@ -75,6 +76,8 @@ class EvolinkEmulator(Emulator):
     """The vendor."""
 
     points = ("create", "poll", "download", "credits")
+    mask_polarity: Polarity = "alpha"
+    """Its pages say both."""
 
     def __init__(
         self, *, work_s: float = 0.05, credits: Decimal = Decimal(1_000_000), **options: Unpack[Options]
@@ -183,9 +186,28 @@ class EvolinkEmulator(Emulator):
         if self._credits - self._credits_used - reserved < CREDITS_RESERVED_PER_IMAGE * job.n:
             return self.envelope(received, 402, "insufficient_user_quota", "Insufficient credits, please top up.")
         task = self._accept(received, job, body, behaviour)
+        problem = self._look(received, body)
+        if problem is not None:
+            task.failure, task.bills = problem, False
         if key is not None:
             self._by_key[key] = task
         return json_response(self._envelope_of(task, fresh=True), headers={"x-request-id": received.id})
+
+    def links_in(self, received: Received) -> list[str]:
+        """All that the body names."""
+        body = received.json or {}
+        urls, mask = body.get("image_urls"), body.get("mask_url")
+        return [*(map(str, urls) if isinstance(urls, list) else ()), *([str(mask)] if mask else ())]
+
+    def _look(self, received: Received, body: Mapping[str, object]) -> tuple[str, str] | None:
+        """The error of a task whose pictures are no good."""
+        links = self.links_in(received)
+        images, mask = (links[:-1], links[-1]) if "mask_url" in body else (links, None)
+        try:
+            take_urls(received, images, mask, self.mask_polarity)
+        except Unusable as exc:
+            return "image_dimension_mismatch" if exc.mask else "image_processing_error", exc.message
+        return None
 
     def _replay(self, received: Received, task: _Task, body: Mapping[str, object]) -> web.Response:
         if task.body != body:

@@ -23,6 +23,7 @@ from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.delivery import wait_headers
 from tests.emulators.fal_rules import ENDPOINTS, ERROR_TYPES, check
+from tests.emulators.inputs import Unusable, take_urls
 from tests.emulators.jobs import Invalid, Job
 from tests.emulators.records import Received
 from tests.emulators.tasks import Task, TaskEmulator
@@ -118,6 +119,11 @@ class FalEmulator(TaskEmulator):
             return self.envelope(received, 400, "bad_request", "The body is not a JSON object.")
         try:
             job, invalid = check(path, received.json), None
+            urls, mask = job.options["pictures"], job.options["mask"]
+            assert isinstance(urls, tuple)
+            take_urls(received, urls, mask, "white")
+        except Unusable as exc:
+            job, invalid = _NO_JOB, Invalid("value", exc.message, "mask_url" if exc.mask else "image_urls")
         except Invalid as exc:
             job, invalid = _NO_JOB, exc
         task = self.accept(received, job, behaviour, lambda: str(uuid.uuid4()))

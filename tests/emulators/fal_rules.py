@@ -24,6 +24,7 @@ _SIDE_MAX = 14_142  # of FLUX' schema
 _BANANA_RATIOS = ("21:9", "16:9", "3:2", "4:3", "5:4", "1:1", "4:5", "3:4", "2:3", "9:16")
 _QUALITIES = {"low": 16, "medium": 48, "high": 96}
 _CENT = Decimal("0.001")
+_PICTURE_TOKENS = 1_024  # what gives the published prices of edits
 
 ERROR_TYPES: Mapping[str, int] = {
     "request_timeout": 504,
@@ -69,14 +70,17 @@ def check(path: str, document: Mapping[str, object] | None) -> Job:
     prompt = body.text("prompt")
     n = body.integer("num_images", 1, 4, 1)
     body.integer("seed", 0, 2**64, 0)
-    if endpoint.edits and not body.pictures("image_urls", 16):
+    pictures = body.pictures("image_urls", 16)
+    if endpoint.edits and not pictures:
         raise Invalid("missing", "Field required", "image_urls")
     if not endpoint.edits and (body.has("image_urls") or body.has("mask_url")):
         raise Invalid("value", "This emulator wants pictures to go to the /edit endpoint.", "image_urls")
     formats = ("jpeg", "png") if endpoint.kind == "flux" else ("jpeg", "png", "webp")
     output_format = body.choice("output_format", formats, "jpeg" if endpoint.kind == "flux" else "png")
-    size, usd = _size_and_price(endpoint, body)
+    size, usd = _size_and_price(endpoint, body, len(pictures))
     options = {
+        "pictures": pictures,
+        "mask": next(iter(body.pictures("mask_url", 1)), None),
         "sync_mode": body.flag("sync_mode"),
         "units": usd / endpoint.unit_usd,
         "seed": body.values.get("seed", 7),
@@ -86,7 +90,7 @@ def check(path: str, document: Mapping[str, object] | None) -> Job:
     )
 
 
-def _size_and_price(endpoint: Endpoint, body: Body) -> tuple[Size, Decimal]:
+def _size_and_price(endpoint: Endpoint, body: Body, pictures: int) -> tuple[Size, Decimal]:
     if endpoint.kind == "banana":
         return RATIO_SIZES[body.choice("aspect_ratio", _BANANA_RATIOS, "1:1")], endpoint.unit_usd
     size = _size(body, "landscape_4_3")
@@ -100,7 +104,8 @@ def _size_and_price(endpoint: Endpoint, body: Body) -> tuple[Size, Decimal]:
     quality = body.choice("quality", ("auto", *_QUALITIES), "high")
     body.choice("background", ("auto", "transparent", "opaque"), "auto")
     tokens = image_tokens(_QUALITIES.get(quality, _QUALITIES["high"]), *size)
-    return size, (tokens * Decimal(30) / 1_000_000).quantize(_CENT, ROUND_UP)
+    usd = (tokens * Decimal(30) + pictures * _PICTURE_TOKENS * Decimal(8)) / 1_000_000
+    return size, usd.quantize(_CENT, ROUND_UP)
 
 
 def _size(body: Body, default: str) -> Size:

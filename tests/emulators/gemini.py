@@ -25,9 +25,12 @@ from tests.emulators.gemini_rules import (
     MODELS,
     GeminiJob,
     check,
+    inline_pictures,
     prompt_text,
 )
+from tests.emulators.inputs import Unusable, from_base64, take
 from tests.emulators.jobs import Invalid
+from tests.emulators.pictures import decoded
 from tests.emulators.records import Bill, Received
 
 _STATUSES = {
@@ -120,6 +123,12 @@ class GeminiEmulator(PictureEmulator):
         model = urlsplit(received.path).path.rpartition("/")[2].removesuffix(":generateContent")
         try:
             job = check(model, received.json)
+            pictures = inline_pictures(received.json or {})
+            take(received, [from_base64(data) for _, data in pictures])
+            if [kind for kind, _ in pictures] != [f"image/{decoded(image)[0]}" for image in received.images]:
+                raise Unusable("The mime type is not that of the image.")
+        except Unusable as exc:
+            return self._error(400, "INVALID_ARGUMENT", f"Unable to process input image. {exc.message}")
         except Invalid as exc:
             if exc.kind == "model":
                 return self._error(404, "NOT_FOUND", exc.message)

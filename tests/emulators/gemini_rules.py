@@ -87,7 +87,14 @@ class GeminiJob:
         usage: dict[str, object] = {
             "promptTokenCount": self._tokens_in,
             "totalTokenCount": self._tokens_in + tokens + thoughts,
-            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": self._tokens_in}],
+            "promptTokensDetails": [
+                {"modality": "TEXT", "tokenCount": self._tokens_in - self.pictures_in * _PICTURE_TOKENS},
+                *(
+                    [{"modality": "IMAGE", "tokenCount": self.pictures_in * _PICTURE_TOKENS}]
+                    if self.pictures_in
+                    else []
+                ),
+            ],
         }
         if images:
             usage["candidatesTokenCount"] = tokens
@@ -100,6 +107,12 @@ class GeminiJob:
 def prompt_text(document: Mapping[str, object]) -> str:
     """All texts of all contents, or nothing."""
     return "\n".join(str(part["text"]) for part in _parts(document) if isinstance(part.get("text"), str))
+
+
+def inline_pictures(document: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Type and base64 of every picture, in order."""
+    found = [part.get("inlineData") for part in _parts(_camel(document))]
+    return [(str(one.get("mimeType")), one.get("data")) for one in found if isinstance(one, dict)]
 
 
 def check(model: str, document: Mapping[str, object] | None) -> GeminiJob:

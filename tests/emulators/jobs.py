@@ -14,7 +14,7 @@ Size = tuple[int, int]
 Kind = Literal["missing", "unknown", "type", "value", "low", "high", "model"]
 
 _SIZE = re.compile(r"(\d{1,5})[x*](\d{1,5})")
-_URL = re.compile(r"https?://\S+|data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/=]+")
+_URL = re.compile(r"https?://\S+|data:(image/(png|jpeg|webp)|application/octet-stream);base64,[A-Za-z0-9+/=]+")
 
 
 class Invalid(Exception):

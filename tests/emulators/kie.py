@@ -21,6 +21,7 @@ from tests.emulators import behaviours as b
 from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import Unusable, take_urls
 from tests.emulators.jobs import RATIO_SIZES, Body, Invalid, Job, read_object
 from tests.emulators.records import Received
 from tests.emulators.tasks import Task, TaskEmulator, random_text
@@ -70,6 +71,12 @@ class KieEmulator(TaskEmulator):
             self.download_route(),
         ]
 
+    def links_in(self, received: Received) -> list[str]:
+        """`input_urls`."""
+        found = (received.json or {}).get("input")
+        urls = found.get("input_urls") if isinstance(found, dict) else None
+        return [str(url) for url in urls] if isinstance(urls, list) else []
+
     def prompt_of(self, received: Received) -> str:
         """Inside `input`."""
         found = (received.json or {}).get("input")
@@ -117,7 +124,11 @@ class KieEmulator(TaskEmulator):
         if denied is not None:
             return denied
         try:
-            job = _job(read_object(received.json))
+            body = read_object(received.json)
+            job = _job(body)
+            take_urls(received, self.links_in(received))
+        except Unusable as exc:
+            return self.envelope(received, 451, None, exc.message)
         except Invalid as exc:
             return self.envelope(received, 422, None, exc.message)
         task = self.accept(received, job, behaviour, lambda: random_text(32))
@@ -188,7 +199,8 @@ def _job(body: Body) -> Job:
     inner = Body(values)
     resolution = inner.choice("resolution", prices, "1K")
     inner.choice("quality", ("low", "medium", "high"), "medium")
-    inner.pictures("input_urls", 16)
+    if any(not url.startswith("http") for url in inner.pictures("input_urls", 16)):
+        raise Invalid("value", "input_urls must be public URLs.", "input_urls")
     width, height = RATIO_SIZES[inner.choice("aspect_ratio", _RATIOS, "1:1")]
     scale = _SCALE[resolution]
     return Job(

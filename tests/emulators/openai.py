@@ -1,4 +1,4 @@
-"""OpenAI's Images API: `POST /v1/images/generations`, `GET /v1/models`; synchronous, billed by tokens.
+"""OpenAI's Images API: `POST /v1/images/generations`, `/v1/images/edits` (a form), `GET /v1/models`; synchronous, billed by tokens.
 
 Owns the routes, the shape of answers and errors; what is accepted and what it costs is in `openai_rules`. Places with a
 script: `create`, `models`, `download`, `other` (URLs that do not exist). With `legacy` it also serves the retired DALL·E
@@ -12,12 +12,14 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Unpack
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from tests.emulators import behaviours as b
 from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
+from tests.emulators.openai_edits import edit_fields, with_pictures
 from tests.emulators.openai_rules import (
     FAMILIES,
     LEGACY,
@@ -52,11 +54,16 @@ class OpenAIEmulator(Emulator):
         """Everything outside these answers as the vendor does for an unknown URL."""
         return [
             web.post("/v1/images/generations", self._create),
+            web.post("/v1/images/edits", self._create),
             web.get("/v1/models", self._models),
             web.get("/v1/models/{model}", self._models),
             web.get("/files/{name}", self._download),
             web.route("*", "/v1/{tail:.*}", self._unknown_url),
         ]
+
+    def prompt_of(self, received: Received) -> str:
+        """In a form, its part."""
+        return received.prompt or str((edit_fields(received) or {}).get("prompt", ""))
 
     def envelope(self, received: Received, status: int, code: str | None, message: str) -> web.Response:
         """`{"error": {message, type, param, code}}`."""
@@ -111,12 +118,15 @@ class OpenAIEmulator(Emulator):
         denied = self._denied(received)
         if denied is not None:
             return denied
-        body = received.json
+        edits = urlsplit(received.path).path.endswith("/edits")
+        body = edit_fields(received) if edits else received.json
         if body is None:
             message = "We could not parse the JSON body of your request."
             return self.envelope(received, 400, None, message)
         try:
             job = self._job(received, body)
+            if edits:
+                job = with_pictures(received, job)
         except Invalid as exc:
             return self._error(
                 received, exc.status, exc.message, "invalid_request_error", code=exc.code, param=exc.param
@@ -151,17 +161,17 @@ class OpenAIEmulator(Emulator):
         answer: dict[str, object] = {"created": int(self.now()), "data": data}
         if job.legacy:
             return answer
-        text, out = text_tokens(job.prompt), output_tokens(job, images)
+        text, out, pictures = text_tokens(job.prompt), output_tokens(job, images), job.image_tokens_in
         return answer | {
             "background": job.background,
             "output_format": job.output_format,
             "quality": job.quality,
             "size": job.size_text,
             "usage": {
-                "input_tokens": text,
+                "input_tokens": text + pictures,
                 "output_tokens": out,
-                "total_tokens": text + out,
-                "input_tokens_details": {"text_tokens": text, "image_tokens": 0},
+                "total_tokens": text + pictures + out,
+                "input_tokens_details": {"text_tokens": text, "image_tokens": pictures},
                 "output_tokens_details": {"image_tokens": out, "text_tokens": 0},
             },
         }

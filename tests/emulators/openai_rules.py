@@ -26,6 +26,7 @@ class Family:
 
     image_out_usd: Decimal  # per million tokens
     text_in_usd: Decimal
+    image_in_usd: Decimal = Decimal(8)
     qualities: Mapping[str, int]  # formula: the factor q; fixed: tokens of the square
     free_sizes: bool = True
     oblong_tokens: Mapping[str, int] | None = None
@@ -63,6 +64,7 @@ _GPT_IMAGE_15 = Family(
 _GPT_IMAGE_1_MINI = Family(  # token counts that give the published price per picture
     image_out_usd=Decimal(8),
     text_in_usd=Decimal(2),
+    image_in_usd=Decimal("2.5"),
     qualities={"low": 625, "medium": 1_375, "high": 4_500},
     oblong_tokens={"low": 750, "medium": 1_875, "high": 6_500},
     free_sizes=False,
@@ -126,6 +128,7 @@ class Job:
     output_format: str = "png"
     background: str = "opaque"
     as_url: bool = False
+    image_tokens_in: int = 0
 
     @property
     def legacy(self) -> bool:
@@ -166,7 +169,8 @@ def price_usd(job: Job, images: int) -> Decimal:
         return images * LEGACY[job.model][job.size_text, job.quality]
     family = FAMILIES[job.model]
     tokens_out = output_tokens(job, images) * family.image_out_usd
-    return (tokens_out + text_tokens(job.prompt) * family.text_in_usd) / _MILLION
+    tokens_in = text_tokens(job.prompt) * family.text_in_usd + job.image_tokens_in * family.image_in_usd
+    return (tokens_out + tokens_in) / _MILLION
 
 
 def check(body: Mapping[str, object], *, legacy: bool) -> Job:

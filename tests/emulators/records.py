@@ -6,7 +6,7 @@ that does not parse stops the emulator at its start: a half-read history would m
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -47,6 +47,11 @@ class Received:
     status: int | None = None
     came_s: float = 0.0
     """Monotonic time at which its head was read."""
+    images: list[bytes] = field(default_factory=list)
+    """The caller's pictures, as the vendor read them."""
+    mask: bytes | None = None
+    fetched: dict[str, bytes] = field(default_factory=dict)
+    """What the vendor fetched from links in the body."""
 
     @property
     def json(self) -> Json | None:

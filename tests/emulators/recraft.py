@@ -7,6 +7,7 @@ links of a day. Places with a script: `create`, `free` (the account), `download`
 """
 
 import argparse
+import dataclasses
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -17,7 +18,9 @@ from tests.emulators import process
 from tests.emulators.base import Emulator, json_response
 from tests.emulators.compatible import CompatibleEmulator
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import read_form, take
 from tests.emulators.jobs import RATIO_SIZES, Body, Invalid, Job, Size, parsed_size
+from tests.emulators.pictures import decoded
 from tests.emulators.records import Received
 
 CREDITS_PER_USD = 1000
@@ -49,6 +52,7 @@ class RecraftEmulator(CompatibleEmulator):
     """The vendor."""
 
     free = "/users/me"
+    edits = ("/images/imageToImage", "/images/inpaint")
 
     def envelope(self, received: Received, status: int, code: str | None, message: str) -> web.Response:
         """`{"code", "message"}`."""
@@ -93,6 +97,23 @@ class RecraftEmulator(CompatibleEmulator):
             output_format="webp",
             options={"inline": body.choice("response_format", ("url", "b64_json"), "url") == "b64_json"},
         )
+
+    def with_pictures(self, received: Received, body: Body, job: Job) -> Job:
+        """A form with one picture, whose size the result has; inpainting needs a mask, white where the picture changes."""
+        form = read_form(received)
+        if received.path.endswith("/generations"):
+            return job
+        files = form.files if form is not None else {}
+        inpaints = received.path.endswith("/inpaint")
+        if len(files.get("image", [])) != 1 or len(files.get("mask", [])) != inpaints or "image[]" in files:
+            raise Invalid("missing", "One image is required, and a mask where it is inpainted.", "image")
+        if body.has("size"):
+            raise Invalid("unknown", "An edit has the size of its picture.", "size")
+        if "strength" not in body.values:
+            raise Invalid("missing", "Missing required parameter: 'strength'.", "strength")
+        body.number("strength", 0, 1)
+        take(received, files["image"], next(iter(files.get("mask", [])), None), "white")
+        return dataclasses.replace(job, size=decoded(files["image"][0])[1])
 
     def answer_of(self, received: Received, job: Job, items: list[dict[str, object]]) -> dict[str, object]:
         """With the credits that it took."""

@@ -10,6 +10,7 @@ Places with a script: `create` (also decides the fate of the prediction), `poll`
 """
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from tests.emulators import behaviours as b
 from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import Unusable, take_urls
 from tests.emulators.jobs import RATIO_SIZES, Body, Invalid, Job
+from tests.emulators.pictures import decoded
 from tests.emulators.records import Received
 from tests.emulators.tasks import State, Task, TaskEmulator, random_text
 
@@ -50,6 +53,10 @@ class Model:
     ratios: tuple[str, ...] = _RATIOS
     pictures: tuple[str, ...] = ()
     """The inputs that take a picture; each takes one."""
+    masks: bool = False
+    """Whether it has a `mask`, white where the picture is made anew."""
+    keeps_size: bool = False
+    """Whether the result has the size of the picture."""
 
     @property
     def lists(self) -> bool:
@@ -59,11 +66,20 @@ class Model:
 
 MODELS: Mapping[str, Model] = {
     "black-forest-labs/flux-schnell": Model(usd=Decimal("0.003")),
-    "black-forest-labs/flux-dev": Model(usd=Decimal("0.025"), pictures=("image",)),
+    "black-forest-labs/flux-dev": Model(usd=Decimal("0.025"), pictures=("image",), keeps_size=True),
+    "black-forest-labs/flux-fill-pro": Model(
+        usd=Decimal("0.05"), outputs_max=1, pictures=("image",), masks=True, keeps_size=True
+    ),
+    "black-forest-labs/flux-kontext-pro": Model(usd=Decimal("0.04"), outputs_max=1, pictures=("input_image",)),
     "black-forest-labs/flux-1.1-pro": Model(
         usd=Decimal("0.04"), outputs_max=1, ratios=(*_RATIOS, "custom"), pictures=("image_prompt",)
     ),
 }
+
+
+_UNREADABLE = Job(
+    model="", prompt="", n=0, size=(0, 0), usd_per_image=Decimal(0), options={"input": {}}
+)  # the fate of a prediction whose picture cannot be read
 
 
 def check(model: str, values: Mapping[str, object]) -> Job:
@@ -119,6 +135,12 @@ class ReplicateEmulator(TaskEmulator):
             web.route("*", "/v1/{tail:.*}", self._unknown_url),
         ]
 
+    def links_in(self, received: Received) -> list[str]:
+        """Of all inputs."""
+        found = (received.json or {}).get("input")
+        values = found.values() if isinstance(found, dict) else ()
+        return [value for value in values if isinstance(value, str) and re.match("https?://", value)]
+
     def prompt_of(self, received: Received) -> str:
         """Inside `input`."""
         found = (received.json or {}).get("input")
@@ -149,7 +171,7 @@ class ReplicateEmulator(TaskEmulator):
 
     def fails(self, task: Task) -> bool:
         """High demand is a failed prediction, too."""
-        return super().fails(task) or isinstance(task.behaviour, b.Overloaded)
+        return super().fails(task) or isinstance(task.behaviour, b.Overloaded) or task.job is _UNREADABLE
 
     def state(self, task: Task) -> State:
         """With what `Cancel-After` asked for."""
@@ -162,7 +184,7 @@ class ReplicateEmulator(TaskEmulator):
 
     def billed(self, task: Task) -> bool:
         """High demand costs nothing."""
-        return super().billed(task) and not isinstance(task.behaviour, b.Overloaded)
+        return super().billed(task) and not isinstance(task.behaviour, b.Overloaded) and task.job is not _UNREADABLE
 
     def forget(self) -> None:
         """Every prediction."""
@@ -230,7 +252,15 @@ class ReplicateEmulator(TaskEmulator):
             return _invalid("input", "input is required")
         try:
             job = check(model, values)
+            inputs = Body(values)
+            given = [url for name in MODELS[model].pictures for url in inputs.pictures(name, 1)]
+            mask = next(iter(inputs.pictures("mask", 1)), None) if MODELS[model].masks else None
+            take_urls(received, given, mask, "white")
+            if received.images and MODELS[model].keeps_size:
+                job = dataclasses.replace(job, size=decoded(received.images[0])[1])
             after_s = _cancel_after_s(received.headers.get("cancel-after"))
+        except Unusable:
+            job, after_s = _UNREADABLE, None
         except Invalid as exc:
             return _invalid(f"input.{exc.param}", exc.message)
         task = self.accept(received, job, behaviour, lambda: random_text(26))
@@ -290,7 +320,8 @@ class ReplicateEmulator(TaskEmulator):
             links: object = self.links(task)
             prediction["output"] = links if MODELS[task.job.model].lists else self.links(task)[0]
         if state == "failed":
-            prediction["error"] = _error_text(task.behaviour)
+            unreadable = task.job is _UNREADABLE
+            prediction["error"] = "cannot identify image file" if unreadable else _error_text(task.behaviour)
         return prediction
 
     def _status(self, task: Task) -> str:

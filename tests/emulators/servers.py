@@ -21,6 +21,7 @@ from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.compatible import CompatibleEmulator
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import read_form, take
 from tests.emulators.jobs import Body, Invalid, Job, Size, megapixels, parsed_size
 from tests.emulators.records import Received
 
@@ -47,14 +48,16 @@ class Profile:
     megapixel_usd: Decimal = Decimal(0)
     gateway: bool = False
     """Whether something with accounts and filters is behind it."""
+    pictures_max: int = 0
+    """How many pictures its edits take."""
 
 
 PROFILES: Mapping[str, Profile] = {
-    "vllm": Profile(words="numbers"),
-    "sglang": Profile(formats=("b64_json", "url"), words="detail"),
+    "vllm": Profile(words="numbers", pictures_max=4),
+    "sglang": Profile(formats=("b64_json", "url"), words="detail", pictures_max=4),
     "localai": Profile(formats=("url", "b64_json"), size=(512, 512), words="numbers"),
     "ollama": Profile(n_max=1),
-    "deepinfra": Profile(megapixel_usd=Decimal("0.014"), gateway=True),
+    "deepinfra": Profile(megapixel_usd=Decimal("0.014"), gateway=True, pictures_max=1),
     "litellm": Profile(formats=("b64_json", "url"), words="texts", megapixel_usd=Decimal("0.04"), gateway=True),
     "new-api": Profile(formats=("url", "b64_json"), words="new_api", megapixel_usd=Decimal("0.04"), gateway=True),
 }
@@ -62,6 +65,8 @@ PROFILES: Mapping[str, Profile] = {
 
 class ServerEmulator(CompatibleEmulator):
     """One server; a key is checked where there is one."""
+
+    edits = ("/images/edits",)
 
     def __init__(self, profile: str = "vllm", **options: Unpack[Options]) -> None:
         self.profile = PROFILES[profile]
@@ -146,6 +151,17 @@ class ServerEmulator(CompatibleEmulator):
             usd_per_image=profile.megapixel_usd * megapixels(size),
             options={"inline": wanted == "b64_json"},
         )
+
+    def with_pictures(self, received: Received, body: Body, job: Job) -> Job:
+        """A form, as OpenAI's; masks are not known."""
+        form = read_form(received)
+        if received.path.endswith("/edits"):
+            files = form.files if form is not None else {}
+            images = [*files.get("image", []), *files.get("image[]", [])]
+            if not images or len(images) > self.profile.pictures_max or "mask" in files:
+                raise Invalid("value", f"{len(images)} images are not supported by this model.", "image")
+            take(received, images)
+        return job
 
     def answer_of(self, received: Received, job: Job, items: list[dict[str, object]]) -> dict[str, object]:
         """The least that OpenAI's clients want."""

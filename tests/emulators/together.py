@@ -17,6 +17,7 @@ from tests.emulators import process
 from tests.emulators.base import Emulator, json_response
 from tests.emulators.compatible import CompatibleEmulator
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import take_urls
 from tests.emulators.jobs import Body, Invalid, Job, megapixels
 from tests.emulators.records import Received
 
@@ -101,6 +102,11 @@ class TogetherEmulator(CompatibleEmulator):
             output_format=body.choice("output_format", ("jpeg", "png"), "jpeg"),
             options={"inline": body.choice("response_format", ("base64", "url"), "url") == "base64"},
         )
+
+    def with_pictures(self, received: Received, body: Body, job: Job) -> Job:
+        """One picture in `image_url`."""
+        take_urls(received, body.pictures("image_url", 1))
+        return job
 
     def answer_of(self, received: Received, job: Job, items: list[dict[str, object]]) -> dict[str, object]:
         """Each item says which of the two it is."""

@@ -19,6 +19,7 @@ from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
 from tests.emulators.compatible import CompatibleEmulator
 from tests.emulators.delivery import wait_headers
+from tests.emulators.inputs import from_url, take
 from tests.emulators.jobs import RATIO_SIZES, Body, Invalid, Job
 from tests.emulators.records import Received
 
@@ -47,6 +48,7 @@ class XAIEmulator(CompatibleEmulator):
     """The vendor."""
 
     refusals = ("", "block_reason", "respect_moderation")
+    edits = ("/images/edits",)
 
     def __init__(self, *, data_urls: bool = False, **options: Unpack[Options]) -> None:
         self._data_urls = data_urls
@@ -96,7 +98,7 @@ class XAIEmulator(CompatibleEmulator):
 
     def job_of(self, body: Body) -> Job:
         """One to ten pictures in one of the vendor's ratios."""
-        body.only(_FIELDS)
+        body.only((*_FIELDS, "image", "images"))
         model = body.text("model")
         prices = MODELS.get(model)
         if prices is None:
@@ -116,6 +118,16 @@ class XAIEmulator(CompatibleEmulator):
             output_format="jpeg",
             options={"inline": body.choice("response_format", ("url", "b64_json"), "url") == "b64_json"},
         )
+
+    def with_pictures(self, received: Received, body: Body, job: Job) -> Job:
+        """`image` or `images`: objects with a URL, at the address for edits alone."""
+        values = body.values.get("images", [body.values["image"]] if body.has("image") else [])
+        if bool(values) is not received.path.endswith("/edits"):
+            raise Invalid("missing", "Pictures go to /v1/images/edits, which needs one.", "image")
+        if not isinstance(values, list) or not all(isinstance(one, dict) and set(one) == {"url"} for one in values):
+            raise Invalid("type", "image must be {url}.", "image")
+        take(received, [from_url(received, one["url"]) for one in values])
+        return job
 
     def item_of(self, received: Received, job: Job, index: int, behaviour: b.Behaviour) -> dict[str, object]:
         """With its type, and perhaps as a data URL."""

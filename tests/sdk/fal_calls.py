@@ -4,6 +4,8 @@ import os
 import urllib.parse
 from collections.abc import Callable
 
+from sdk_given import PNG
+
 
 def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
     """Each call returns the SDK's own answer."""
@@ -47,6 +49,14 @@ def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
         "fetched": fetched,
         "inline": lambda: subscribed("inline", sync_mode=True, output_format="png"),
         "gpt": lambda: subscribed("gpt", "openai/gpt-image-2", image_size="square_hd", quality="low", num_images=2),
+        "edited": lambda: subscribed(
+            "edited",
+            "openai/gpt-image-2/edit",
+            image_urls=[fal_client.encode(PNG, "image/png")] * 2,
+            mask_url=fal_client.encode(PNG, "image/png"),
+            image_size="square_hd",
+            quality="low",
+        ),
         "banana": lambda: subscribed("banana", "fal-ai/nano-banana", aspect_ratio="16:9"),
         "cancelled": cancelled,
         "late": late,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from google import genai
 from google.genai import types
+from sdk_given import PNG
 
 
 def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
@@ -35,7 +36,7 @@ def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
         }
 
     def edited() -> dict[str, object]:
-        picture = types.Part.from_bytes(data=b"\x89PNG", mime_type="image/png")
+        picture = types.Part.from_bytes(data=PNG, mime_type="image/png")
         return asked(["a hat", picture], model="gemini-3-pro-image", ratio="16:9", size="2K", seed=3)
 
     made: dict[str, Callable[[], object]] = {

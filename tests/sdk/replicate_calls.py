@@ -1,10 +1,12 @@
 """replicate against the emulator. Prompts name the case, and the emulator's rules look at the prompt."""
 
+import io
 import time
 from collections.abc import Callable
 
 import replicate
 from replicate.helpers import FileOutput
+from sdk_given import PNG
 
 SCHNELL = "black-forest-labs/flux-schnell"
 
@@ -15,8 +17,15 @@ def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
     client.poll_interval = 0.02
     stranger = replicate.Client(api_token="r8_other", base_url=base_url)
 
-    def ran(prompt: str, model: str = SCHNELL, wait: object = True, **arguments: object) -> object:
-        output = client.run(model, input={"prompt": prompt, **arguments}, wait=wait)
+    def ran(
+        prompt: str,
+        model: str = SCHNELL,
+        wait: object = True,
+        file_encoding_strategy: str | None = None,
+        **arguments: object,
+    ) -> object:
+        inputs = {"prompt": prompt, **arguments}
+        output = client.run(model, input=inputs, wait=wait, file_encoding_strategy=file_encoding_strategy)
         links = output if isinstance(output, list) else [output]
         return [len(FileOutput(link, client).read()) for link in links]  # the SDK does so by itself for https links
 
@@ -44,6 +53,13 @@ def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
     made: dict[str, Callable[[], object]] = {
         "plain": lambda: ran("plain", num_outputs=2, aspect_ratio="3:2", output_format="png"),
         "one": lambda: ran("one", "black-forest-labs/flux-1.1-pro", aspect_ratio="custom", width=1440, height=1024),
+        "edited": lambda: ran(
+            "edited",
+            "black-forest-labs/flux-fill-pro",
+            file_encoding_strategy="base64",
+            image=io.BytesIO(PNG),
+            mask=io.BytesIO(PNG),
+        ),
         "polled": lambda: ran("polled", wait=False),
         "created": lambda: created("created"),
         "by version": by_version,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import httpx
 import together
+from sdk_given import PNG
 
 SCHNELL = "black-forest-labs/FLUX.1-schnell"
 
@@ -32,6 +33,7 @@ def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
     made: dict[str, Callable[[], object]] = {
         "links": lambda: drawn("links", n=2, output_format="png"),
         "inline": lambda: drawn("inline", width=1536, height=1024, seed=1, steps=4, response_format="base64"),
+        "edited": lambda: drawn("edited", image_url=f"data:image/png;base64,{base64.b64encode(PNG).decode()}"),
         "pro": lambda: drawn("pro", "black-forest-labs/FLUX.1.1-pro"),
         "foreign size": foreign_size,
         "side": lambda: drawn("side", width=1000),
