@@ -89,12 +89,14 @@ class Offering:
 
         Failing ones that may be tried where nothing else is left stand at the end.
         """
-        closed = {item.offer.id: word for item in planned.offers if (word := self._why_closed(item)) is not None}
+        closed: dict[str, Skip] = {}
         resorts: dict[str, Resort] = {}
-        for offer_id in [name for name, word in closed.items() if word is Skip.LAST_RESORT]:
-            resort = self._circuits.resort(offer_id)
-            if resort is not None:
-                resorts[offer_id] = resort
+        for item in planned.offers:
+            why = self._why_closed(item)
+            if isinstance(why, Resort):
+                closed[item.offer.id], resorts[item.offer.id] = Skip.LAST_RESORT, why
+            elif why is not None:
+                closed[item.offer.id] = why
         return arrange(planned, closed, self._circuits.latencies.step, choice, resorts)
 
     def _open_now(self, planned: Plan, model: Model, choice: UpstreamChoice) -> Plan:
@@ -103,12 +105,15 @@ class Offering:
             raise self._none_usable(planned, model)
         return usable
 
-    def _why_closed(self, planned: PlannedOffer) -> Skip | None:
-        """None: it may be tried."""
+    def _why_closed(self, planned: PlannedOffer) -> Skip | Resort | None:
+        """None: it may be tried. Each question is asked once, since a circuit's time may be over at the next."""
         closed = self._circuits.closed.is_closed(planned.offer.upstream, planned.most_microusd)
-        if not self._circuits.is_open(planned.offer.id):
-            return Skip.BUDGET_CLOSED if closed else None
-        return Skip.CIRCUIT_OPEN if closed or self._circuits.resort(planned.offer.id) is None else Skip.LAST_RESORT
+        resort = self._circuits.resort(planned.offer.id)
+        if resort is not None:
+            return Skip.CIRCUIT_OPEN if closed else resort
+        if self._circuits.is_open(planned.offer.id):
+            return Skip.CIRCUIT_OPEN
+        return Skip.BUDGET_CLOSED if closed else None
 
     def _none_usable(self, planned: Plan, model: Model) -> AllUpstreamsUnavailable:
         """Our own budgets are no caller's business: only the log names them."""

@@ -17,6 +17,7 @@ from gateway.pipeline.frozen import read_considered, read_plan
 from gateway.pipeline.offering import Offering, Terms
 from gateway.pipeline.quotation import Quotation
 from gateway.routing.health import Circuits
+from gateway.routing.last_resort import Resort
 from gateway.upstreams.base import Adapter, Generated, LinkedImage, OnSubmitted, UpstreamCall, UpstreamSettings
 
 TERMS = Terms(Decimal(1), Decimal(72), 240.0)
@@ -153,6 +154,26 @@ def test_a_call_is_accepted_for_the_last_resort_alone(desk: Desk) -> None:
     assert tried(desk.ask(sold, prefer=("dear",))) == ["dear", "a"]
     with pytest.raises(AllUpstreamsUnavailable):
         desk.ask(sold, only=("dearest", "b"))
+
+
+def test_a_circuit_whose_time_ends_meanwhile_leaves_plan_and_telling_in_step(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far the clock goes between two questions, an offer told as the last resort stands in the plan, and is not told as too dear."""
+    fail(desk, "a")
+    fail(desk, "dear")
+    genuine = Circuits.resort
+
+    def resort(circuits: Circuits, offer_id: str) -> Resort | None:
+        found = genuine(circuits, offer_id)
+        circuits.succeeded(offer_id, at_last=True)  # no longer open when it is asked again
+        return found
+
+    monkeypatch.setattr(Circuits, "resort", resort)
+    quoted = desk.ask(model("a", "b", "dear"))
+    assert tried(quoted) == ["b", "a", "dear"]
+    kept = read_considered(quoted.options[0].plan_json)
+    assert [(item.offer[0], item.skipped) for item in kept] == [("b", None), ("a", "last_resort"), ("d", "last_resort")]
 
 
 def test_a_failing_offer_that_money_keeps_out_is_told_so(desk: Desk) -> None:
