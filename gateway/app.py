@@ -38,6 +38,7 @@ from gateway.api.server import (
 )
 from gateway.api.state import ApiSettings
 from gateway.app_callbacks import callback_deliverer
+from gateway.app_keys import keep_used, keep_used_often, reload_keys
 from gateway.app_office import (
     FirstSecrets,
     Office,
@@ -46,6 +47,7 @@ from gateway.app_office import (
     first_secrets,
     open_office,
 )
+from gateway.app_pictures import Pictures, open_pictures
 from gateway.app_quote import QuoteCommands
 from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_retention import sweeper
@@ -55,10 +57,8 @@ from gateway.blobs.store import BlobStoreUnavailable
 from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
 from gateway.callbacks.urls import CallbackUrls
 from gateway.config import Config, load
-from gateway.db.connection import StatementFailed
 from gateway.db.url import Dialect
 from gateway.domain.clock import Clock, SystemClock
-from gateway.domain.errors import GatewayError
 from gateway.domain.ids import new_owner_id
 from gateway.limits.concurrency import RunningTasks
 from gateway.limits.outage import Outage
@@ -96,9 +96,6 @@ GC_THRESHOLD = 5_000
 M_ARENA_MAX = -8  # malloc.h
 ARENAS_MAX = 2
 """Sixteen answers of 2 MB at once: 270 MB at the highest instead of 350, as fast; with one arena per core times eight, as glibc has it."""
-KEYS_RELOAD_S = 30.0
-KEEP_USED_S = 30.0
-"""How far behind the time shown is at which a key was last used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +122,7 @@ class House:
     deliverer: Deliverer
     callbacks: CallbackDeliverer
     sweeper: Sweeper
+    pictures: Pictures
 
     def jobs(self) -> tuple[Coroutine[object, object, None], ...]:
         """What runs beside the calls, until the gateway stops."""
@@ -164,7 +162,7 @@ async def running(
         )
         await declare(config, office)
         made = await first_secrets(config, office)
-        stack.push_async_callback(_keep_used, office)
+        stack.push_async_callback(keep_used, office)
         port, listening = _listen(config.server.host, config.server.port)
         stack.callback(listening.close)
         started, config = config, config.listening_on(config.server.host, port)
@@ -184,8 +182,8 @@ async def running(
                 office.erasing.run(),
                 watch_loop_lag(house.metrics.loop_lag),
                 reloader.run(),
-                _reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None,
-                _keep_used_often(office),
+                reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None,
+                keep_used_often(office),
             )
         )
         http = make_runner(
@@ -223,14 +221,14 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             blobs = await office.blobs()
         except BlobStoreUnavailable as exc:
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
-        slots = Slots(
-            {upstream.name: upstream.concurrency for upstream in config.upstreams},
-            clock,
-            {upstream.name: upstream.queue_max for upstream in config.upstreams},
-        )
+        signer = _signer(config, office)
+        pictures = await stack.enter_async_context(open_pictures(config, office.database, blobs, signer, clock))
+        slots = _slots(config, clock)
         office.upstreams.live = lambda: app_upstreams.live(config, circuits, slots)
         refusals = RefusedBudgets()
-        tools = Tools(office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock, refusals.note)
+        tools = Tools(
+            office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock, refusals.note, pictures.inputs
+        )  # fmt: skip
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
         current = office.current
@@ -247,7 +245,6 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         )
         callback_urls = CallbackUrls(config.egress)
         stack.push_async_callback(callback_urls.close)
-        links = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
         pipeline = Pipeline(
             admission=Admission(lambda: current.config.catalog, TokenCounter(), adapters, callback_urls.check),
             acceptance=acceptance,
@@ -255,7 +252,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             erasing=office.erasing,
             database=office.database,
             blobs=blobs,
-            signer=LinkSigner([links], config.server.public_url),
+            signer=signer,
             metrics=metrics,
             clock=clock,
             catalog=lambda: current.config.catalog,
@@ -272,10 +269,24 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
         watch, deliverer = _alerting(office, metrics, refusals, clock)
         callbacks = callback_deliverer(office.database, pipeline, office.callback_secrets, current, metrics, clock)
-        sweeping = sweeper(office, config.retention, metrics, clock, owner)
+        sweeping = sweeper(office, config.retention, metrics, clock, owner, pictures.expired)
         yield House(
-            pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks, sweeping
-        )
+            pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures
+        )  # fmt: skip
+
+
+def _signer(config: Config, office: Office) -> LinkSigner:
+    """Of links to pictures: to results for callers, to callers' own for upstreams."""
+    key = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
+    return LinkSigner([key], config.server.public_url)
+
+
+def _slots(config: Config, clock: Clock) -> Slots:
+    return Slots(
+        {upstream.name: upstream.concurrency for upstream in config.upstreams},
+        clock,
+        {upstream.name: upstream.queue_max for upstream in config.upstreams},
+    )
 
 
 def _alerting(
@@ -469,29 +480,3 @@ async def _background(*jobs: Coroutine[object, object, None] | None) -> AsyncIte
 def _report_broken(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("a background job broke", exc_info=task.exception())
-
-
-async def _reload_keys(office: Office) -> None:
-    """Keys that another process made or revoked become known within KEYS_RELOAD_S."""
-    while True:
-        await asyncio.sleep(KEYS_RELOAD_S)
-        try:
-            await office.keys.reload()
-            await office.tokens.reload()
-        except (GatewayError, StatementFailed) as exc:  # whatever it is, the next revocation must be heard of
-            log.warning("keys cannot be read again now", exc_info=exc)
-
-
-async def _keep_used_often(office: Office) -> None:
-    while True:
-        await asyncio.sleep(KEEP_USED_S)
-        await _keep_used(office)
-
-
-async def _keep_used(office: Office) -> None:
-    """When keys and admin tokens were last used. What cannot be written down now is tried again with what follows."""
-    try:
-        await office.keys.keep_used()
-        await office.tokens.keep_used()
-    except (GatewayError, StatementFailed) as exc:
-        log.warning("when keys were last used cannot be written down now", exc_info=exc)

@@ -119,7 +119,10 @@ class Acceptance:
         options = options_within(quoted.options, max_microcredits)
         now_ms = self._tools.clock.now_ms()
         task = self._task(principal, admitted, contract, now_ms, terms, quoted.request_json)
-        at_once = contract is Contract.IMAGE and any(option.has_first_offer for option in options)
+        with_pictures = (
+            bool(admitted.request.images) or admitted.request.mask is not None
+        )  # to be fetched and checked first
+        at_once = contract is Contract.IMAGE and not with_pictures and any(option.has_first_offer for option in options)
         attempts, slots = self._first_attempts(task.id, quoted, now_ms) if at_once else ((), {})
         reached(CrashPoint.BEFORE_ACCEPT)
         try:

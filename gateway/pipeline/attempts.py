@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.domain import money
-from gateway.domain.catalog import Capabilities, Offer, OnUnknown, Recovery
+from gateway.domain.catalog import Capabilities, Offer, Recovery
 from gateway.domain.ids import AttemptId
 from gateway.domain.images import ImageRequest
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task
@@ -26,10 +26,12 @@ from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
 from gateway.pipeline.frozen import FrozenPlan, plan_text
 from gateway.pipeline.in_hand import InHand
+from gateway.pipeline.inputs import CallPictures
 from gateway.pipeline.lookup import NeverArrived, sent_or_found
 from gateway.pipeline.partials import Partials, hearer, shown
 from gateway.pipeline.results import Delivery, Made
 from gateway.pipeline.side_by_side import all_of
+from gateway.pipeline.steps import step_after
 from gateway.pipeline.stored import STORAGE_PAUSE_S, Stored, TaskLost
 from gateway.pipeline.tools import Tools
 from gateway.pipeline.upstream_time import Upstreamed
@@ -37,7 +39,7 @@ from gateway.pipeline.verdict import Failure
 from gateway.routing.health import NEUTRAL
 from gateway.routing.last_resort import Ticket
 from gateway.routing.plan import allowed_counts, request_for, split
-from gateway.routing.retry import Step, next_step
+from gateway.routing.retry import Step
 from gateway.upstreams.base import Adapter, LinkedImage, UpstreamCall, UpstreamFailure
 
 log = logging.getLogger(__name__)
@@ -78,11 +80,13 @@ class Making:
     """Of attempts under way that are a last resort; `given` are those of all."""
     in_hand: InHand = field(init=False)
     upstreamed: Upstreamed = field(init=False)
+    pictures: CallPictures = field(init=False)
     _stored: Stored = field(init=False)
 
     def __post_init__(self) -> None:
         self.in_hand = InHand(self.known)
         self.upstreamed = Upstreamed(self.tools.clock)
+        self.pictures = CallPictures(self.tools.inputs, self.task, self.request, self.deadline_s)
         self._stored = Stored(self.tools, self.deadline_s)
 
     @property
@@ -111,6 +115,10 @@ class Making:
 
     async def _begin(self, n: int, parent: AttemptId | None, first_offer: int) -> None:
         """New attempts for `n` pictures at the first offer from `first_offer` on that may be tried now, else at one that was passed over."""
+        error = await self.pictures.prepared(self.plan, self.tools.adapters)
+        if error is not None:
+            self.failures.append(Failure(None, error=error))
+            return
         if await self._tried(n, parent, first_offer) or await self._tried_at_last(n, parent):
             return
         if first_offer == 0 or not self.failures:
@@ -182,13 +190,15 @@ class Making:
         await self._send_new(offer, adapter, n, parent, slot, ticket)
 
     def _parts(self, offer: Offer, n: int) -> tuple[int, ...]:
-        """The count of each call; none where its upstream is gone, its adapter changed since the plan was made, or its own budget is used up."""
+        """The count of each call; none where its upstream is gone, cannot have the mask, changed since the plan was made, or used up its budget."""
         adapter = self.tools.adapters.get(offer.upstream)
+        if adapter is None or not self.pictures.has(adapter.capabilities(offer.upstream_model).mask):
+            return ()
         try:
-            parts = split(n, allowed_counts(offer, adapter.capabilities(offer.upstream_model))) if adapter else ()
+            parts = split(n, allowed_counts(offer, adapter.capabilities(offer.upstream_model)))
         except ValueError:
             return ()
-        return () if not adapter or self._closed(offer, adapter, min(parts)) else parts
+        return () if self._closed(offer, adapter, min(parts)) else parts
 
     async def _place(self, offer: Offer, until_s: float) -> Slot | None:
         """Waits for it until that time. None: it did not come free, which is among the failures."""
@@ -252,7 +262,9 @@ class Making:
             await self._send(attempt, offer, adapter)
         elif attempt.state in (AttemptState.FAILED, AttemptState.UNKNOWN):
             self.failures.append(Failure(attempt.fault, attempt.billed or Billed.UNKNOWN))
-            await self._after(attempt, self._step(attempt, attempt.fault, attempt.billed, resends=3))
+            await self._after(
+                attempt, step_after(self.tools, self.plan, attempt, attempt.fault, attempt.billed, resends=3)
+            )
         else:
             await self._resume(attempt, offer, adapter)
 
@@ -295,9 +307,11 @@ class Making:
                 return await adapter.fetch(image, self.deadline_s)
 
         while True:
-            on_partial = hearer(self.partials, attempt.id, request)
-            call = UpstreamCall(attempt.id, request, offer, self.deadline_s, ref, on_partial=on_partial)
             try:
+                call = UpstreamCall(
+                    attempt.id, request, offer, self.deadline_s, ref,
+                    await self.pictures.to_send(capabilities.mask, ref, sent_before=sent_before), hearer(self.partials, attempt.id, request),
+                )  # fmt: skip
                 with self.upstreamed, self.in_hand.asking(attempt.id):
                     generated = await sent_or_found(
                         adapter, call, on_submitted, clock, sent_before=sent_before, age_s=self._age_s(attempt), grace_s=MANIFEST_GRACE_S
@@ -329,7 +343,9 @@ class Making:
                 slot, ticket = self.held_slots.pop(attempt.id), self.tickets.pop(attempt.id, None)
                 await self._send_new(offer, adapter, attempt.n, attempt.id, slot, ticket)
                 return
-            step = self._step(attempt, failure.fault, failure.billed, resends=resends, has_job=ref is not None)
+            step = step_after(
+                self.tools, self.plan, attempt, failure.fault, failure.billed, resends=resends, has_job=ref is not None
+            )
             if step is not Step.SAME or self._time_is_up():
                 break
             await asyncio.sleep(RESEND_PAUSE_S * 2**resends)
@@ -412,24 +428,7 @@ class Making:
                 "billed": failure.billed.value, "upstream_message": message,
             },
         )  # fmt: skip
-        return ended, self._step(attempt, failure.fault, failure.billed, resends=resends)
-
-    def _step(
-        self, attempt: Attempt, fault: Fault | None, billed: Billed | None, *, resends: int, has_job: bool = False
-    ) -> Step:
-        offer, adapter = self.plan.offer(attempt.offer_id), self.tools.adapters.get(attempt.upstream)
-        recovery, on_unknown = Recovery.NONE, None
-        if adapter is not None and offer is not None:
-            recovery = adapter.capabilities(offer.upstream_model).recovery
-            on_unknown = offer.on_unknown or adapter.settings.on_unknown
-        return next_step(
-            fault or Fault.NO_ANSWER,
-            billed or Billed.UNKNOWN,
-            recovery=recovery,
-            on_unknown=on_unknown or OnUnknown.STOP,
-            resends=resends,
-            has_job=has_job,
-        )
+        return ended, step_after(self.tools, self.plan, attempt, failure.fault, failure.billed, resends=resends)
 
     async def _record(self, started: Attempt, *, at_last: bool) -> BudgetRefusal | None:
         """Commit that an attempt is about to be sent, with the ends that wait to be written. A refusal: only they are, and it must not be sent."""

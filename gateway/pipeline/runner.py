@@ -194,6 +194,7 @@ class Runner:
             work.partials,
         )
         ending: Ending | None = None
+        over = False
         reached(CrashPoint.TASK_STARTED)
         try:
             await making.run()
@@ -204,6 +205,7 @@ class Runner:
             raise
         except TaskLost as exc:
             log.info("a task ended elsewhere", extra={"task": work.task.id, "state": exc.state.value})
+            over = exc.state.is_final
         except StorageUnavailable as exc:
             log.error("a task waits for its database", extra={"task": work.task.id}, exc_info=exc)
             self.stranded.add(work.task.id)
@@ -214,6 +216,8 @@ class Runner:
             self._working.pop(work.task.id, None)
             if not work.ended.done():
                 work.ended.set_result(ending)
+        if self._tools.inputs is not None and (over or ending is not None):
+            await self._tools.inputs.discard(work.task, work.request)
 
     async def _finish(self, work: Work, making: Making) -> Ending:
         """Commit the end. A task that delivered at least one picture is completed; the caller pays for what was delivered."""

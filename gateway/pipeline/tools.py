@@ -10,6 +10,7 @@ from gateway.domain.tasks import Fault
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.slots import Slots
 from gateway.pipeline.commands import Command, Outcome
+from gateway.pipeline.inputs import TaskInputs
 from gateway.pipeline.results import Results
 from gateway.routing.health import Circuits
 from gateway.telemetry.metrics import Metrics
@@ -29,6 +30,8 @@ class Tools:
     clock: Clock
     tell_refusal: Callable[[BudgetRefusal], None]
     """Hears of everything that a budget refuses, of callers and of upstreams; it must not raise, nor wait."""
+    inputs: TaskInputs | None = None
+    """The caller's pictures; None where no call has any."""
 
     def refused(self, offer: Offer, refusal: BudgetRefusal) -> None:
         """The upstream's own budget had no room: remembered, and a half-open circuit's probe is for others."""

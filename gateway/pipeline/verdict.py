@@ -1,7 +1,7 @@
 """What a caller is told when no picture came: pure, from the failures of all attempts.
 
-The most telling failure counts: a refusal before a doubt, a doubt before a lost picture, that before a time-out, these before everything that only
-says that upstreams were unwell. Upstreams' own words stay with the operator.
+The most telling failure counts: a refusal before a doubt, a doubt before the caller's own pictures, these before a lost picture, that before a
+time-out, these before everything that only says that upstreams were unwell. Upstreams' own words stay with the operator.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ class Failure:
     fault: Fault | None
     billed: Billed = Billed.NO
     timed_out: bool = False
+    error: TaskError | None = None
+    """Of the caller's own pictures: nothing was sent."""
 
 
 def task_error(failures: Sequence[Failure]) -> TaskError:
@@ -33,6 +35,9 @@ def task_error(failures: Sequence[Failure]) -> TaskError:
             "The request was sent, but no answer came, so nobody knows whether a picture was made. Nothing is charged. "
             "It was not sent again, because that might pay twice; send it again if you want to.",
         )
+    for failure in failures:
+        if failure.error is not None:
+            return failure.error
     if Fault.RESULT_LOST in faults:
         return TaskError(
             TaskErrorCode.GENERATION_FAILED_NO_CONTENT,
