@@ -37,6 +37,7 @@ from gateway.api.server import (
     make_runner,
 )
 from gateway.api.state import ApiSettings
+from gateway.app_admission import admission
 from gateway.app_callbacks import callback_deliverer
 from gateway.app_keys import keep_used, keep_used_often, reload_keys
 from gateway.app_office import (
@@ -55,18 +56,17 @@ from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
 from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
-from gateway.callbacks.urls import CallbackUrls
 from gateway.config import Config, load
 from gateway.db.url import Dialect
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.ids import new_owner_id
+from gateway.egress.caller_urls import CallerUrls
 from gateway.limits.concurrency import RunningTasks
 from gateway.limits.outage import Outage
 from gateway.limits.rates import SlidingWindows
 from gateway.limits.slots import Slots
 from gateway.pipeline import crash_points
 from gateway.pipeline.accept import Acceptance
-from gateway.pipeline.admission import Admission
 from gateway.pipeline.callers import Callers
 from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.limiting import Limiting
@@ -81,7 +81,6 @@ from gateway.routing.health import Circuits
 from gateway.telemetry.logs import CanonicalLog, LineWriter, configure
 from gateway.telemetry.loop_lag import watch_loop_lag
 from gateway.telemetry.metrics import Metrics
-from gateway.tokens.counter import TokenCounter
 from gateway.upstreams.base import Adapter
 from gateway.upstreams.registry import build as build_adapter
 from gateway.upstreams.wire import Resources
@@ -243,10 +242,10 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             owner=owner,
             callers=Callers(callers_key, clock) if config.usage_callers else None,
         )
-        callback_urls = CallbackUrls(config.egress)
-        stack.push_async_callback(callback_urls.close)
+        caller_urls = CallerUrls(config.egress)
+        stack.push_async_callback(caller_urls.close)
         pipeline = Pipeline(
-            admission=Admission(lambda: current.config.catalog, TokenCounter(), adapters, callback_urls.check),
+            admission=admission(current, adapters, caller_urls),
             acceptance=acceptance,
             runner=runner,
             erasing=office.erasing,

@@ -24,14 +24,14 @@ JsonObject = dict[str, object]
 async def read_json(request: web.Request) -> JsonObject:
     """The body as a JSON object."""
     check_declared_size(request)
-    _check_content_type(request)
+    check_is_json(request)
     return parse_object(await _read(request))
 
 
-def check_declared_size(request: web.Request) -> None:
+def check_declared_size(request: web.Request, bytes_max: int = BODY_BYTES_MAX) -> None:
     """Refuses by Content-Length, before anything is read."""
-    if (request.content_length or 0) > BODY_BYTES_MAX:
-        raise RequestTooLarge(f"The body may have {BODY_BYTES_MAX} bytes; this one has {request.content_length}.")
+    if (request.content_length or 0) > bytes_max:
+        raise RequestTooLarge(f"The body may have {bytes_max} bytes; this one has {request.content_length}.")
 
 
 def parse_object(raw: bytes) -> JsonObject:
@@ -114,7 +114,8 @@ def _broken() -> InvalidRequest:
     return InvalidRequest("The body could not be read: its framing or compression is broken.")
 
 
-def _check_content_type(request: web.Request) -> None:
+def check_is_json(request: web.Request) -> None:
+    """By its Content-Type, in UTF-8. Raises InvalidRequest."""
     kind = request.content_type
     is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
     # Without the header aiohttp says application/octet-stream; such a body is taken for JSON, as OpenAI does.

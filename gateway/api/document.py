@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from gateway.api.multipart import FORM
 from gateway.api.rendering import JsonMap, JsonValue
 from gateway.api.route import Route
 from gateway.api.routes import ROUTES
@@ -66,11 +67,13 @@ def _operation(route: Route) -> JsonMap:
     ]
     if parameters:
         operation["parameters"] = parameters
-    if route.body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _reference(route.body)}},
-        }
+    content: JsonMap = {
+        kind: {"schema": _reference(model)}
+        for kind, model in (("application/json", route.body), (FORM, route.form))
+        if model is not None
+    }
+    if content:
+        operation["requestBody"] = {"required": True, "content": content}
     if route.public:
         operation["security"] = []
     if route.scope is not None:
@@ -108,7 +111,7 @@ def _responses(route: Route) -> JsonMap:
 
 
 def _schemas(routes: Sequence[Route]) -> JsonValue:
-    bodies = {route.body for route in routes if route.body is not None}
+    bodies = {body for route in routes for body in (route.body, route.form) if body is not None}
     answers = {model for route in routes for _, what in route.answers if isinstance(what, tuple) for model in what}
     named = (
         sorted(bodies, key=lambda model: model.__name__),

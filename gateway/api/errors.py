@@ -101,7 +101,8 @@ def error_of_http(exc: web.HTTPException, method: str, path: str) -> GatewayErro
 def error_of_validation(exc: ValidationError) -> InvalidRequest:
     """The first thing that is wrong with a body, by field, with what would be right."""
     first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
-    param = ".".join(str(part) for part in first["loc"]) or None
+    # `images[0].file_id`, as OpenAI writes it.
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])[1:] or None
     text = first["msg"].removeprefix("Value error, ").rstrip(".")
     if first["type"] == "missing":
         text = "is required"

@@ -11,13 +11,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_urldispatcher import MatchInfoError
 
-from gateway.api.body import check_declared_size
+from gateway.api.body import BODY_BYTES_MAX, check_declared_size
 from gateway.api.errors import error_of_http, render_error
 from gateway.api.keep_alive import fail_early
 from gateway.api.state import (
     ADMIN_TOKENS,
     ADMINISTRATOR,
     AUTHENTICATOR,
+    BODY_LIMITS,
     CANONICAL,
     CLOCK,
     CONTRACT,
@@ -64,7 +65,9 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _answer(request: web.Request, handler: Handler, fields: LogFields) -> web.StreamResponse:
     try:
-        check_declared_size(request)
+        if (request.content_length or 0) > BODY_BYTES_MAX:
+            limits = request.app[BODY_LIMITS]
+            check_declared_size(request, limits.get(request.match_info.handler, BODY_BYTES_MAX))
         return await handler(request)
     except GatewayError as exc:
         error, allow = exc, None

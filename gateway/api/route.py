@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
+from gateway.api.body import BODY_BYTES_MAX
 from gateway.domain.administrators import Scope
 
 
@@ -20,6 +21,9 @@ class Route:
     answers: tuple[tuple[int, str | tuple[type[BaseModel], ...]], ...]
     errors: tuple[int, ...] = ()
     body: type[BaseModel] | None = None
+    form: type[BaseModel] | None = None
+    """The same as multipart/form-data."""
+    body_bytes_max: int = BODY_BYTES_MAX
     query: tuple[tuple[str, str, str], ...] = ()
     """Name, JSON type, meaning."""
     headers: tuple[tuple[str, Mapping[str, str | int], str], ...] = ()

@@ -6,6 +6,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.api.admin_routes import ADMIN_ROUTES
+from gateway.api.body import BODY_BYTES_MAX
+from gateway.api.call import EDIT_BYTES_MAX, GENERATION_BYTES_MAX
 from gateway.api.handlers import credits, health, images, metrics, models, openapi, quote, results, tasks
 from gateway.api.route import Route
 from gateway.api.schemas.answers import (
@@ -21,10 +23,12 @@ from gateway.api.schemas.answers import (
     TaskCreated,
     TaskListAnswer,
 )
+from gateway.api.schemas.edit import EditBody, EditForm, VariationBody, VariationForm
 from gateway.api.schemas.generation import GenerationBody
 from gateway.api.schemas.quote import QuoteAnswer
 from gateway.domain.administrators import Scope
 
+_MADE = ((200, (ImagesAnswer, TaskCreated, TaskAnswer)), (202, (TaskCreated, TaskAnswer)))
 _GENERATION_ERRORS = (400, 402, 403, 404, 408, 409, 413, 429, 502, 503, 504)
 _PAGES = (
     ("status", "string", "Only tasks in this state."),
@@ -47,12 +51,13 @@ _PAID_HEADERS: tuple[tuple[str, Mapping[str, str | int], str], ...] = (
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/images/generations", images.generations, "Make pictures from a prompt",
-          ((200, (ImagesAnswer, TaskCreated, TaskAnswer)), (202, (TaskCreated, TaskAnswer))), _GENERATION_ERRORS, GenerationBody,
-          headers=_PAID_HEADERS),
+          _MADE, _GENERATION_ERRORS, GenerationBody, body_bytes_max=GENERATION_BYTES_MAX, headers=_PAID_HEADERS),
     Route("POST", "/v1/images/quote", quote.create, "What a call would cost, hold and be answered",
-          ((200, (QuoteAnswer,)),), (400, 403, 404, 408, 413, 503), GenerationBody),
-    Route("POST", "/v1/images/edits", images.edits, "Not served yet", (), (400,)),
-    Route("POST", "/v1/images/variations", images.variations, "Retired", (), (404,)),
+          ((200, (QuoteAnswer,)),), (400, 402, 403, 404, 408, 413, 429, 503), GenerationBody, EditForm, EDIT_BYTES_MAX),
+    Route("POST", "/v1/images/edits", images.edits, "Make pictures from pictures",
+          _MADE, _GENERATION_ERRORS, EditBody, EditForm, EDIT_BYTES_MAX, headers=_PAID_HEADERS),
+    Route("POST", "/v1/images/variations", images.variations, "Vary a picture, where an offer can",
+          _MADE, _GENERATION_ERRORS, VariationBody, VariationForm, EDIT_BYTES_MAX, headers=_PAID_HEADERS),
     Route("GET", "/v1/tasks", tasks.index, "List this key's tasks, newest first", ((200, (TaskListAnswer,)),), (400, 503), query=_PAGES),
     Route("POST", "/v1/tasks/batch", tasks.batch, "Query up to 50 tasks",
           ((200, (TaskBatchAnswer,)),), (400, 408, 413, 503), TaskBatchBody),
@@ -91,6 +96,11 @@ def add_routes(app: web.Application) -> None:
 def admin_handlers() -> dict[Handler, Scope]:
     """With the scope that each needs."""
     return {route.handler: route.scope for route in ROUTES if route.scope is not None}
+
+
+def body_limits() -> dict[Handler, int]:
+    """Of the handlers whose bodies may be larger than others."""
+    return {route.handler: route.body_bytes_max for route in ROUTES if route.body_bytes_max != BODY_BYTES_MAX}
 
 
 def public_handlers() -> frozenset[Handler]:

@@ -8,13 +8,14 @@ from gateway.administration.administration import Administration
 from gateway.api.body import BODY_BYTES_MAX
 from gateway.api.document import openapi_document
 from gateway.api.middlewares import authenticate, edge
-from gateway.api.ports import AdminTokens, Authenticator, Pipeline
+from gateway.api.ports import AdminTokens, Authenticator, Pipeline, Uploads
 from gateway.api.refusals import Refusals
-from gateway.api.routes import add_routes, admin_handlers, public_handlers
+from gateway.api.routes import add_routes, admin_handlers, body_limits, public_handlers
 from gateway.api.state import (
     ADMIN_TOKENS,
     ADMINISTRATION,
     AUTHENTICATOR,
+    BODY_LIMITS,
     CANONICAL,
     CLOCK,
     METRICS,
@@ -22,6 +23,7 @@ from gateway.api.state import (
     PIPELINE,
     REFUSALS,
     SETTINGS,
+    UPLOADS,
     ApiSettings,
     WriteCanonical,
 )
@@ -44,6 +46,7 @@ def make_app(
     canonical: WriteCanonical,
     settings: ApiSettings,
     admin_tokens: AdminTokens,
+    uploads: Uploads | None = None,
     administration: Administration | None = None,
     clock: Clock = SystemClock(),
 ) -> web.Application:
@@ -52,6 +55,9 @@ def make_app(
         middlewares=[edge, authenticate(public_handlers(), admin_handlers())], client_max_size=BODY_BYTES_MAX
     )
     app[PIPELINE] = pipeline
+    if uploads is not None:
+        app[UPLOADS] = uploads
+    app[BODY_LIMITS] = body_limits()
     app[AUTHENTICATOR] = authenticator
     app[ADMIN_TOKENS] = admin_tokens
     if administration is not None:

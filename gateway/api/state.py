@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.administration.administration import Administration
-from gateway.api.ports import AdminTokens, Authenticator, Pipeline
+from gateway.api.ports import AdminTokens, Authenticator, Pipeline, Uploads
 from gateway.api.refusals import Refusals
 from gateway.domain.accounts import Principal
 from gateway.domain.administrators import Administrator
@@ -25,7 +26,7 @@ class ApiSettings:
     version: str = "0"
     metrics_public: bool = False
     public_url: str = ""
-    """Named in the OpenAPI document; empty: the document's own host."""
+    """Where this gateway's own links begin; empty: unknown, and the OpenAPI document names its own host."""
     keep_alive_s: float | None = None
     """How often a caller who waits for pictures is sent a sign of life; None: never."""
 
@@ -35,6 +36,7 @@ WriteCanonical = Callable[[Mapping[str, LogValue]], None]
 
 SETTINGS = web.AppKey("settings", ApiSettings)
 PIPELINE = web.AppKey[Pipeline]("pipeline")
+UPLOADS = web.AppKey[Uploads]("uploads")
 AUTHENTICATOR = web.AppKey[Authenticator]("authenticator")
 ADMIN_TOKENS = web.AppKey[AdminTokens]("admin_tokens")
 ADMINISTRATION = web.AppKey("administration", Administration)
@@ -43,6 +45,8 @@ CANONICAL = web.AppKey[WriteCanonical]("canonical")
 CLOCK = web.AppKey[Clock]("clock")
 REFUSALS = web.AppKey("refusals", Refusals)
 OPENAPI = web.AppKey("openapi", bytes)
+BODY_LIMITS = web.AppKey[Mapping[Handler, int]]("body_limits")
+"""The most bytes of a body, of the handlers that take more than others."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)

@@ -19,6 +19,8 @@ from gateway.domain.errors import (
 )
 from gateway.domain.ids import AccountId
 from gateway.domain.images import Background, ImageInput, ImageRequest, Operation, OutputFormat, Pixels, Quality
+from gateway.egress.errors import EgressRefused
+from gateway.pipeline.references import Can, CheckUrl, check_count, check_urls, check_variation
 from gateway.tokens.counter import TokenCounter
 
 MODELS_NAMED_MAX = 12
@@ -47,6 +49,8 @@ class RequestDraft:
     images: tuple[ImageInput, ...] = ()
     mask: ImageInput | None = None
     partial_images: int = 0
+    input_names: tuple[str, ...] = ()
+    """What the caller calls each picture, the mask last: for errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Admitted:
 class Admission:
     """The checks before anything is held. `catalog` is asked for each call, since a reload replaces it; `upstreams` are those that are on.
 
-    `check_callback_url` raises InvalidCallbackUrl; without one no callback is sent.
+    `check_callback_url` raises InvalidCallbackUrl; without one no callback is sent. Without `check_image_url` no picture is fetched.
     """
 
     def __init__(
@@ -72,11 +76,15 @@ class Admission:
         tokens: TokenCounter,
         upstreams: Collection[str] = (),
         check_callback_url: Callable[[str], Awaitable[None]] | None = None,
+        check_image_url: CheckUrl | None = None,
+        can: Can = lambda offer, operation: False,
     ) -> None:
         self._catalog = catalog
         self._tokens = tokens
         self._upstreams = upstreams
         self._check_callback_url = check_callback_url
+        self._check_image_url = check_image_url
+        self._can = can
 
     def model(self, principal: Principal, name: str) -> Model:
         """The model behind a name or alias. Raises ModelNotFound or ModelNotAllowed."""
@@ -98,7 +106,12 @@ class Admission:
         """The normalised request. Raises the errors of the contract's table for what is wrong, the first field first."""
         model = self.model(principal, draft.model)
         self._check_choice(principal, draft.choice)
-        await self._check_prompt(draft.prompt, model)
+        if draft.operation is Operation.VARIATION:
+            check_variation(model, self._can)
+        else:
+            await self._check_prompt(draft.prompt, model)
+        if draft.images:
+            check_count(draft.input_names, len(draft.images), model)
         if draft.n not in model.n:
             allowed = (
                 ", ".join(map(str, model.n)) if model.n != tuple(range(1, model.n[-1] + 1)) else f"1 to {model.n[-1]}"
@@ -131,9 +144,15 @@ class Admission:
             mask=draft.mask,
             partial_images=draft.partial_images,
         )
-        if draft.callback_url is not None:  # last: it may take a look-up
+        if draft.images:  # last: these may take look-ups
+            await self._check_urls(draft)
+        if draft.callback_url is not None:
             await self._check_callback(draft.callback_url)
         return Admitted(request, model, draft.choice, draft.callback_url)
+
+    async def _check_urls(self, draft: RequestDraft) -> None:
+        pictures = draft.images if draft.mask is None else (*draft.images, draft.mask)
+        await check_urls(draft.input_names, pictures, self._check_image_url or _fetch_nothing)
 
     async def _check_callback(self, url: str) -> None:
         if self._check_callback_url is None:
@@ -169,6 +188,10 @@ class Admission:
         if not any(isinstance(offer.price, PriceFormula | TokenPrice) for offer in model.offers):
             return len(prompt.encode("utf-8", "replace"))
         return await self._tokens.measure(prompt)
+
+
+async def _fetch_nothing(_: str) -> None:
+    raise EgressRefused("no URLs are fetched here")
 
 
 def _usable(principal: Principal, catalog: Catalog) -> str:

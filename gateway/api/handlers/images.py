@@ -1,58 +1,64 @@
-"""`/v1/images/…`: one call, two contracts. Edits and variations are refused by name."""
+"""`/v1/images/…`: one call, two contracts; generations, edits and variations differ in how they are read, and in nothing else."""
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Never
 
 from aiohttp import web
 
 from gateway.api.answers import json_answer, send_parts
-from gateway.api.body import read_json
+from gateway.api.call import Call, Read, read_call, read_edit, read_generation, read_variation
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
 from gateway.api.handlers.image_stream import stream_images
-from gateway.api.idempotency import REPLAYED, as_refused_before, note_refusal, noting_refusal, repeat_of
+from gateway.api.idempotency import REPLAYED, as_refused_before, note_refusal, noting_refusal
 from gateway.api.keep_alive import kept_alive
-from gateway.api.max_credits import max_microcredits
+from gateway.api.pictures import CallPictures
 from gateway.api.ports import RunningTask, TaskView
 from gateway.api.rate_headers import note_rate, take_rate
 from gateway.api.rendering import created_headers, image_answer, task_answer, task_created, task_headers
-from gateway.api.schemas.generation import Generation, parse_generation
 from gateway.api.state import CONTRACT, ERROR_HEADERS, LOG, PIPELINE, PRINCIPAL, SETTINGS
-from gateway.api.upstream_choice import upstream_choice
 from gateway.domain import money
 from gateway.domain.catalog import Model
-from gateway.domain.choice import ANY_UPSTREAM
-from gateway.domain.errors import GatewayError, LeftRunning, NotFound, UnsupportedParameter
+from gateway.domain.errors import GatewayError, LeftRunning
 from gateway.domain.images import Contract, ResponseFormat
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Billed, TaskState
-from gateway.pipeline.admission import RequestDraft
 
 _PERHAPS_BILLED = (Billed.YES, Billed.UNKNOWN)
 
 
 async def generations(request: web.Request) -> web.StreamResponse:
-    """Text to image. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
-    principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    generation, draft, most, repeat = await _read(request)
-    wish, streams = generation.response_format, generation.hints.stream
-    model = pipeline.find_model(draft.model)
-    choice = choose(request.headers, generation.hints, key=principal.response, model=_response(model))
-    request[CONTRACT] = choice.contract
-    request[LOG].update(model=model.name if model else None, contract=choice.contract.value, n=draft.n)
+    """From a prompt, or from pictures behind links. The answer is OpenAI's or a task, by the rules of `contract.choose`."""
+    return await _make(request, read_generation)
 
-    repeat = as_refused_before(request, repeat)
-    running = await _repeated(request, repeat, choice)
-    if running is None:
-        with noting_refusal(request, repeat):
-            await take_rate(request)
-            admitted = await pipeline.admit(principal, draft)
-            running = await pipeline.accept(principal, admitted, choice.contract, most, repeat)
-        del admitted
-    dropped = generation.dropped
-    del draft, generation  # thousands of calls may wait below: they should not keep their prompts twice
+
+async def edits(request: web.Request) -> web.StreamResponse:
+    """From pictures that come with the call, as a form or as JSON."""
+    return await _make(request, read_edit)
+
+
+async def variations(request: web.Request) -> web.StreamResponse:
+    """OpenAI retired them with dall-e-2; where no offer makes them, admission says so."""
+    return await _make(request, read_variation)
+
+
+async def _make(request: web.Request, read: Read) -> web.StreamResponse:
+    async with CallPictures(request) as pictures:
+        call = await _read(request, pictures, read)
+        generation = call.generation
+        model = request.app[PIPELINE].find_model(call.draft.model)
+        choice = choose(request.headers, generation.hints, key=request[PRINCIPAL].response, model=_response(model))
+        request[CONTRACT] = choice.contract
+        request[LOG].update(model=model.name if model else None, contract=choice.contract.value, n=call.draft.n)
+        if generation.images:
+            request[LOG]["references"] = len(generation.images)
+        repeat = call.repeat = as_refused_before(request, call.repeat)
+        running = await _repeated(request, repeat, choice)
+        if running is None:
+            with noting_refusal(request, repeat):
+                running = await _accepted(request, pictures, call, choice)
+    dropped, wish, streams = generation.dropped, generation.response_format, generation.hints.stream
+    del call, generation  # thousands of calls may wait below: they should not keep their prompts twice
     request[LOG]["task_id"] = running.task_id
     if running.replayed:
         request[LOG]["replayed"] = True
@@ -69,6 +75,18 @@ async def generations(request: web.Request) -> web.StreamResponse:
     return await _as_image(request, running, view, wish, choice, dropped, repeat)
 
 
+async def _accepted(request: web.Request, pictures: CallPictures, call: Call, choice: Choice) -> RunningTask:
+    """A new task, or that of an equal call which was accepted at the same time."""
+    principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
+    await take_rate(request)
+    draft = await pictures.resolved(call.generation, call.draft)
+    admitted = await pipeline.admit(principal, draft)
+    running = await pipeline.accept(principal, admitted, choice.contract, call.most, call.repeat)
+    if not running.replayed:
+        pictures.keep()
+    return running
+
+
 async def _repeated(request: web.Request, repeat: Repeat | None, choice: Choice) -> RunningTask | None:
     """The task of the same call before, which counts among repeats and not among calls: it must not be refused what the first one was granted."""
     if repeat is None:
@@ -83,31 +101,10 @@ async def _repeated(request: web.Request, repeat: Repeat | None, choice: Choice)
     return running
 
 
-async def edits(request: web.Request) -> Never:
-    """Not served yet; says so instead of a bare 404, since SDKs have a method for it."""
-    await note_rate(request)
-    raise UnsupportedParameter(
-        "image: edits are not served yet. Describe the whole picture in prompt and send it to POST /v1/images/generations.",
-        param="image",
-    )
-
-
-async def variations(request: web.Request) -> Never:
-    """Retired by OpenAI together with the model that could do it."""
-    await note_rate(request)
-    raise NotFound(
-        "Variations were retired with dall-e-2 and are not served. Use POST /v1/images/generations with a prompt."
-    )
-
-
-async def _read(request: web.Request) -> tuple[Generation, RequestDraft, int | None, Repeat | None]:
-    """Body and headers, checked, the most that may be held, and what tells a repeat. What cannot be understood costs nothing of the rate."""
+async def _read(request: web.Request, pictures: CallPictures, read: Read) -> Call:
+    """What cannot be understood costs nothing of the rate."""
     try:
-        most, choice = max_microcredits(request), upstream_choice(request)
-        body = await read_json(request)
-        generation = parse_generation(body, request.app[SETTINGS].default_model())
-        draft = generation.draft if choice is ANY_UPSTREAM else replace(generation.draft, choice=choice)
-        return generation, draft, most, repeat_of(request, body)
+        return await read_call(request, pictures, read)
     except GatewayError:
         await note_rate(request)
         raise

@@ -1,16 +1,12 @@
 """`POST /v1/images/quote`: what the same body would cost, hold and be answered as a call."""
 
-from dataclasses import replace
-
 from aiohttp import web
 
 from gateway.api.answers import json_answer
-from gateway.api.body import read_json
-from gateway.api.max_credits import max_microcredits
+from gateway.api.call import read_any, read_call
+from gateway.api.pictures import CallPictures
 from gateway.api.rendering import JsonMap, JsonValue
-from gateway.api.schemas.generation import parse_generation
-from gateway.api.state import LOG, PIPELINE, PRINCIPAL, SETTINGS
-from gateway.api.upstream_choice import upstream_choice
+from gateway.api.state import LOG, PIPELINE, PRINCIPAL
 from gateway.domain import money
 from gateway.domain.accounts import kind_and_name
 from gateway.domain.errors import GatewayError
@@ -20,12 +16,12 @@ from gateway.pipeline.quoting import BudgetLeft, Quote, QuotedOffer
 async def create(request: web.Request) -> web.Response:
     """Counts against no limit and stores nothing. What is wrong with the body itself is an error, as for a call."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    most, choice = max_microcredits(request), upstream_choice(request)
-    generation = parse_generation(await read_json(request), request.app[SETTINGS].default_model())
-    admitted = await pipeline.admit(principal, replace(generation.draft, choice=choice))
-    found = await pipeline.quote(principal, admitted, most)
+    async with CallPictures(request) as pictures:
+        call = await read_call(request, pictures, read_any)
+        admitted = await pipeline.admit(principal, await pictures.resolved(call.generation, call.draft))
+        found = await pipeline.quote(principal, admitted, call.most)
     request[LOG].update(model=admitted.model.name, n=admitted.request.n)
-    return json_answer(answer(found, generation.dropped))
+    return json_answer(answer(found, call.generation.dropped))
 
 
 def answer(quote: Quote, also_dropped: tuple[str, ...] = ()) -> JsonMap:

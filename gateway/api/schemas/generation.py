@@ -1,4 +1,5 @@
-"""The body of `POST /v1/images/generations`, for both contracts: every parameter of OpenAI's SDK and of the task contract.
+"""The body of `POST /v1/images/generations`, for both contracts: every parameter of OpenAI's SDK and of the task contract. Most of it is that of
+every call that makes pictures.
 
 Types and enumerations are checked here; what depends on a model (sizes, n, prompt length) is checked by admission. Null means absent, as
 in OpenAI's contract. Unknown fields are tolerated, because real clients send many, and reported as dropped.
@@ -15,7 +16,8 @@ from gateway.api.body import JsonObject
 from gateway.api.contract import BodyHints
 from gateway.api.errors import error_of_validation
 from gateway.domain.errors import InvalidRequest, UnsupportedParameter
-from gateway.domain.images import ResponseFormat
+from gateway.domain.files import INPUTS_MAX, MASK_BYTES_MAX, URL_BYTES_MAX
+from gateway.domain.images import Operation, ResponseFormat
 from gateway.pipeline.admission import RequestDraft
 
 _LEGACY_QUALITIES = {"standard": "medium", "hd": "high"}
@@ -34,17 +36,11 @@ class Svg(BaseModel):
     reasoning: SvgReasoning | None = None
 
 
-class GenerationBody(BaseModel):
-    """A text-to-image call."""
+class DrawingBody(BaseModel):
+    """The parameters of every call that makes pictures."""
 
-    model_config = ConfigDict(extra="allow", strict=True, title="ImageGeneration")
+    model_config = ConfigDict(extra="allow", strict=True)
 
-    prompt: Annotated[
-        str,
-        Field(
-            description="What to draw. The longest prompt depends on the model.", examples=["A red fox in fresh snow"]
-        ),
-    ]
     model: Annotated[
         str | None, Field(max_length=200, description="A model of GET /v1/models; the configured default where absent.")
     ] = None
@@ -78,6 +74,9 @@ class GenerationBody(BaseModel):
     safety_identifier: str | None = None
     style: str | None = None
     complexity: Literal["low", "medium", "high"] | None = None
+    input_fidelity: Annotated[
+        Literal["low", "high"] | None, Field(description="How closely an edit keeps to its pictures; advisory.")
+    ] = None
     seed: Annotated[
         int | None,
         Field(
@@ -99,8 +98,6 @@ class GenerationBody(BaseModel):
     frame_count: Annotated[int | None, Field(description="Only for gif, so it is dropped.")] = None
     frame_duration_ms: Annotated[int | None, Field(description="Only for gif, so it is dropped.")] = None
     svg: Annotated[Svg | None, Field(description="Only for svg, so it is dropped.")] = None
-    image_urls: Annotated[list[str] | None, Field(description="Not served; an empty list and null are fine.")] = None
-    mask_url: Annotated[str | None, Field(description="Not served; null is fine.")] = None
     callback_url: Annotated[
         str | None,
         Field(
@@ -108,6 +105,45 @@ class GenerationBody(BaseModel):
             "The answer is a task then."
         ),
     ] = None
+
+
+class GenerationBody(DrawingBody):
+    """A text-to-image call, or an edit of pictures behind links."""
+
+    model_config = ConfigDict(title="ImageGeneration")
+
+    prompt: Annotated[
+        str,
+        Field(
+            description="What to draw. The longest prompt depends on the model.", examples=["A red fox in fresh snow"]
+        ),
+    ]
+    image_urls: Annotated[
+        list[str] | None,
+        Field(
+            max_length=INPUTS_MAX,
+            description="Reference pictures (png, jpeg, webp) of at most 10 MB each: public https URLs, `data:` URLs, "
+            "files of POST /v1/files by id or URL, links of this gateway. How many depends on the model.",
+        ),
+    ] = None
+    mask_url: Annotated[
+        str | None,
+        Field(
+            description="A PNG below 4 MB of the picture's size: what is transparent in it is made anew. With one picture alone."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture as a body names it: a URL, a `data:` URL, or a file's id."""
+
+    field: str
+    """For errors: `image_urls[1]`, `mask`."""
+    value: str
+    bytes_max: int
+    is_id: bool = False
+    """It must be a file's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +155,8 @@ class Generation:
     response_format: ResponseFormat | None
     dropped: tuple[str, ...]
     """Names that no part of this gateway knows, or that mean nothing here."""
+    images: tuple[Reference, ...] = ()
+    mask: Reference | None = None
 
 
 def parse_generation(body: JsonObject, default_model: str) -> Generation:
@@ -127,14 +165,27 @@ def parse_generation(body: JsonObject, default_model: str) -> Generation:
         fields = GenerationBody.model_validate(body)
     except ValidationError as exc:
         raise error_of_validation(exc) from exc
-    _check_prompt(fields.prompt)
+    return generation_of(fields, fields.prompt, default_model, *_references(fields))
+
+
+def generation_of(
+    fields: DrawingBody,
+    prompt: str,
+    default_model: str,
+    images: tuple[Reference, ...] = (),
+    mask: Reference | None = None,
+    operation: Operation | None = None,
+) -> Generation:
+    """A body of the right types, split. Without an operation it is an edit where there are pictures. Raises as `parse_generation` does."""
+    if operation is not Operation.VARIATION:
+        _check_prompt(prompt)
     given = fields.model_fields_set
     if not given <= _PLAIN:
         _refuse_unserved(fields)
     options, dropped = ((), ()) if given <= _PLAIN else _options(fields)
     draft = RequestDraft(
         model=fields.model or default_model,
-        prompt=fields.prompt,
+        prompt=prompt,
         n=1 if fields.n is None else fields.n,
         size=fields.size or None,
         quality=_LEGACY_QUALITIES.get(fields.quality, fields.quality) if fields.quality else None,
@@ -144,12 +195,25 @@ def parse_generation(body: JsonObject, default_model: str) -> Generation:
         model_given=bool(fields.model),
         callback_url=fields.callback_url or None,
         partial_images=fields.partial_images or 0,
+        operation=operation or (Operation.EDIT if images else Operation.GENERATE),
     )
     wish = ResponseFormat(fields.response_format) if fields.response_format else None
     hints = BodyHints(
         callback=draft.callback_url is not None, stream=bool(fields.stream), response_format=wish is not None
     )
-    return Generation(draft, hints, wish, dropped)
+    return Generation(draft, hints, wish, dropped, images, mask)
+
+
+def _references(fields: GenerationBody) -> tuple[tuple[Reference, ...], Reference | None]:
+    urls = fields.image_urls or []
+    images = tuple(Reference(f"image_urls[{at}]", url, URL_BYTES_MAX) for at, url in enumerate(urls))
+    if not fields.mask_url:
+        return images, None
+    if len(images) != 1:
+        raise InvalidRequest(
+            f"mask_url: goes with exactly one picture in image_urls; there are {len(images)}.", param="mask_url"
+        )
+    return images, Reference("mask_url", fields.mask_url, MASK_BYTES_MAX)
 
 
 def _check_prompt(prompt: str) -> None:
@@ -160,15 +224,8 @@ def _check_prompt(prompt: str) -> None:
         raise InvalidRequest("prompt: has a NUL character; leave it out.", param="prompt")
 
 
-def _refuse_unserved(fields: GenerationBody) -> None:
+def _refuse_unserved(fields: DrawingBody) -> None:
     """Parameters that would change the answer and that this gateway cannot serve: to ignore them would be to bill for something else."""
-    refusals = (
-        ("image_urls", fields.image_urls, "reference images are not served yet; leave it out and describe the picture in the prompt"),
-        ("mask_url", fields.mask_url, "edits with a mask are not served yet; leave it out"),
-    )  # fmt: skip
-    for name, value, text in refusals:
-        if value:
-            raise UnsupportedParameter(f"{name}: {text}.", param=name)
     if fields.partial_images and not fields.stream:
         raise InvalidRequest(
             "partial_images: comes only with stream; set stream to true, or leave it out.", param="partial_images"
@@ -181,7 +238,7 @@ def _refuse_unserved(fields: GenerationBody) -> None:
         raise InvalidRequest("background: transparent needs output_format png or webp, not jpeg.", param="background")
 
 
-def _options(fields: GenerationBody) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+def _options(fields: DrawingBody) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Advisory parameters for the upstreams, and the names of those that go nowhere."""
     dropped = {_shown(name) for name, value in (fields.model_extra or {}).items() if value is not None}
     for name in ("frame_count", "frame_duration_ms", "svg"):
@@ -199,6 +256,7 @@ def _options(fields: GenerationBody) -> tuple[tuple[tuple[str, str], ...], tuple
         options["seed"] = fields.seed
     texts = {
         "complexity": fields.complexity,
+        "input_fidelity": fields.input_fidelity,
         "safety_identifier": fields.safety_identifier,
         "style": fields.style,
         "user": fields.user,

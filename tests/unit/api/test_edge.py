@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from gateway.api import body as body_module
 from gateway.api.body import BODY_BYTES_MAX
+from gateway.api.call import GENERATION_BYTES_MAX
 from gateway.api.route import Route
 from gateway.api.routes import ROUTES
 from gateway.api.server import assert_compiled_parser, make_runner
@@ -74,17 +75,18 @@ async def test_unknown_routes_and_methods(edge: Edge) -> None:
 
 
 async def test_a_body_declared_too_large_is_refused_unread(edge: Edge) -> None:
-    """413 by the header alone; the connection ends with it."""
+    """413 by the header alone, at each route's own limit; the connection ends with it."""
     host, port = edge.client.server.host, edge.client.server.port
     assert port is not None
-    answer = await _raw(
-        host,
-        port,
-        f"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {BODY_BYTES_MAX + 1}\r\n\r\n",
-    )
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"connection: close" in answer.lower()
-    assert edge.lines.last["error"] == "request_too_large"
+    for path, limit in (("images/generations", GENERATION_BYTES_MAX), ("tasks/batch", BODY_BYTES_MAX)):
+        answer = await _raw(
+            host,
+            port,
+            f"POST /v1/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {limit + 1}\r\n\r\n",
+        )
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"connection: close" in answer.lower()
+        assert edge.lines.last["error"] == "request_too_large"
 
 
 async def test_a_chunked_body_is_counted(edge: Edge) -> None:

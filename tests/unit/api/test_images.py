@@ -183,17 +183,6 @@ async def test_an_unknown_model_is_404(edge: Edge) -> None:
     assert (await answer.json())["error"]["code"] == "model_not_found"
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "code"), [("edits", 400, "unsupported_parameter"), ("variations", 404, "not_found")]
-)
-async def test_edits_and_variations_say_what_to_do(edge: Edge, path: str, status: int, code: str) -> None:
-    """Multipart or not, the two other image methods answer with a way out."""
-    answer = await edge.post(f"/v1/images/{path}", {})
-    error = (await answer.json())["error"]
-    assert (answer.status, error["code"]) == (status, code)
-    assert "/v1/images/generations" in error["message"]
-
-
 async def test_the_canonical_line_tells_the_whole_call(edge: Edge) -> None:
     """One line: who, what, which upstream, what it cost."""
     await edge.generate({"X-Request-Id": "mine-1"}, model="gpt-image-2")

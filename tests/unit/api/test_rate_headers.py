@@ -44,13 +44,13 @@ async def test_pictures_say_where_the_caller_stands(make_edge: MakeEdge, picture
         ("generations", {"prompt": "a red fox", "model": "nothing"}, 404, 1),
         ("generations", {"prompt": 7}, 400, 0),
         ("edits", {"prompt": "a red fox"}, 400, 0),
-        ("variations", {}, 404, 0),
+        ("variations", {}, 400, 0),
     ],
 )
 async def test_every_answer_of_an_image_call_has_them(
     make_edge: MakeEdge, path: str, body: dict[str, object], status: int, taken: int
 ) -> None:
-    """Tasks and refusals, too; what could not be understood, or is not served, has not counted."""
+    """Tasks and refusals, too; what could not be understood has not counted."""
     edge = await make_edge(FakePipeline(rate_state=STATE))
     response = await edge.post(f"/v1/images/{path}", body)
     assert response.status == status

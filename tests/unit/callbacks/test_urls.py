@@ -9,6 +9,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from gateway.callbacks import urls as module
 from gateway.callbacks.urls import CallbackUrls
 from gateway.domain.errors import InvalidCallbackUrl, Overloaded
+from gateway.egress import caller_urls
+from gateway.egress.caller_urls import CallerUrls
 from gateway.egress.guard import EgressPolicy
 
 PUBLIC = "93.184.216.34"
@@ -56,7 +58,7 @@ NAMES = Names(
 async def test_public_urls_are_accepted(url: str) -> None:
     """https to a name with public addresses alone, up to 2,048 characters."""
     NAMES.addresses["Hooks.acme.com"] = (PUBLIC,)
-    await CallbackUrls(EgressPolicy(), NAMES).check(url)
+    await CallbackUrls(CallerUrls(EgressPolicy(), NAMES)).check(url)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ async def test_public_urls_are_accepted(url: str) -> None:
 async def test_others_are_refused_in_the_same_words(url: str) -> None:
     """Not https, too long, internal by its text or by any of its addresses, unknown: the caller is not told which."""
     with pytest.raises(InvalidCallbackUrl) as refused:
-        await CallbackUrls(EgressPolicy(), NAMES).check(url)
+        await CallbackUrls(CallerUrls(EgressPolicy(), NAMES)).check(url)
     error = refused.value
     assert (error.status, error.code, error.param, error.message) == (
         400,
@@ -88,15 +90,15 @@ async def test_a_name_that_nobody_answers_for_is_refused(monkeypatch: pytest.Mon
     """After the guard's time, in the same words."""
     monkeypatch.setattr("gateway.egress.guard.DNS_TIMEOUT_S", 0.01)
     with pytest.raises(InvalidCallbackUrl):
-        await CallbackUrls(EgressPolicy(), NAMES).check("https://slow.example.com/")
+        await CallbackUrls(CallerUrls(EgressPolicy(), NAMES)).check("https://slow.example.com/")
 
 
 async def test_nobody_waits_long_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """While all places are taken by names that nobody answers for, the next call is told to come again; text is checked all the same."""
-    monkeypatch.setattr(module, "PLACE_S_MAX", 0.01)
-    urls = CallbackUrls(EgressPolicy(), NAMES)
+    monkeypatch.setattr(caller_urls, "PLACE_S_MAX", 0.01)
+    urls = CallbackUrls(CallerUrls(EgressPolicy(), NAMES))
     async with asyncio.TaskGroup() as group:
-        waiting = [group.create_task(urls.check("https://slow.example.com/")) for _ in range(module.LOOKUPS_MAX)]
+        waiting = [group.create_task(urls.check("https://slow.example.com/")) for _ in range(caller_urls.LOOKUPS_MAX)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
             await urls.check("https://hooks.acme.com/")
@@ -109,6 +111,6 @@ async def test_nobody_waits_long_for_others(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_the_own_threads_look_names_up() -> None:
     """Addresses come as the guard takes them; a literal is one without a look-up elsewhere."""
-    urls = CallbackUrls(EgressPolicy(allow=("127.0.0.1/32",)))
+    urls = CallerUrls(EgressPolicy(allow=("127.0.0.1/32",)))
     await urls.check("https://127.0.0.1/")
     await urls.close()
