@@ -13,11 +13,12 @@ from gateway.api.rendering import JsonMap, JsonValue
 from gateway.api.route import Route
 from gateway.api.routes import ROUTES
 from gateway.api.schemas.answers import ErrorAnswer
-from gateway.domain.ids import TASK_ID_PATTERN
+from gateway.domain.ids import FILE_ID_PATTERN, TASK_ID_PATTERN
 
 _REF = "#/components/schemas/{model}"
 _NO_KEY_ERRORS = (401,)
 _NO_TOKEN_ERRORS = (401, 403)
+_ID_PATTERNS = {"task_id": TASK_ID_PATTERN, "file_id": FILE_ID_PATTERN}
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 _ABOUT = "Image generation behind one key: OpenAI's images contract and durable tasks to poll are two views of the same call."
 
@@ -84,8 +85,8 @@ def _operation(route: Route) -> JsonMap:
 
 def _path_parameter(name: str) -> JsonValue:
     schema: JsonMap = {"type": "string"}
-    if name == "task_id":
-        schema["pattern"] = f"^{TASK_ID_PATTERN.pattern}$"
+    if name in _ID_PATTERNS:
+        schema["pattern"] = f"^{_ID_PATTERNS[name].pattern}$"
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

@@ -62,12 +62,26 @@ class CallPictures:
 
     async def take(self, name: str, content: AsyncIterator[bytes]) -> None:
         """A `data:` URL out of a JSON body."""
+        await self._take(name, decoded(content))
+
+    async def _take(self, name: str, content: AsyncIterator[bytes]) -> None:
         if len(self._named) >= PICTURES_MAX:
             raise InvalidRequest(f"The body has more than {PICTURES_MAX} pictures.")
         try:
-            self._named[name] = await self._receive(decoded(content), "image", FILE_BYTES_MAX)
+            self._named[name] = await self._receive(content, "image", FILE_BYTES_MAX)
         except (InvalidImage, ImageTooLarge) as exc:
             self._named[name] = exc
+
+    async def take_bare(self, name: str, content: AsyncIterator[bytes]) -> None:
+        """Base64 with or without a header, out of a JSON body."""
+        await self._take(name, decoded(content, bare=True))
+
+    def taken(self, name: str, field: str) -> StoredFile | None:
+        """What was received under a name; None: nothing was. Raises what was wrong with it."""
+        named = self._named.get(name)
+        if isinstance(named, GatewayError):
+            raise of_field(named, field)
+        return named
 
     async def take_part(self, part: Part, bytes_max: int) -> str:
         """A part of a form; gives the name that shall stand for it."""
@@ -79,7 +93,7 @@ class CallPictures:
         try:
             self._named[name] = await self._receive(part.chunks(), part.filename or "image", bytes_max)
         except GatewayError as exc:
-            raise _of_field(exc, part.name) from exc
+            raise of_field(exc, part.name) from exc
         return name
 
     def hashed(self, body: JsonObject) -> JsonObject:
@@ -104,7 +118,7 @@ class CallPictures:
         for reference in _all(generation):
             named = left.pop(reference.value, None)
             if isinstance(named, GatewayError):
-                raise _of_field(named, reference.field)
+                raise of_field(named, reference.field)
             if named is not None:
                 _check_size(named, reference)
         if left:
@@ -130,10 +144,10 @@ class CallPictures:
             if reference.is_id or value.startswith("file-"):
                 return _file(await self._own_file(value, reference))
             if is_data_url(value):
-                return _file(await self._receive(decoded(_once(value.encode())), "image", reference.bytes_max))
+                return _file(await self._receive(decoded(once(value.encode())), "image", reference.bytes_max))
             return await self._resolve_url(value, reference)
         except GatewayError as exc:
-            raise _of_field(exc, reference.field) from exc
+            raise of_field(exc, reference.field) from exc
 
     async def _resolve_url(self, url: str, reference: Reference) -> ImageInput:
         public_url = self._app[SETTINGS].public_url.rstrip("/")
@@ -176,7 +190,7 @@ def _check_size(file: StoredFile, reference: Reference) -> None:
         )
 
 
-def _of_field(error: GatewayError, field: str) -> GatewayError:
+def of_field(error: GatewayError, field: str) -> GatewayError:
     """The same error, which names the field."""
     if error.param is None:
         error.param = field
@@ -188,5 +202,5 @@ def _file(file: StoredFile) -> ImageInput:
     return ImageInput(InputSource.FILE, file.id)
 
 
-async def _once(content: bytes) -> AsyncIterator[bytes]:
+async def once(content: bytes) -> AsyncIterator[bytes]:
     yield content

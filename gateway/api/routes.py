@@ -8,7 +8,19 @@ from aiohttp.typedefs import Handler
 from gateway.api.admin_routes import ADMIN_ROUTES
 from gateway.api.body import BODY_BYTES_MAX
 from gateway.api.call import EDIT_BYTES_MAX, GENERATION_BYTES_MAX
-from gateway.api.handlers import credits, health, images, metrics, models, openapi, quote, results, tasks
+from gateway.api.handlers import (
+    credits,
+    evolink_files,
+    files,
+    health,
+    images,
+    metrics,
+    models,
+    openapi,
+    quote,
+    results,
+    tasks,
+)
 from gateway.api.route import Route
 from gateway.api.schemas.answers import (
     CreditsAnswer,
@@ -24,12 +36,29 @@ from gateway.api.schemas.answers import (
     TaskListAnswer,
 )
 from gateway.api.schemas.edit import EditBody, EditForm, VariationBody, VariationForm
+from gateway.api.schemas.files import (
+    EvolinkBase64Body,
+    EvolinkFileAnswer,
+    EvolinkFileForm,
+    EvolinkUrlBody,
+    FileAnswer,
+    FileDeletedAnswer,
+    FileForm,
+    FileListAnswer,
+)
 from gateway.api.schemas.generation import GenerationBody
 from gateway.api.schemas.quote import QuoteAnswer
 from gateway.domain.administrators import Scope
 
 _MADE = ((200, (ImagesAnswer, TaskCreated, TaskAnswer)), (202, (TaskCreated, TaskAnswer)))
 _GENERATION_ERRORS = (400, 402, 403, 404, 408, 409, 413, 429, 502, 503, 504)
+_UPLOAD_ERRORS = (400, 402, 408, 413, 503)
+_FILES = (
+    ("limit", "integer", "1 to 10000; at most 100 come at once."),
+    ("after", "string", "The last id of the page before."),
+    ("order", "string", "desc"),
+    ("purpose", "string", "vision"),
+)
 _PAGES = (
     ("status", "string", "Only tasks in this state."),
     ("model", "string", "Only tasks of this model."),
@@ -58,6 +87,18 @@ ROUTES: tuple[Route, ...] = (
           _MADE, _GENERATION_ERRORS, EditBody, EditForm, EDIT_BYTES_MAX, headers=_PAID_HEADERS),
     Route("POST", "/v1/images/variations", images.variations, "Vary a picture, where an offer can",
           _MADE, _GENERATION_ERRORS, VariationBody, VariationForm, EDIT_BYTES_MAX, headers=_PAID_HEADERS),
+    Route("POST", "/v1/files", files.create, "Keep a picture for calls", ((200, (FileAnswer,)),), _UPLOAD_ERRORS, form=FileForm,
+          body_bytes_max=files.UPLOAD_BYTES_MAX),
+    Route("GET", "/v1/files", files.index, "List this key's files, newest first", ((200, (FileListAnswer,)),), (400, 404, 503), query=_FILES),
+    Route("GET", "/v1/files/{file_id}", files.get, "Look a file up", ((200, (FileAnswer,)),), (404, 503)),
+    Route("GET", "/v1/files/{file_id}/content", files.content, "A file's picture", ((200, "image/*"),), (404, 503)),
+    Route("DELETE", "/v1/files/{file_id}", files.delete, "Delete a file", ((200, (FileDeletedAnswer,)),), (404, 413, 503)),
+    Route("POST", "/api/v1/files/upload/base64", evolink_files.base64, "EvoLink: keep a picture from base64",
+          ((200, (EvolinkFileAnswer,)),), _UPLOAD_ERRORS, EvolinkBase64Body, body_bytes_max=evolink_files.BASE64_BYTES_MAX),
+    Route("POST", "/api/v1/files/upload/stream", evolink_files.stream, "EvoLink: keep a picture from a form",
+          ((200, (EvolinkFileAnswer,)),), _UPLOAD_ERRORS, form=EvolinkFileForm, body_bytes_max=files.UPLOAD_BYTES_MAX),
+    Route("POST", "/api/v1/files/upload/url", evolink_files.url, "EvoLink: keep a picture from a URL",
+          ((200, (EvolinkFileAnswer,)),), _UPLOAD_ERRORS, EvolinkUrlBody),
     Route("GET", "/v1/tasks", tasks.index, "List this key's tasks, newest first", ((200, (TaskListAnswer,)),), (400, 503), query=_PAGES),
     Route("POST", "/v1/tasks/batch", tasks.batch, "Query up to 50 tasks",
           ((200, (TaskBatchAnswer,)),), (400, 408, 413, 503), TaskBatchBody),
