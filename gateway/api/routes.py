@@ -78,6 +78,17 @@ _PAID_HEADERS: tuple[tuple[str, Mapping[str, str | int], str], ...] = (
     ("X-Gateway-Retry", {"type": "string", "const": "new"}, "An SDK's own retry makes a call of its own and takes up no earlier task."),
 )  # fmt: skip
 
+_AZURE = tuple(
+    Route("POST", f"{base}/images/{name}", handler, f"{summary}, as Azure OpenAI's clients ask for it", _MADE, _GENERATION_ERRORS, body, form, limit,
+          headers=_PAID_HEADERS, query=(("api-version", "string", "Means nothing."),))
+    for base in ("/openai/deployments/{deployment}", "/openai/v1")
+    for name, handler, summary, body, form, limit in (
+        ("generations", images.generations, "Make pictures from a prompt", GenerationBody, None, GENERATION_BYTES_MAX),
+        ("edits", images.edits, "Make pictures from pictures", EditBody, EditForm, EDIT_BYTES_MAX),
+    )
+)  # fmt: skip
+"""Classic: the deployment is the model, whatever the body says. v1: as at /v1. https://learn.microsoft.com/azure/ai-foundry/openai/reference"""
+
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/images/generations", images.generations, "Make pictures from a prompt",
           _MADE, _GENERATION_ERRORS, GenerationBody, body_bytes_max=GENERATION_BYTES_MAX, headers=_PAID_HEADERS),
@@ -87,6 +98,7 @@ ROUTES: tuple[Route, ...] = (
           _MADE, _GENERATION_ERRORS, EditBody, EditForm, EDIT_BYTES_MAX, headers=_PAID_HEADERS),
     Route("POST", "/v1/images/variations", images.variations, "Vary a picture, where an offer can",
           _MADE, _GENERATION_ERRORS, VariationBody, VariationForm, EDIT_BYTES_MAX, headers=_PAID_HEADERS),
+    *_AZURE,
     Route("POST", "/v1/files", files.create, "Keep a picture for calls", ((200, (FileAnswer,)),), _UPLOAD_ERRORS, form=FileForm,
           body_bytes_max=files.UPLOAD_BYTES_MAX),
     Route("GET", "/v1/files", files.index, "List this key's files, newest first", ((200, (FileListAnswer,)),), (400, 404, 503), query=_FILES),
@@ -122,7 +134,7 @@ ROUTES: tuple[Route, ...] = (
     *ADMIN_ROUTES,
 )  # fmt: skip
 
-_PATTERNS = {"{model}": "{model:.+}", "{task_id}": "{task_id:(?!batch$)[^/]+}"}
+_PATTERNS = {"{model}": "{model:.+}", "{deployment}": "{deployment:.+}", "{task_id}": "{task_id:(?!batch$)[^/]+}"}
 """Names of models may have slashes; `batch` is no task, so that asking for it with GET is 405 and not a malformed id."""
 
 
