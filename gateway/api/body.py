@@ -10,6 +10,7 @@ from typing import Never
 
 from aiohttp import StreamReader, web
 
+from gateway.api.state import BODIES
 from gateway.domain.errors import InvalidRequest, RequestTimeout, RequestTooLarge
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -25,7 +26,8 @@ async def read_json(request: web.Request) -> JsonObject:
     """The body as a JSON object."""
     check_declared_size(request)
     check_is_json(request)
-    return parse_object(await _read(request))
+    with request.app[BODIES].hold(request.content_length):
+        return parse_object(await read_whole(request))
 
 
 def check_declared_size(request: web.Request, bytes_max: int = BODY_BYTES_MAX) -> None:
@@ -59,7 +61,8 @@ def parse_object(raw: bytes) -> JsonObject:
     return value
 
 
-async def _read(request: web.Request) -> bytes:
+async def read_whole(request: web.Request) -> bytes:
+    """A body of at most BODY_BYTES_MAX, as it is."""
     content = request.content
     try:
         if content.is_eof():  # nearly always: body and headers came in one packet

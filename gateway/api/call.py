@@ -18,7 +18,7 @@ from gateway.api.multipart import Part, is_form, read_form
 from gateway.api.pictures import CallPictures
 from gateway.api.schemas.edit import parse_edit, parse_variation
 from gateway.api.schemas.generation import Generation, parse_generation
-from gateway.api.state import SETTINGS
+from gateway.api.state import BODIES, SETTINGS
 from gateway.api.upstream_choice import upstream_choice
 from gateway.domain.choice import ANY_UPSTREAM
 from gateway.domain.errors import InvalidRequest, RequestTooLarge, UnsupportedParameter
@@ -52,7 +52,8 @@ class Call:
 async def read_call(request: web.Request, pictures: CallPictures, read: Read) -> Call:
     """Body and headers, checked. Raises InvalidRequest and its kin, RequestTooLarge, RequestTimeout, and what `Uploads` raises."""
     most, choice = max_microcredits(request), upstream_choice(request)
-    body, generation = await read(request, pictures)
+    with request.app[BODIES].hold(request.content_length):
+        body, generation = await read(request, pictures)
     pictures.check(generation)
     draft = generation.draft if choice is ANY_UPSTREAM else replace(generation.draft, choice=choice)
     deployment = request.match_info.get("deployment")

@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.api.body import BODY_BYTES_MAX, BodyStream, JsonObject, check_is_json, parse_object
+from gateway.api.body import BODY_BYTES_MAX, BodyStream, JsonObject, check_is_json, parse_object, read_whole
 from gateway.api.multipart import Source
 from gateway.domain.errors import InvalidRequest, RequestTooLarge
 
@@ -35,7 +35,7 @@ async def read_json_taking(
     """The body as an object; long strings that begin with `beginning` are handed to `take`, in the body's order."""
     check_is_json(request)
     if request.content.is_eof():  # nearly always: body and headers came in one packet
-        raw = await source.chunk()
+        raw = await read_whole(request)
         if beginning and beginning not in raw:
             return parse_object(raw)
         return await _Scan(_After(raw, source), take, beginning).read()

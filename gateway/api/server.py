@@ -6,6 +6,7 @@ from aiohttp import http_parser, web
 
 from gateway.administration.administration import Administration
 from gateway.api.body import BODY_BYTES_MAX
+from gateway.api.body_budget import BodyBudget
 from gateway.api.document import openapi_document
 from gateway.api.middlewares import authenticate, edge
 from gateway.api.ports import AdminTokens, Authenticator, Pipeline, Uploads
@@ -15,6 +16,7 @@ from gateway.api.state import (
     ADMIN_TOKENS,
     ADMINISTRATION,
     AUTHENTICATOR,
+    BODIES,
     BODY_LIMITS,
     CANONICAL,
     CLOCK,
@@ -47,6 +49,7 @@ def make_app(
     settings: ApiSettings,
     admin_tokens: AdminTokens,
     uploads: Uploads | None = None,
+    bodies: BodyBudget | None = None,
     administration: Administration | None = None,
     clock: Clock = SystemClock(),
 ) -> web.Application:
@@ -58,6 +61,7 @@ def make_app(
     if uploads is not None:
         app[UPLOADS] = uploads
     app[BODY_LIMITS] = body_limits()
+    app[BODIES] = bodies or BodyBudget()
     app[AUTHENTICATOR] = authenticator
     app[ADMIN_TOKENS] = admin_tokens
     if administration is not None:

@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.administration.administration import Administration
+from gateway.api.body_budget import BodyBudget
 from gateway.api.ports import AdminTokens, Authenticator, Pipeline, Uploads
 from gateway.api.refusals import Refusals
 from gateway.domain.accounts import Principal
@@ -45,6 +46,7 @@ CANONICAL = web.AppKey[WriteCanonical]("canonical")
 CLOCK = web.AppKey[Clock]("clock")
 REFUSALS = web.AppKey("refusals", Refusals)
 OPENAPI = web.AppKey("openapi", bytes)
+BODIES = web.AppKey("bodies", BodyBudget)
 BODY_LIMITS = web.AppKey[Mapping[Handler, int]]("body_limits")
 """The most bytes of a body, of the handlers that take more than others."""
 

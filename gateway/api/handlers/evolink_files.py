@@ -19,7 +19,7 @@ from gateway.api.long_strings import read_json_taking
 from gateway.api.multipart import Part, is_form, read_form
 from gateway.api.pictures import CallPictures, of_field, once
 from gateway.api.schemas.files import EvolinkBase64Body, EvolinkUrlBody
-from gateway.api.state import LOG, PRINCIPAL, SETTINGS, UPLOADS
+from gateway.api.state import BODIES, LOG, PRINCIPAL, SETTINGS, UPLOADS
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.files import StoredFile
 
@@ -33,7 +33,8 @@ async def base64(request: web.Request) -> web.Response:
     """A picture as base64 in JSON."""
     async with CallPictures(request) as pictures:
         source = BodyStream(request.content, BASE64_BYTES_MAX)
-        raw = await read_json_taking(request, source, pictures.take_bare, beginning=b"")
+        with request.app[BODIES].hold(request.content_length):
+            raw = await read_json_taking(request, source, pictures.take_bare, beginning=b"")
         body = _checked(EvolinkBase64Body, raw)
         name = body.file_name or "upload"
         taken = pictures.taken(body.base64_data, "base64_data")
@@ -52,15 +53,8 @@ async def stream(request: web.Request) -> web.Response:
             "Content-Type: send the file as multipart/form-data, as the part file.", param="Content-Type"
         )
     async with CallPictures(request) as pictures:
-        texts: dict[str, str] = {}
-        taken, original = None, ""
-        async for part in read_form(request, BodyStream(request.content, UPLOAD_BYTES_MAX)).parts():
-            if part.name == "file" and taken is None:
-                taken, original = await _take(part, pictures), part.filename or "upload"
-            elif part.name == "file":
-                raise InvalidRequest("file: stands in the form twice; one picture a call.", param="file")
-            else:
-                texts[part.name] = (await part.text(4 * _NAME_CHARS_MAX))[:_NAME_CHARS_MAX]
+        with request.app[BODIES].hold(request.content_length):
+            taken, original, texts = await _read_form(request, pictures)
         if taken is None:
             raise InvalidRequest("file: is required: send the picture as the part `file`.", param="file")
         name = texts.get("file_name") or texts.get("fileName") or original
@@ -78,6 +72,20 @@ async def url(request: web.Request) -> web.Response:
         raise of_field(exc, "file_url") from exc
     request[LOG].update(file_id=file.id, file_bytes=file.size_bytes)
     return _answer(request, file, original, body.upload_path)
+
+
+async def _read_form(request: web.Request, pictures: CallPictures) -> tuple[StoredFile | None, str, dict[str, str]]:
+    """The file, how it is called, and what else the form says."""
+    texts: dict[str, str] = {}
+    taken, original = None, ""
+    async for part in read_form(request, BodyStream(request.content, UPLOAD_BYTES_MAX)).parts():
+        if part.name == "file" and taken is None:
+            taken, original = await _take(part, pictures), part.filename or "upload"
+        elif part.name == "file":
+            raise InvalidRequest("file: stands in the form twice; one picture a call.", param="file")
+        else:
+            texts[part.name] = (await part.text(4 * _NAME_CHARS_MAX))[:_NAME_CHARS_MAX]
+    return taken, original, texts
 
 
 async def _take(part: Part, pictures: CallPictures) -> StoredFile:

@@ -11,7 +11,7 @@ from gateway.api.body import BodyStream
 from gateway.api.multipart import is_form, read_form
 from gateway.api.pictures import of_field
 from gateway.api.rendering import JsonMap
-from gateway.api.state import LOG, PRINCIPAL, UPLOADS
+from gateway.api.state import BODIES, LOG, PRINCIPAL, UPLOADS
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.files import FILE_BYTES_MAX, Purpose, StoredFile
 
@@ -33,7 +33,8 @@ async def create(request: web.Request) -> web.Response:
     received: list[StoredFile] = []
     is_good = False
     try:
-        await _read_form(request, received)
+        with request.app[BODIES].hold(request.content_length):
+            await _read_form(request, received)
         is_good = True
     finally:
         if not is_good:  # a file may be stored before the rest of its form is known to be no good

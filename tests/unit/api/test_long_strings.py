@@ -23,13 +23,16 @@ BODY = {
 class Request:
     """As far as a body's reader looks at it."""
 
-    def __init__(self, *, at_once: bool) -> None:
+    def __init__(self, *, at_once: bool, body: bytes = b"") -> None:
         self.content_type, self.charset, self.headers = "application/json", None, {"Content-Type": "application/json"}
         self.content = self
-        self._at_once = at_once
+        self._at_once, self._body = at_once, body
 
     def is_eof(self) -> bool:
         return self._at_once
+
+    def read_nowait(self) -> bytes:
+        return self._body
 
 
 async def read(pieces: Pieces, *, at_once: bool = False, beginning: bytes = b"data:") -> tuple[JsonObject, list[str]]:
@@ -41,8 +44,8 @@ async def read(pieces: Pieces, *, at_once: bool = False, beginning: bytes = b"da
         names.append(name)
         taken.append(b"".join([piece async for piece in content]).decode())
 
-    request: Any = Request(at_once=at_once)
-    source: Any = pieces
+    request: Any = Request(at_once=at_once, body=b"".join(pieces.pieces))
+    source: Any = Pieces() if at_once else pieces
     body = await read_json_taking(request, source, take, beginning=beginning)
     text = orjson.dumps(body).decode()
     for number, name in enumerate(names):
