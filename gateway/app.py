@@ -28,6 +28,7 @@ from gateway.administration.operator import Operator
 from gateway.administration.refused_budgets import RefusedBudgets
 from gateway.administration.usage import Usage
 from gateway.alerts.deliverer import Deliverer, Receiver
+from gateway.api.body_budget import BodyBudget
 from gateway.api.connections import BoundedSite, connections_max, raise_open_files_limit
 from gateway.api.control import make_control_app
 from gateway.api.server import (
@@ -122,6 +123,7 @@ class House:
     callbacks: CallbackDeliverer
     sweeper: Sweeper
     pictures: Pictures
+    bodies: BodyBudget
 
     def jobs(self) -> tuple[Coroutine[object, object, None], ...]:
         """What runs beside the calls, until the gateway stops."""
@@ -257,12 +259,13 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             catalog=lambda: current.config.catalog,
             credits_per_usd=lambda: current.config.credits_per_usd,
         )
+        bodies = BodyBudget()
         housekeeping = Housekeeping(
             office.database,
             metrics,
             circuits,
             clock,
-            bytes_in_flight=lambda: resources.budget.used_bytes,
+            bytes_in_flight=lambda: resources.budget.used_bytes + bodies.used_bytes,
             offers=lambda: [offer for model in current.config.catalog.models.values() for offer in model.offers],
         )
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
@@ -270,7 +273,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         callbacks = callback_deliverer(office.database, pipeline, office.callback_secrets, current, metrics, clock)
         sweeping = sweeper(office, config.retention, metrics, clock, owner, pictures.expired)
         yield House(
-            pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures
+            pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures, bodies,
         )  # fmt: skip
 
 
@@ -327,6 +330,8 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
     """The HTTP edge over a house."""
     return make_app(
         pipeline=house.pipeline,
+        uploads=house.pictures.uploads,
+        bodies=house.bodies,
         authenticator=office.authenticator,
         metrics=house.metrics,
         canonical=canonical,

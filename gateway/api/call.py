@@ -15,7 +15,7 @@ from gateway.api.idempotency import repeat_of
 from gateway.api.long_strings import read_json_taking
 from gateway.api.max_credits import max_microcredits
 from gateway.api.multipart import Part, is_form, read_form
-from gateway.api.pictures import CallPictures
+from gateway.api.pictures import BodyPictures
 from gateway.api.schemas.edit import parse_edit, parse_variation
 from gateway.api.schemas.generation import Generation, parse_generation
 from gateway.api.state import BODIES, SETTINGS
@@ -34,7 +34,7 @@ EDIT_BYTES_MAX: Final = BODY_BYTES_MAX + INPUTS_MAX * FILE_BYTES_MAX + MASK_BYTE
 _IMAGE = re.compile(r"image(?:\[[0-9]{0,2}\])?")
 """`image` for one, `image[]` for several; PHP and some others number them."""
 
-Read = Callable[[web.Request, CallPictures], Awaitable[tuple[JsonObject, Generation]]]
+Read = Callable[[web.Request, BodyPictures], Awaitable[tuple[JsonObject, Generation]]]
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Call:
     repeat: Repeat | None
 
 
-async def read_call(request: web.Request, pictures: CallPictures, read: Read) -> Call:
+async def read_call(request: web.Request, pictures: BodyPictures, read: Read) -> Call:
     """Body and headers, checked. Raises InvalidRequest and its kin, RequestTooLarge, RequestTimeout, and what `Uploads` raises."""
     most, choice = max_microcredits(request), upstream_choice(request)
     with request.app[BODIES].hold(request.content_length):
@@ -62,23 +62,23 @@ async def read_call(request: web.Request, pictures: CallPictures, read: Read) ->
     return Call(generation, draft, most, repeat_of(request, pictures.hashed(body)))
 
 
-async def read_generation(request: web.Request, pictures: CallPictures) -> tuple[JsonObject, Generation]:
+async def read_generation(request: web.Request, pictures: BodyPictures) -> tuple[JsonObject, Generation]:
     source = BodyStream(request.content, GENERATION_BYTES_MAX)
     body = await read_json_taking(request, source, pictures.take)
     return body, parse_generation(body, request.app[SETTINGS].default_model())
 
 
-async def read_edit(request: web.Request, pictures: CallPictures) -> tuple[JsonObject, Generation]:
+async def read_edit(request: web.Request, pictures: BodyPictures) -> tuple[JsonObject, Generation]:
     body = await _read_either(request, pictures)
     return body, parse_edit(body, request.app[SETTINGS].default_model(), is_form=is_form(request))
 
 
-async def read_variation(request: web.Request, pictures: CallPictures) -> tuple[JsonObject, Generation]:
+async def read_variation(request: web.Request, pictures: BodyPictures) -> tuple[JsonObject, Generation]:
     body = await _read_either(request, pictures)
     return body, parse_variation(body, request.app[SETTINGS].default_model(), is_form=is_form(request))
 
 
-async def read_any(request: web.Request, pictures: CallPictures) -> tuple[JsonObject, Generation]:
+async def read_any(request: web.Request, pictures: BodyPictures) -> tuple[JsonObject, Generation]:
     """A generation or an edit: forms, and bodies with `images`, are edits."""
     if is_form(request):
         return await read_edit(request, pictures)
@@ -88,7 +88,7 @@ async def read_any(request: web.Request, pictures: CallPictures) -> tuple[JsonOb
     return body, parse(body, request.app[SETTINGS].default_model())
 
 
-async def _read_either(request: web.Request, pictures: CallPictures) -> JsonObject:
+async def _read_either(request: web.Request, pictures: BodyPictures) -> JsonObject:
     source = BodyStream(request.content, EDIT_BYTES_MAX)
     if not is_form(request):
         return await read_json_taking(request, source, pictures.take)

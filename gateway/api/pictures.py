@@ -1,4 +1,4 @@
-"""The pictures that come with one call: received as the body is read, named in it, found by what the body says of them, and forgotten if the call
+"""The pictures that come with one body: received as the body is read, named in it, found by what the body says of them, and forgotten if the call
 is not accepted.
 
 What is wrong with a picture inside a string is kept until the body is parsed, because only then its field is known. How it fails: InvalidRequest
@@ -35,8 +35,8 @@ _OWN_PATH = re.compile(
 )
 
 
-class CallPictures:
-    """`async with CallPictures(request) as pictures`: what was received is forgotten at the end, unless it is kept."""
+class BodyPictures:
+    """`async with BodyPictures(request) as pictures`: what was received is forgotten at the end, unless it is kept."""
 
     def __init__(self, request: web.Request) -> None:
         self._app, self._principal = request.app, request[PRINCIPAL]

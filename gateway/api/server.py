@@ -43,12 +43,12 @@ STOPPING = web.AppKey("stopping", asyncio.Event)
 def make_app(
     *,
     pipeline: Pipeline,
+    uploads: Uploads,
     authenticator: Authenticator,
     metrics: Metrics,
     canonical: WriteCanonical,
     settings: ApiSettings,
     admin_tokens: AdminTokens,
-    uploads: Uploads | None = None,
     bodies: BodyBudget | None = None,
     administration: Administration | None = None,
     clock: Clock = SystemClock(),
@@ -58,8 +58,7 @@ def make_app(
         middlewares=[edge, authenticate(public_handlers(), admin_handlers())], client_max_size=BODY_BYTES_MAX
     )
     app[PIPELINE] = pipeline
-    if uploads is not None:
-        app[UPLOADS] = uploads
+    app[UPLOADS] = uploads
     app[BODY_LIMITS] = body_limits()
     app[BODIES] = bodies or BodyBudget()
     app[AUTHENTICATOR] = authenticator

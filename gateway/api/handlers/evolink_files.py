@@ -17,7 +17,7 @@ from gateway.api.errors import error_of_validation
 from gateway.api.handlers.files import UPLOAD_BYTES_MAX, store
 from gateway.api.long_strings import read_json_taking
 from gateway.api.multipart import Part, is_form, read_form
-from gateway.api.pictures import CallPictures, of_field, once
+from gateway.api.pictures import BodyPictures, of_field, once
 from gateway.api.schemas.files import EvolinkBase64Body, EvolinkUrlBody
 from gateway.api.state import BODIES, LOG, PRINCIPAL, SETTINGS, UPLOADS
 from gateway.domain.errors import GatewayError, InvalidRequest
@@ -31,7 +31,7 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 async def base64(request: web.Request) -> web.Response:
     """A picture as base64 in JSON."""
-    async with CallPictures(request) as pictures:
+    async with BodyPictures(request) as pictures:
         source = BodyStream(request.content, BASE64_BYTES_MAX)
         with request.app[BODIES].hold(request.content_length):
             raw = await read_json_taking(request, source, pictures.take_bare, beginning=b"")
@@ -52,7 +52,7 @@ async def stream(request: web.Request) -> web.Response:
         raise InvalidRequest(
             "Content-Type: send the file as multipart/form-data, as the part file.", param="Content-Type"
         )
-    async with CallPictures(request) as pictures:
+    async with BodyPictures(request) as pictures:
         with request.app[BODIES].hold(request.content_length):
             taken, original, texts = await _read_form(request, pictures)
         if taken is None:
@@ -74,7 +74,7 @@ async def url(request: web.Request) -> web.Response:
     return _answer(request, file, original, body.upload_path)
 
 
-async def _read_form(request: web.Request, pictures: CallPictures) -> tuple[StoredFile | None, str, dict[str, str]]:
+async def _read_form(request: web.Request, pictures: BodyPictures) -> tuple[StoredFile | None, str, dict[str, str]]:
     """The file, how it is called, and what else the form says."""
     texts: dict[str, str] = {}
     taken, original = None, ""
@@ -88,7 +88,7 @@ async def _read_form(request: web.Request, pictures: CallPictures) -> tuple[Stor
     return taken, original, texts
 
 
-async def _take(part: Part, pictures: CallPictures) -> StoredFile:
+async def _take(part: Part, pictures: BodyPictures) -> StoredFile:
     taken = pictures.taken(await pictures.take_part(part, UPLOAD_BYTES_MAX), part.name)
     if taken is None:
         raise AssertionError("it was just received")

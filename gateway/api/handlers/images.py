@@ -12,7 +12,7 @@ from gateway.api.errors import error_of_task
 from gateway.api.handlers.image_stream import stream_images
 from gateway.api.idempotency import REPLAYED, as_refused_before, note_refusal, noting_refusal
 from gateway.api.keep_alive import kept_alive
-from gateway.api.pictures import CallPictures
+from gateway.api.pictures import BodyPictures
 from gateway.api.ports import RunningTask, TaskView
 from gateway.api.rate_headers import note_rate, take_rate
 from gateway.api.rendering import created_headers, image_answer, task_answer, task_created, task_headers
@@ -43,7 +43,7 @@ async def variations(request: web.Request) -> web.StreamResponse:
 
 
 async def _make(request: web.Request, read: Read) -> web.StreamResponse:
-    async with CallPictures(request) as pictures:
+    async with BodyPictures(request) as pictures:
         call = await _read(request, pictures, read)
         generation = call.generation
         model = request.app[PIPELINE].find_model(call.draft.model)
@@ -75,7 +75,7 @@ async def _make(request: web.Request, read: Read) -> web.StreamResponse:
     return await _as_image(request, running, view, wish, choice, dropped, repeat)
 
 
-async def _accepted(request: web.Request, pictures: CallPictures, call: Call, choice: Choice) -> RunningTask:
+async def _accepted(request: web.Request, pictures: BodyPictures, call: Call, choice: Choice) -> RunningTask:
     """A new task, or that of an equal call which was accepted at the same time."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
     await take_rate(request)
@@ -101,7 +101,7 @@ async def _repeated(request: web.Request, repeat: Repeat | None, choice: Choice)
     return running
 
 
-async def _read(request: web.Request, pictures: CallPictures, read: Read) -> Call:
+async def _read(request: web.Request, pictures: BodyPictures, read: Read) -> Call:
     """What cannot be understood costs nothing of the rate."""
     try:
         return await read_call(request, pictures, read)

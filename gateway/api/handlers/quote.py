@@ -4,7 +4,7 @@ from aiohttp import web
 
 from gateway.api.answers import json_answer
 from gateway.api.call import read_any, read_call
-from gateway.api.pictures import CallPictures
+from gateway.api.pictures import BodyPictures
 from gateway.api.rendering import JsonMap, JsonValue
 from gateway.api.state import LOG, PIPELINE, PRINCIPAL
 from gateway.domain import money
@@ -16,7 +16,7 @@ from gateway.pipeline.quoting import BudgetLeft, Quote, QuotedOffer
 async def create(request: web.Request) -> web.Response:
     """Counts against no limit and stores nothing. What is wrong with the body itself is an error, as for a call."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    async with CallPictures(request) as pictures:
+    async with BodyPictures(request) as pictures:
         call = await read_call(request, pictures, read_any)
         admitted = await pipeline.admit(principal, await pictures.resolved(call.generation, call.draft))
         found = await pipeline.quote(principal, admitted, call.most)
