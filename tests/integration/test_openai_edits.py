@@ -51,7 +51,10 @@ async def test_every_version_of_the_client_edits_pictures(
     first, second = picture(mode="RGBA"), picture("WEBP")
     for name, content in (("first.png", first), ("second.webp", second), ("mask.png", mask())):
         (tmp_path / name).write_bytes(content)
-    upstreams: dict[str, Settings] = {"openai": openai_upstream(openai_emulator), "sandbox": {"kind": "sandbox", "latency": "10ms"}}
+    upstreams: dict[str, Settings] = {
+        "openai": openai_upstream(openai_emulator),
+        "sandbox": {"kind": "sandbox", "latency": "10ms"},
+    }
     config = write_config(tmp_path, sqlite_database, upstreams, models={"drawing": DRAWING})
     async with serving(config, {"openai": openai_emulator}) as house:
         outcomes = await outcomes_of(client_python, house, tmp_path)
