@@ -266,6 +266,7 @@ class Emulator(ABC):
         listening = self._running()
         if listening.site is None:
             return
+        await _accept_no_more(listening.site)
         await listening.site.stop()
         listening.site = None
         for connection in list(listening.runner.server.connections if listening.runner.server else ()):
@@ -436,6 +437,14 @@ async def _begin(request: web.Request, response: web.Response, length: int) -> w
     stream.content_length = length
     await stream.prepare(request)
     return stream
+
+
+async def _accept_no_more(site: web.TCPSite) -> None:
+    """A connection taken in the moment in which its server closes never gets its transport whole: asyncio asserts, and warns of it much later."""
+    server = site._server  # aiohttp has no other way to the listening sockets
+    for listening in getattr(server, "sockets", ()):
+        asyncio.get_running_loop().remove_reader(listening)
+    await asyncio.sleep(0)  # those taken before now get theirs
 
 
 def _abort(request: web.Request) -> web.Response:
