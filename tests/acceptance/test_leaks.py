@@ -214,7 +214,8 @@ def test_nothing_leaks_from_a_process(
     """Keys by command and API, rotations, wrong keys, failing upstreams, doubt, admin routes, secrets in wrong places, a kill: nothing is found."""
     openai = emulator_process("openai")
     alerts = {"url": "https://alerts.example/hook", "secret": ALERTS}
-    gateway = new_gateway(config(database, openai=openai, admin_token=ADMIN, alerts=alerts), key=KEY)
+    settings = config(database, openai=openai, admin_token=ADMIN, alerts=alerts, server={"port": 0})
+    gateway = new_gateway(settings, key=KEY)
     monkeypatch.chdir(gateway.folder)
     assert gateway.config_path is not None
     leaks = Leaks()
