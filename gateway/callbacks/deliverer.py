@@ -33,6 +33,8 @@ PAGE = 200
 """Due callbacks that are looked at in one look."""
 LEASE_MS = 30_000
 """Longer than a try and its note take. What a dead process had claimed is sent by the next one after that time."""
+LAST_S = 2.0
+"""What is on its way when the process ends may take so long; the rest another process sends again after its lease."""
 FIGURES_LOOKS = 10
 SWEEP_LOOKS = 120
 """Every minute."""
@@ -56,7 +58,7 @@ class Moment(StrEnum):
 
 
 class Deliverer:
-    """Runs until cancelled. What is on its way then is sent again after its lease."""
+    """Runs until cancelled. What is on its way then and is not answered soon is sent again after its lease."""
 
     def __init__(
         self,
@@ -87,19 +89,29 @@ class Deliverer:
 
     async def run(self) -> None:
         """Send what is due as soon as there is room, look again half a second later."""
-        looks = 0
         try:
             async with asyncio.TaskGroup() as group:
-                while True:
-                    self._free.clear()
-                    claimed = await self._look(looks)
-                    for callback, secrets in claimed:
-                        group.create_task(self._deliver(callback, secrets))
-                    if not claimed and not self._more:
-                        looks += 1
-                        await self._wait()
+                sending: set[asyncio.Task[None]] = set()
+                try:
+                    await self._send_on(group, sending)
+                finally:
+                    if sending:
+                        await asyncio.wait(sending, timeout=LAST_S)
         finally:
             await self._sender.close()
+
+    async def _send_on(self, group: asyncio.TaskGroup, sending: "set[asyncio.Task[None]]") -> None:
+        looks = 0
+        while True:
+            self._free.clear()
+            claimed = await self._look(looks)
+            for callback, secrets in claimed:
+                task = group.create_task(self._deliver(callback, secrets))
+                sending.add(task)
+                task.add_done_callback(sending.discard)
+            if not claimed and not self._more:
+                looks += 1
+                await self._wait()
 
     async def deliver_due(self) -> int:
         """One look and all that it found, to their ends; says how many were tried. Raises StorageUnavailable, Overloaded."""

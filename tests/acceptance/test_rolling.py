@@ -1,7 +1,8 @@
 """A rolling restart as a cluster does it: SIGTERM to one of two processes behind a TCP balancer, under load; no caller notices, no task is lost.
 
 The callers are HTTP clients as they come, with keep-alive and without a retry of their own; the balancer repeats nothing either. What one of them
-sees besides 200 (and 202 for a new task), and every broken connection, is a failure. Twenty rounds in `make soak`, three in `make test`.
+sees besides 200 (and 202 for a new task), and every broken connection, is a failure. Every task has a callback, and some are jobs at their
+upstream, which a stopping process hands over. Twenty rounds in `make soak`, three in `make test`.
 """
 
 import asyncio
@@ -17,10 +18,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.acceptance.callback_receiver import CallbackReceiver, assert_told_of, receiving_callbacks
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import START_S_MAX, GatewayProcess, until
 from tests.acceptance.invariants import all_final, assert_bills, assert_settled
-from tests.acceptance.settings import BY_OPENAI, KEY, config
+from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, KEY, config
 from tests.emulators.fixtures import StartProcess
 from tests.tcp_balancer import Balancer
 
@@ -30,6 +32,12 @@ CALLERS = 200
 UPSTREAM_S = 2.0
 SLOTS = 80
 """In each process: fewer than its callers, so that some tasks have not been sent when the signal comes, and are handed back."""
+JOBS = 3
+"""Every third task is a job at EvoLink."""
+JOB_S = 6.0
+"""Longer than a stopping process still takes calls, so that each one has jobs to hand over."""
+TOLD_S_MAX = 45.0
+"""More than the claim of a process that ended without a note: 30 s."""
 POLL_S = 0.5
 LOAD_S = 2.0
 """Between two restarts, so that both processes have calls again."""
@@ -47,10 +55,13 @@ class Load:
     """The callers, and what they saw."""
 
     origin: str
+    receiver: CallbackReceiver
     stopping: bool = False
     failures: list[str] = field(default_factory=list)
     calls: int = 0
     """Image calls answered with their picture."""
+    jobs: int = 0
+    """Tasks of those at EvoLink."""
     tasks: int = 0
     """Tasks accepted; each is then polled until its picture was downloaded."""
     pictures: int = 0
@@ -88,12 +99,14 @@ class Load:
             self.calls += 1
 
     async def _task(self, session: aiohttp.ClientSession) -> None:
-        task = await self._json(
-            session, "POST", "/v1/images/generations", 202, self._body(), {"Prefer": "respond-async"}
-        )
+        body = {**self._body(), "callback_url": self.receiver.url("tasks")}
+        if self.prompts % JOBS == 0:
+            body["model"] = BY_EVOLINK
+        task = await self._json(session, "POST", "/v1/images/generations", 202, body, {"Prefer": "respond-async"})
         if task is None:
             return
         self.tasks += 1
+        self.jobs += body["model"] == BY_EVOLINK
         while task["status"] in ("pending", "processing"):
             await asyncio.sleep(POLL_S)
             task = await self._json(session, "GET", f"/v1/tasks/{task['id']}", 200)
@@ -165,7 +178,7 @@ class Rollout:
         """For the report."""
         load = self.load
         return (
-            f"SIGTERMs {len(self.exits_s)}, image calls {load.calls}, tasks {load.tasks}, requests {load.requests}, "
+            f"SIGTERMs {len(self.exits_s)}, image calls {load.calls}, tasks {load.tasks}, {load.jobs} of them jobs, requests {load.requests}, "
             f"failures {len(load.failures)}, turned away {self.balancer.turned_away}, in flight at least {self.in_flight_min}, "
             f"tasks left {self.left}, longest shutdown {max(self.exits_s, default=0):.1f} s"
         )
@@ -192,13 +205,17 @@ def test_rolling_restarts_are_not_noticed(
     postgresql_database: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """SIGTERM after SIGTERM under 200 calls in flight: failed calls 0, lost tasks 0, each paid once, nothing held."""
-    openai = emulator_process("openai", delay=UPSTREAM_S)
-    with Balancer() as balancer:
+    """SIGTERM after SIGTERM under 200 calls in flight: failed calls 0, lost tasks 0, lost callbacks 0, each paid once, nothing held."""
+    openai, evolink = emulator_process("openai", delay=UPSTREAM_S), emulator_process("evolink", work=JOB_S)
+    with Balancer() as balancer, receiving_callbacks() as receiver:
+        ports = [int(evolink.origin.rpartition(":")[2]), receiver.port]
         settings = config(
             postgresql_database,
             openai=openai,
+            evolink=evolink,
             of_openai={"concurrency": SLOTS},
+            of_evolink={"poll_interval": "500ms"},
+            egress={"allow": ["127.0.0.0/8"], "allow_http": True, "ports": ports},
             server={
                 "port": 0,
                 "drain": f"{DRAIN_S}s",
@@ -211,21 +228,34 @@ def test_rolling_restarts_are_not_noticed(
         balancer.backends = tuple(gateways)
         for port, gateway in gateways.items():
             _start(gateway, port, balancer)
-        load = Load(balancer.origin)
+        load = Load(balancer.origin, receiver)
         rollout = Rollout(balancer, gateways, load)
         rollout.run(ROUNDS)
-        record_property("figures", rollout.figures)
-        sys.stderr.write("\n".join([rollout.figures, *load.failures[:20]]) + "\n")
-        assert load.failures == []
+        again = _told_again(load, first)
+        figures = f"{rollout.figures}, callbacks lost 0, told again under the same id {again}"
+        record_property("figures", figures)
+        sys.stderr.write(figures + "\n")
         assert balancer.turned_away == 0
         assert len(rollout.exits_s) == ROUNDS
         assert max(rollout.exits_s) < EXIT_S_MAX
         assert rollout.in_flight_min >= CALLERS * 0.95  # a caller between two calls is not in flight
+        assert rollout.left >= ROUNDS, "no job was handed over"
         assert load.pictures == load.tasks
         everything = load.calls + load.tasks
         assert len(all_final(first, 20)) == everything
-        assert_bills(assert_settled(first, completed=everything), openai, "openai", attempts=everything)
-        assert len(openai.bills) == everything
+        books = assert_settled(first, completed=everything)
+        assert_bills(books, openai, "openai", attempts=everything)
+        assert_bills(books, evolink, "evolink", attempts=load.jobs)
+        assert (len(openai.bills), len(evolink.bills)) == (everything - load.jobs, load.jobs)
+
+
+def _told_again(load: Load, gateway: GatewayProcess) -> int:
+    """After a load without failures: how many of the tasks' ends were told more than once; none was not."""
+    assert load.failures == [], load.failures[:20]
+    messages = load.receiver.told
+    until(lambda: len({told.task for told in messages}) >= load.tasks, TOLD_S_MAX, "callbacks are lost", pause_s=0.3)
+    wanted = {told.task for told in messages}
+    return assert_told_of(messages, [task for task in gateway.tasks() if task["id"] in wanted])
 
 
 def _start(gateway: GatewayProcess, port: int, balancer: Balancer) -> None:

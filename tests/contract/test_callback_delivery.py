@@ -107,6 +107,26 @@ async def test_a_receiver_that_is_down_is_tried_four_times(world: World) -> None
     assert world.rendered == [callback.task]
 
 
+async def test_what_is_on_its_way_at_the_end_is_answered_and_noted(world: World) -> None:
+    """A process that is stopped gives receivers a moment: nothing is left claimed, and nothing comes twice."""
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await answer.wait()
+        return web.Response(status=204)
+
+    world.receiver.answers = [slow]
+    [callback] = await world.add()
+    running = asyncio.ensure_future(world.deliverer(timeout_s=5.0).run())
+    await asyncio.wait_for(arrived.wait(), 5)
+    running.cancel()
+    asyncio.get_running_loop().call_later(0.05, answer.set)
+    await asyncio.wait({running}, timeout=5)
+    assert running.cancelled()
+    assert (await world.record(callback)).callback.state is CallbackState.SENT
+
+
 async def test_a_claim_that_ran_out_is_not_used(world: World) -> None:
     """A process that stood still between its claim and its send sends nothing; the next one does, and it was tried once."""
     [callback] = await world.add()
