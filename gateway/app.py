@@ -228,7 +228,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         office.upstreams.live = lambda: app_upstreams.live(config, circuits, slots)
         refusals = RefusedBudgets()
         tools = Tools(
-            office.database, adapters, slots, circuits, Results(blobs, clock), metrics, clock, refusals.note, pictures.inputs
+            office.database, adapters, slots, circuits, Results(blobs, clock, pictures.decoder), metrics, clock, refusals.note, pictures.inputs
         )  # fmt: skip
         runner = Runner(tools, results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)

@@ -254,6 +254,7 @@ def _model(name: str, section: ModelSection, offers: Sequence[Offer]) -> Model:
         markup=section.markup,
         qualities=section.qualities,
         image_urls_max=section.image_urls_max,
+        convert=section.convert,
         owned_by=section.owned_by,
     )
     if section.created_at is None:

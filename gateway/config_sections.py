@@ -398,6 +398,10 @@ class ModelSection(Section):
         (1,), min_length=1, description="Write a list such as [1, 2, 4], or {max: 10}."
     )
     image_urls_max: int = Field(0, ge=0, le=16, description="Write the most reference pictures, 0 to 16.")
+    convert: bool = Field(
+        False,
+        description="Write true to have this gateway convert pictures where an upstream makes another format, or false.",
+    )
     estimated_time: Duration = Field(30.0, gt=0, description="Write the usual seconds of one picture, such as 45.")
     charge: ChargeSection | None = Field(
         None, description="Write a fixed charge such as {credits: 1.5}, or leave it out."

@@ -10,11 +10,14 @@ from gateway.imaging.decode import Decoder
 from gateway.imaging.protocol import Job, Work
 
 
-async def convert(decoder: Decoder, picture: bytes, output_format: OutputFormat, compression: int = 100) -> bytes:
+async def convert(
+    decoder: Decoder, picture: bytes, output_format: OutputFormat, compression: int = 100, *, opaque: bool = False
+) -> bytes:
     """The file. `compression` as OpenAI's output_compression: 0 to 100, 100 is the best picture; PNG is always lossless.
 
+    `opaque`: white behind what is transparent, in PNG and WebP as well.
     PNG, JPEG and WebP come in. Raises ImageRefused, DecodingUnavailable.
     """
     if not 0 <= compression <= 100:
         raise ValueError(f"compression is 0 to 100, not {compression}")
-    return await decoder.run(Job(Work.CONVERT, output_format, compression), picture)
+    return await decoder.run(Job(Work.CONVERT, output_format, compression, opaque=opaque), picture)

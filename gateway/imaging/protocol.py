@@ -20,7 +20,7 @@ _JOB = struct.Struct(
 _ANSWER = struct.Struct("!4sIBI")  # magic, number, status, length
 JOB_HEADER_BYTES = _JOB.size
 ANSWER_HEADER_BYTES = _ANSWER.size
-_HARD_EDGES, _RGB = 1, 2
+_HARD_EDGES, _RGB, _OPAQUE = 1, 2, 4
 _FORMATS = tuple(OutputFormat)
 
 
@@ -54,6 +54,8 @@ class Job:
     hard_edges: bool = False
     rgb: bool = False
     """A white mask in three channels instead of one."""
+    opaque: bool = False
+    """A converted picture gets white behind what is transparent, in every format."""
     pixels: Pixels | None = None
     """The size that the picture must have."""
     bytes_max: int = BYTES_MAX
@@ -61,7 +63,7 @@ class Job:
 
 
 def pack_job(number: int, job: Job, length: int) -> bytes:
-    flags = _HARD_EDGES * job.hard_edges | _RGB * job.rgb
+    flags = _HARD_EDGES * job.hard_edges | _RGB * job.rgb | _OPAQUE * job.opaque
     width, height = (job.pixels.width, job.pixels.height) if job.pixels else (0, 0)
     form = _FORMATS.index(job.output_format)
     return _JOB.pack(_MAGIC, number, job.work, form, job.compression, flags, width, height, job.bytes_max, length)
@@ -73,8 +75,8 @@ def unpack_job(header: bytes) -> tuple[int, Job, int]:
     if magic != _MAGIC or form >= len(_FORMATS) or length > BYTES_MAX:
         raise ProtocolBroken("not a job")
     pixels = Pixels(width, height) if width or height else None
-    hard_edges, rgb = bool(flags & _HARD_EDGES), bool(flags & _RGB)
-    return number, Job(_work(work), _FORMATS[form], compression, hard_edges, rgb, pixels, bytes_max), length
+    hard_edges, rgb, opaque = bool(flags & _HARD_EDGES), bool(flags & _RGB), bool(flags & _OPAQUE)
+    return number, Job(_work(work), _FORMATS[form], compression, hard_edges, rgb, opaque, pixels, bytes_max), length
 
 
 def pack_answer(number: int, status: Status, length: int) -> bytes:

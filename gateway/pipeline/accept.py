@@ -64,7 +64,8 @@ class Acceptance:
         self.terms = terms
         self._owner = owner
         self._callers = callers
-        self.offering = Offering(tools.adapters, tools.circuits)
+        linked = tools.inputs is not None and tools.inputs.link is not None
+        self.offering = Offering(tools.adapters, tools.circuits, links=linked)
         self.idempotency = Idempotency(tools.database, limiting, tools.metrics, tools.clock)
         self.draining = False
         self.closed = False

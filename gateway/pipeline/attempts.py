@@ -24,6 +24,7 @@ from gateway.pipeline.attempt_rows import in_doubt, new_attempt, offers_above
 from gateway.pipeline.commands import RecordAttempts, RecordSubmitted
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
+from gateway.pipeline.forms import form_of
 from gateway.pipeline.frozen import FrozenPlan, plan_text
 from gateway.pipeline.in_hand import InHand
 from gateway.pipeline.inputs import CallPictures
@@ -262,9 +263,8 @@ class Making:
             await self._send(attempt, offer, adapter)
         elif attempt.state in (AttemptState.FAILED, AttemptState.UNKNOWN):
             self.failures.append(Failure(attempt.fault, attempt.billed or Billed.UNKNOWN))
-            await self._after(
-                attempt, step_after(self.tools, self.plan, attempt, attempt.fault, attempt.billed, resends=3)
-            )
+            step = step_after(self.tools, self.plan, attempt, attempt.fault, attempt.billed, resends=3)
+            await self._after(attempt, step)
         else:
             await self._resume(attempt, offer, adapter)
 
@@ -319,7 +319,9 @@ class Making:
                 reached(CrashPoint.ANSWER_RECEIVED)
                 # What nobody ordered is not looked at: an answer may name any number of links.
                 ordered = replace(generated, images=generated.images[: attempt.n])
-                delivery, pictures = await self.tools.results.store(attempt.id, ordered, fetch, keep=self.keep_pictures)
+                delivery, pictures = await self.tools.results.store(
+                    attempt.id, ordered, fetch, keep=self.keep_pictures, form=form_of(self.plan, self.request, request)
+                )
             except UpstreamFailure as exc:
                 failure = exc
                 reached(CrashPoint.FAILURE_CLASSIFIED)

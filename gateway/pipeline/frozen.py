@@ -26,6 +26,8 @@ class FrozenPlan:
     """Parameters that no offer understands."""
     dearest_microusd: int = 0
     """What the dearest offer that could be tried was expected to cost for the whole request: what routing saves is told against it."""
+    converts: bool = False
+    """Whether pictures are converted where an upstream made another format than the caller asked for."""
     considered: tuple[Considered, ...] = ()
     """Every offer of the model, in the order in which they were to be tried, with its price or why it was not; empty in rows of earlier versions."""
     last_resorts: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ def freeze(plan: Plan, model: Model, *, markup: Decimal, credits_per_usd: Decima
         dearest_microusd=max(
             planned.expected_microusd for planned in (plan.offers[: len(plan.offers) - plan.at_last] or plan.offers)
         ),
+        converts=model.convert,
         considered=plan.considered[:CONSIDERED_MAX],
     )
 

@@ -20,10 +20,13 @@ from pydantic import TypeAdapter, ValidationError
 from gateway.blobs.store import BlobStore, BlobStoreUnavailable
 from gateway.domain.clock import Clock
 from gateway.domain.ids import AttemptId
-from gateway.domain.images import ImageResult, Usage
+from gateway.domain.images import ImageResult, OutputFormat, Usage
 from gateway.domain.tasks import Attempt, Billed, Fault
+from gateway.imaging.decode import Decoder, DecodingUnavailable, ImageRefused
+from gateway.imaging.formats import convert
 from gateway.imaging.sniff import NotAnImage, sniff
 from gateway.pipeline.crash_points import CrashPoint, reached
+from gateway.pipeline.forms import Form
 from gateway.upstreams.base import (
     Generated,
     InlineImage,
@@ -82,18 +85,21 @@ class Made:
 class Results:
     """Stores deliveries and finds them again."""
 
-    def __init__(self, blobs: BlobStore, clock: Clock) -> None:
+    def __init__(self, blobs: BlobStore, clock: Clock, decoder: Decoder | None = None) -> None:
+        """`decoder`: None where no picture is ever converted."""
         self._blobs = blobs
+        self._decoder = decoder
         self._clock = clock
         self._looking, self._looks = asyncio.Lock(), 0
         self.trouble: str | None = None
         """Why the last delivery could not be stored; None once one could, or a look found that it would."""
 
     async def store(
-        self, attempt_id: AttemptId, generated: Generated, fetch: Fetch, *, keep: bool = False
+        self, attempt_id: AttemptId, generated: Generated, fetch: Fetch, *, keep: bool = False, form: Form | None = None
     ) -> tuple[Delivery, list[bytes]]:
         """The stored delivery, and with `keep` the pictures as base64 text for a caller who waits: the upstream's own text where it sent one.
 
+        `form`: what cannot be brought into it stays as it came, for it is paid for.
         Raises UpstreamFailure where no picture is left.
         """
         stored: list[ImageResult] = []
@@ -104,7 +110,10 @@ class Results:
             try:
                 data = await _bytes(image, fetch)
                 reached(CrashPoint.PICTURE_RECEIVED)
-                result = await _examined(f"{attempt_id}/{index}", data, image.revised_prompt)
+                came, (result, has_alpha) = data, await _examined(f"{attempt_id}/{index}", data, image.revised_prompt)
+                change = None if form is None else form.change(result.content_type, has_alpha=has_alpha)
+                if form is not None and change is not None:
+                    data, result = await self._converted(data, result, change, form)
                 reached(CrashPoint.PICTURE_EXAMINED)
             except UpstreamFailure as exc:
                 failure = exc
@@ -112,7 +121,8 @@ class Results:
             stored.append(result)
             pictures.append(data)
             if keep:
-                texts.append(image.base64 if isinstance(image, InlineImage) else await base64_text(data))
+                as_sent = isinstance(image, InlineImage) and data is came
+                texts.append(image.base64 if isinstance(image, InlineImage) and as_sent else await base64_text(data))
         if not stored:
             raise failure or UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the answer has no picture")
         lost = generated.withheld + len(generated.images) - len(stored)
@@ -143,6 +153,22 @@ class Results:
         except ValidationError as exc:
             log.error("a manifest cannot be read", extra={"attempt": attempt_id}, exc_info=exc)
             return None
+
+    async def _converted(
+        self, data: bytes, result: ImageResult, change: OutputFormat, form: Form
+    ) -> tuple[bytes, ImageResult]:
+        """As wanted; where that fails, as it was."""
+        try:
+            if self._decoder is None:
+                raise DecodingUnavailable("no decoder")
+            made = await convert(self._decoder, data, change, form.compression, opaque=form.opaque)
+            examined, _ = await _examined(result.blob, made, result.revised_prompt)
+        except (ImageRefused, DecodingUnavailable, UpstreamFailure) as exc:
+            log.warning(
+                "a picture is delivered as it came", extra={"blob": result.blob, "wanted": change}, exc_info=exc
+            )
+            return data, result
+        return made, examined
 
     async def _put(self, attempt_id: AttemptId, blobs: list[tuple[str, bytes]]) -> None:
         until_s = self._clock.monotonic_s() + STORE_S_MAX
@@ -212,7 +238,8 @@ async def _bytes(image: UpstreamImage, fetch: Fetch) -> bytes:
                 raise UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the picture is not valid base64") from exc
 
 
-async def _examined(blob: str, data: bytes, revised_prompt: str | None) -> ImageResult:
+async def _examined(blob: str, data: bytes, revised_prompt: str | None) -> tuple[ImageResult, bool]:
+    """And whether it declares transparency."""
     try:
         if len(data) < THREAD_BYTES_MIN:
             return _examine(blob, data, revised_prompt)
@@ -221,9 +248,10 @@ async def _examined(blob: str, data: bytes, revised_prompt: str | None) -> Image
         raise UpstreamFailure(Fault.NO_IMAGE, Billed.YES, f"what came is no picture: {exc.reason}") from exc
 
 
-def _examine(blob: str, data: bytes, revised_prompt: str | None) -> ImageResult:
+def _examine(blob: str, data: bytes, revised_prompt: str | None) -> tuple[ImageResult, bool]:
     seen = sniff(data)
     digest = hashlib.sha256(data).hexdigest()
-    return ImageResult(
+    result = ImageResult(
         blob, seen.content_type, seen.extension, len(data), seen.width, seen.height, digest, revised_prompt
     )
+    return result, seen.has_alpha

@@ -1,5 +1,6 @@
 """A task as its caller sees it: the row with what answers need besides. Pure values; rendering is the edge's."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -59,6 +60,8 @@ class Credits:
     account_used_microcredits: int
 
 
+_ASKED_FORMAT = re.compile(r'"output_format":"([a-z]+)"')
+"""In the text that frozen.py writes; inside of a value its quotes would be escaped."""
 PROGRESS = {
     TaskState.PENDING: 0,
     TaskState.PROCESSING: 10,
@@ -87,7 +90,16 @@ def view_of(
         estimated_time_s=estimated_time_s,
         can_cancel=not task.state.is_final and not any(attempt.state.is_open for attempt in attempts),
         progress=PROGRESS[task.state],
-        dropped=dropped,
+        dropped=_with_unconverted(task, dropped),
         credits_per_usd=credits_per_usd,
         remaining_microcredits=remaining_microcredits,
     )
+
+
+def _with_unconverted(task: Task, dropped: tuple[str, ...]) -> tuple[str, ...]:
+    """A format that was asked for and that a picture does not have, whoever should have seen to it, was left out as well."""
+    asked = _ASKED_FORMAT.search(task.request_json)
+    if asked is None or "output_format" in dropped:
+        return dropped
+    wanted = f"image/{asked[1]}"
+    return dropped if all(result.content_type == wanted for result in task.results) else (*dropped, "output_format")

@@ -95,7 +95,8 @@ def plan(
         else:
             unable.append(verdict)
     able = [candidate for candidate, _ in quoted]
-    wishes = _shaping_wishes(request)
+    here = _honoured_here(request, model)
+    wishes = [wish for wish in _shaping_wishes(request) if wish not in here]
     kept = {wish for wish in wishes if any(understands(request, wish, *candidate) for candidate in able)}
     planned: list[PlannedOffer] = []
     for (offer, capabilities), quote in quoted:
@@ -108,7 +109,8 @@ def plan(
         params = {item.param for item in unable}
         return NotAble(tuple(unable), params.pop() if len(params) == 1 else None)
     planned.sort(key=lambda item: (item.expected_microusd, item.most_microusd, item.offer.id))
-    dropped = {name for name in _wishes(request) if not any(_is_sent(request, name, item) for item in planned)}
+    wished = _wishes(request) - here
+    dropped = {name for name in wished if not any(_is_sent(request, name, item) for item in planned)}
     if request.partial_images and not any(item.capabilities.streams for item in planned):
         dropped.add("partial_images")
     considered = [Considered(item.offer.id, item.expected_microusd, item.most_microusd) for item in planned]
@@ -251,6 +253,15 @@ def _shaping_wishes(request: ImageRequest) -> list[str]:
     if request.output_format is OutputFormat.PNG:
         wishes -= {"output_format"}
     return sorted(wishes)
+
+
+def _honoured_here(request: ImageRequest, model: Model) -> frozenset[str]:
+    """Parameters that this gateway sees to itself, whatever an upstream makes of them: they neither restrict nor are dropped."""
+    if not model.convert:
+        return frozenset()
+    return frozenset(
+        {"output_format", "output_compression"} | ({"background"} if request.background is Background.OPAQUE else set())
+    )
 
 
 def _wishes(request: ImageRequest) -> frozenset[str]:

@@ -5,7 +5,7 @@ from PIL import Image
 from gateway.imaging.protocol import Job, Work
 from gateway.imaging.sniff import SniffedImage
 from gateway.imaging.worker import mask_pixels
-from gateway.imaging.worker.encoding import encoded
+from gateway.imaging.worker.encoding import encoded, on_white
 from gateway.imaging.worker.opening import look, pixels_of
 from gateway.imaging.worker.refusal import GaveUp, Refused
 
@@ -25,7 +25,8 @@ def perform(job: Job, data: bytes, pixels_max: int) -> bytes:
 def _made(job: Job, data: bytes, found: SniffedImage) -> Image.Image:
     match job.work:
         case Work.CONVERT:
-            return pixels_of(data, found, upright=True)
+            image = pixels_of(data, found, upright=True)
+            return on_white(image) if job.opaque else image
         case Work.WHITE_MASK:
             mask = pixels_of(data, found, upright=False)
             return mask_pixels.white_from_alpha(mask, hard_edges=job.hard_edges, rgb=job.rgb)

@@ -18,7 +18,14 @@ from gateway.imaging.sniff import BYTES_MAX
     [
         Job(*each)
         for each in product(
-            Work, OutputFormat, (0, 100), (False, True), (False, True), (None, Pixels(8192, 1)), (0, BYTES_MAX)
+            Work,
+            OutputFormat,
+            (0, 100),
+            (False, True),
+            (False, True),
+            (False, True),
+            (None, Pixels(8192, 1)),
+            (0, BYTES_MAX),
         )
     ],
 )
