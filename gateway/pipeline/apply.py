@@ -495,7 +495,5 @@ def _rows_change_twice(work: _Work) -> bool:
     tasks = [
         *(task.id for task, _ in work.added), *(id for id, _ in work.states), *work.plans, *(task.id for task in work.finished),
     ]  # fmt: skip
-    attempts = [
-        *(attempt.id for attempt in work.started), *(id for id, _ in work.submitted), *(attempt.id for attempt in work.ended),
-    ]  # fmt: skip
+    attempts = [*(item.id for item in work.started), *(id for id, _ in work.submitted), *(item.id for item in work.ended)]  # fmt: skip
     return len(set(tasks)) < len(tasks) or len(set(attempts)) < len(attempts)
