@@ -1,12 +1,14 @@
 """The gateway as its operators run it: `gateway serve` in a process and a folder of its own, with a config file, on a free port.
 
+A process forked from one that has imported everything (tests/fork_server.py), unless a test asks for the installed command: that is the right one
+for what an installation, an import or the memory of a process has a part in. test_first_run.py and test_commands.py show that both do the same.
+
 Owns the process, its two outputs (files in its folder) and a small HTTP client; knows nothing of what is tested. Every wait is bounded: a gateway
 that does not start, stop or answer in time raises AssertionError with what it printed. No provider key of the caller's environment reaches it.
 """
 
 import asyncio
 import contextlib
-import ctypes
 import http.client
 import itertools
 import json
@@ -20,7 +22,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import IO, Any, Protocol, Self, TypeVar
 
 from gateway.app_office import open_office
 from gateway.config import load
@@ -28,11 +30,20 @@ from gateway.db.migrate import migrate
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import GatewayError
 from gateway.telemetry.redaction import without_keys
+from tests.fork_server import die_with_parent
+from tests.forked import fork_server
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = Path(sys.executable).with_name("gateway")
+"""The installed command."""
+MODULES = (
+    "gateway.cli.main", "gateway.cli.welcome", "gateway.app", "uvloop", "alembic.command", "rich.console", "rich.table",
+    "gateway.upstreams.openai", "gateway.upstreams.evolink", "gateway.upstreams.sandbox",
+)  # fmt: skip
+"""What a gateway, or a command of it, comes to import."""
+MAIN = "gateway.cli.main:main"
 START_S_MAX = 30.0
 STOP_S_MAX = 30.0
 ANSWER_S_MAX = 60.0
@@ -59,7 +70,7 @@ class Answer:
 
 
 class Process(Protocol):
-    """What is needed of a process: subprocess.Popen has it."""
+    """What is needed of a process: subprocess.Popen has it, and ForkedProcess."""
 
     @property
     def returncode(self) -> int | None: ...
@@ -102,28 +113,37 @@ class GatewayProcess:
 
     # --- the process
 
-    def start(self, *arguments: str, command: Sequence[str | Path] = (GATEWAY,)) -> Self:
-        """`gateway serve`, until it says where it serves."""
+    def start(self, *arguments: str, command: Sequence[str | Path] = ()) -> Self:
+        """`gateway serve`, until it says where it serves. With a command, that one instead of a forked process."""
         self.launch(*arguments, command=command)
         self.base_url = until(self._announced, START_S_MAX, f"the gateway does not start\n{self.output}\n{self.log}")
         until(lambda: self.request("GET", "/readyz").status == 200, START_S_MAX, "the gateway does not become ready")
         return self
 
-    def launch(self, *arguments: str, command: Sequence[str | Path] = (GATEWAY,)) -> None:
+    def launch(self, *arguments: str, command: Sequence[str | Path] = ()) -> None:
         """`gateway serve` without waiting for anything."""
         assert self._process is None, "this gateway runs already"
         self._starts += 1
+        serve = ("serve", *self.arguments, *arguments)
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
+            if not command:
+                self._process = self._fork(("gateway", *serve), out, err)
+                return
             self._process = subprocess.Popen(
-                [*command, "serve", *self.arguments, *arguments],
+                [*command, *serve],
                 cwd=self.folder,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - only prctl is called between fork and exec
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - only prctl is called between fork and exec
             )
+
+    def _fork(self, argv: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
+        return fork_server(*MODULES).start(
+            MAIN, argv=argv, environ=self.environ, folder=self.folder, stdout=out, stderr=err
+        )
 
     def kill(self) -> None:
         """kill -9: nothing in the process gets to run again."""
@@ -182,12 +202,18 @@ class GatewayProcess:
 
     # --- commands of the operator
 
-    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """`gateway …` in the same folder with the same config, running or not."""
+    def command(self, *arguments: str, installed: bool = False) -> "subprocess.CompletedProcess[str]":
+        """`gateway …` in the same folder with the same config, running or not. `installed`: the command itself."""
+        arguments = (*arguments, *self.arguments)
+        if not installed:
+            return fork_server(*MODULES).run(
+                MAIN, argv=("gateway", *arguments), environ=self.environ, folder=self.folder, timeout=COMMAND_S_MAX
+            )
         return subprocess.run(
-            [GATEWAY, *arguments, *self.arguments],
+            [GATEWAY, *arguments],
             cwd=self.folder,
             env=self.environ,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
@@ -350,9 +376,3 @@ async def _ask_database(config: Path | None, command: str, arguments: Mapping[st
         except GatewayError as exc:
             return {"error": without_keys(str(exc))}
     return {"rows": list(report.rows), "message": report.message, "failed": report.failed}
-
-
-def die_with_parent() -> None:
-    """A gateway never outlives a killed test run."""
-    pr_set_pdeathsig = 1  # linux/prctl.h
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """The operator's commands, beside a running gateway and without one; and what a gateway refuses to start with."""
 
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -27,7 +28,9 @@ def test_commands_work_through_the_socket_of_a_running_gateway(new_gateway: NewG
     assert gateway.request("GET", "/v1/models", key=made["key"]).status == 200
     listed = {row["id"]: row for row in gateway.rows("keys", "list")}
     assert listed[made["id"]]["state"] == "active"
-    assert made["key"] not in gateway.command("keys", "list").stdout
+    printed = gateway.command("keys", "list")
+    assert made["key"] not in printed.stdout
+    assert_the_same(printed, gateway.command("keys", "list", installed=True))
     assert gateway.command("keys", "revoke", made["id"]).returncode == 0
     assert gateway.request("GET", "/v1/models", key=made["key"]).status == 401
     assert_books_and_doubts(gateway)
@@ -47,9 +50,17 @@ def test_commands_work_without_a_running_gateway(new_gateway: NewGateway) -> Non
     gateway.kill()
     assert (gateway.folder / "var/gateway.sock").exists()  # nobody could remove it
     assert_books_and_doubts(gateway)
+    assert_the_same(*(gateway.command("accounts", "list", installed=installed) for installed in (False, True)))
     assert gateway.command("keys", "revoke", made["id"]).returncode == 0
     gateway.start()
     assert gateway.request("GET", "/v1/models", key=made["key"]).status == 401
+
+
+def assert_the_same(forked: CompletedProcess[str], installed: CompletedProcess[str]) -> None:
+    """What a forked process does and says is what the installed command does and says."""
+    assert (forked.returncode, forked.stdout, forked.stderr) == (
+        installed.returncode, installed.stdout, installed.stderr,
+    )  # fmt: skip
 
 
 def assert_books_and_doubts(gateway: GatewayProcess) -> None:
@@ -159,7 +170,7 @@ def test_a_taken_port_is_refused(new_gateway: NewGateway) -> None:
 
 def test_check_config(new_gateway: NewGateway, tmp_path: Path) -> None:
     """A good config: exit 0 and what it serves. A bad one: exit 2 and every error; `serve` refuses it with the same. A short drain it serves with."""
-    good = new_gateway(config(server={"port": 0})).command("check-config")
+    good = new_gateway(config(server={"port": 0})).command("check-config", installed=True)
     assert good.returncode == 0
     assert "The config is good." in good.stdout
     assert f"model {BY_SANDBOX}: sandbox/sandbox" in good.stdout
@@ -173,6 +184,7 @@ def test_check_config(new_gateway: NewGateway, tmp_path: Path) -> None:
     path.write_text(BAD)
     gateway = new_gateway(path)
     bad = gateway.command("check-config")
+    assert_the_same(bad, gateway.command("check-config", installed=True))
     assert bad.returncode == 2
     for place in ("servr", "database", "deadline", "upstreams.openai.kind", "NOT_SET_ANYWHERE"):
         assert place in bad.stderr

@@ -75,7 +75,7 @@ def test_a_first_start_prints_all_that_a_first_picture_needs(
     new_gateway: NewGateway, tmp_path: Path, config: Path | None
 ) -> None:
     """Base URL, key and a curl command that makes a picture as pasted; at the second start no secret but where it is, and the command works again."""
-    gateway = new_gateway(config).start("--port", "0")
+    gateway = new_gateway(config).start("--port", "0", command=(GATEWAY,))
     key = key_of(gateway)
     assert f"serves at {gateway.base_url}\n" in gateway.output
     curl = snippet(gateway, "A picture with curl, saved as cat.png:")

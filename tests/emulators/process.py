@@ -26,8 +26,11 @@ import uvloop
 from tests.emulators import behaviours as b
 from tests.emulators.base import Emulator, Options
 from tests.emulators.records import BILLS, RECEIVED, Bill, Received
+from tests.forked import fork_server
 
 ROOT = Path(__file__).resolve().parents[2]
+MODULES = ("uvloop", *(f"tests.emulators.{name}" for name in ("process", "compatible", "delivery", "tasks")))
+"""What all vendors' modules import, but none of these themselves: each is run as the main one."""
 _ANSWER_TIMEOUT_S = 10.0  # the control API answers at once; longer means that the child is stuck
 _STOP_TIMEOUT_S = 5.0
 
@@ -89,12 +92,18 @@ class EmulatorProcess:
     """The parent's handle: the same verbs as `Emulator`, spoken to another process."""
 
     def __init__(self, kind: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", f"tests.emulators.{kind}", "--until-stdin-closes", *arguments]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        module = f"tests.emulators.{kind}"
+        self._until: int | None
+        theirs, self._until = os.pipe()
+        said, says = os.pipe()
+        with open(theirs, "rb") as stdin, open(says, "wb") as stdout:
+            # What `python -m module` does.
+            self._process = fork_server(*MODULES).start(
+                "runpy:run_module", (module, None, "__main__", True), argv=(module, "--until-stdin-closes", *arguments),
+                environ=os.environ, folder=ROOT, stdin=stdin, stdout=stdout,
+            )  # fmt: skip
+        with open(said, "rb") as output:
+            line = output.readline()
         if not line:
             self.stop()
             raise RuntimeError(f"the emulator {kind} ended with {self._process.returncode} before it listened")
@@ -157,10 +166,13 @@ class EmulatorProcess:
         """End the child and wait for it."""
         self._process.terminate()
         try:
-            self._process.communicate(timeout=_STOP_TIMEOUT_S)
+            self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+        if self._until is not None:
+            os.close(self._until)
+            self._until = None
 
     def __enter__(self) -> Self:
         return self
