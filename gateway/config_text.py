@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -139,20 +140,27 @@ def parse(text: str, problems: Problems, key: str) -> Plain:
                 _report_duplicate(problems, name, "")
             return value
     try:
-        loader = _Loader(text)  # looks at every character
-        try:
-            value = loader.get_single_data()
-        finally:
-            loader.dispose()
+        value, twice = _yaml(text)
     except yaml.YAMLError as exc:
         problems.add(key, None, f"is not valid YAML: {' '.join(str(exc).split())}", "Correct the file at that place.")
         return {}
     except RecursionError:
         _report_endless(problems, key)
         return {}
-    for name, line in loader.duplicates:
+    for name, line in twice:
         _report_duplicate(problems, name, f" in line {line}")
     return value
+
+
+@lru_cache(maxsize=2)  # the catalogue is read with every config, and the same each time
+def _yaml(text: str) -> tuple[Plain, tuple[tuple[str, int], ...]]:
+    """What it says, not to be changed by anybody, and the keys that stand in it twice, with their lines."""
+    loader = _Loader(text)  # looks at every character
+    try:
+        value: Plain = loader.get_single_data()
+        return value, tuple(loader.duplicates)
+    finally:
+        loader.dispose()
 
 
 def substitute(value: Plain, environ: Mapping[str, str], folder: Path, problems: Problems, key: str = "") -> Plain:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from http import HTTPStatus
 
 import orjson
@@ -25,13 +26,14 @@ _ABOUT = "Image generation behind one key: OpenAI's images contract and durable 
 
 def openapi_document(*, version: str, public_url: str = "") -> bytes:
     """The document as JSON."""
+    paths, schemas = _described()
     document: JsonMap = {
         "openapi": "3.1.0",
         "info": {"title": "Image gateway", "version": version, "description": _ABOUT},
         "security": [{"bearer": []}, {"apiKey": []}],
-        "paths": _paths(ROUTES),
+        "paths": paths,
         "components": {
-            "schemas": _schemas(ROUTES),
+            "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
@@ -42,6 +44,12 @@ def openapi_document(*, version: str, public_url: str = "") -> bytes:
     if public_url:
         document["servers"] = [{"url": public_url}]
     return orjson.dumps(document)
+
+
+@cache  # twenty times the work of all the rest of a start of the edge, and always the same
+def _described() -> tuple[JsonMap, JsonValue]:
+    """Paths and schemas, not to be changed by anybody."""
+    return _paths(ROUTES), _schemas(ROUTES)
 
 
 def _paths(routes: Sequence[Route]) -> JsonMap:

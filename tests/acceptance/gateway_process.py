@@ -40,7 +40,7 @@ GATEWAY = Path(sys.executable).with_name("gateway")
 """The installed command."""
 MODULES = (
     "gateway.cli.main", "gateway.cli.welcome", "gateway.app", "uvloop", "alembic.command", "rich.console", "rich.table",
-    "gateway.upstreams.openai", "gateway.upstreams.evolink", "gateway.upstreams.sandbox",
+    "gateway.upstreams.openai", "gateway.upstreams.evolink", "gateway.upstreams.sandbox", "tests.acceptance.warm",
 )  # fmt: skip
 """What a gateway, or a command of it, comes to import."""
 MAIN = "gateway.cli.main:main"
