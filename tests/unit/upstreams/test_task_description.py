@@ -77,6 +77,32 @@ def test_the_least_description() -> None:
     assert (api.auth.header, api.auth.prefix) == ("Authorization", "Bearer ")
 
 
+@pytest.mark.parametrize(
+    ("template", "more", "why"),
+    [
+        ({"x": ["{image_urls}"]}, {}, "write references_max"),
+        ({"x": "{image_url}"}, {}, "write references_max"),
+        ({"x": "{mask_url}"}, {}, "{mask_url} without mask"),
+        ({}, {"mask": "white"}, "mask without {mask_url}"),
+    ],
+)
+def test_pictures_have_a_place(template: dict[str, object], more: dict[str, object], why: str) -> None:
+    """What the template has and what is declared belong together."""
+    plain = described().model_dump()
+    body = {"prompt": "{prompt}", **template}
+    with pytest.raises(ValidationError, match=re.escape(why)):
+        TaskApi.model_validate(plain | {"submit": plain["submit"] | {"body": body}} | more)
+
+
+@pytest.mark.parametrize(("template", "references"), [({}, 0), ({"x": "{image_url}"}, 1), ({"x": "{image_urls}"}, 4)])
+def test_as_many_as_there_is_place_for(template: dict[str, object], references: int) -> None:
+    """Declared references without a place in the template are none."""
+    plain = described().model_dump()
+    body = {"prompt": "{prompt}", **template}
+    found = TaskApi.model_validate(plain | {"submit": plain["submit"] | {"body": body}, "references_max": 4})
+    assert found.references == references
+
+
 @pytest.mark.parametrize("api", [APIMART, KIE, described()])
 def test_descriptions_survive_as_json(api: TaskApi) -> None:
     """The config hands a description on as text, and nothing is lost on the way."""
