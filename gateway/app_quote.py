@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gateway.administration.reports import Arguments, Command, Report, Row, Value
 from gateway.api.schemas.generation import parse_generation
+from gateway.app_pictures import is_public
 from gateway.app_reload import Current
 from gateway.config import Config
 from gateway.db.connection import Connection
@@ -96,7 +97,8 @@ def _alone(config: Config, database: Database[Written, Outcome], clock: Clock) -
     resources = Resources(clock, ThreadPoolExecutor(1, thread_name_prefix="quote"), egress=config.egress)
     adapters = {settings.name: build_adapter(settings, resources) for settings in config.upstreams}
     terms = Terms(config.markup, config.credits_per_usd, config.deadline_s)
-    quoting = Quoting(Offering(adapters, Circuits(clock)), lambda: terms, database, clock)
+    offering = Offering(adapters, Circuits(clock), links=is_public(config.server.public_url))
+    quoting = Quoting(offering, lambda: terms, database, clock)
     admission = Admission(lambda: config.catalog, TokenCounter())
     return QuoteCommands(database, Current(config), admission.admit, quoting.of)
 

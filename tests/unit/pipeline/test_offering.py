@@ -1,5 +1,6 @@
 """Which offers a call tries now, in which order, and what routing's savings are told against."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,16 @@ from gateway.domain.choice import UpstreamChoice
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AllUpstreamsUnavailable, InvalidRequest
 from gateway.domain.ids import AccountId, KeyId
-from gateway.domain.images import Background, Contract, ImageRequest, OutputFormat, Pixels
+from gateway.domain.images import (
+    Background,
+    Contract,
+    ImageInput,
+    ImageRequest,
+    InputSource,
+    Operation,
+    OutputFormat,
+    Pixels,
+)
 from gateway.domain.tasks import Fault
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.frozen import read_considered, read_plan
@@ -239,3 +249,26 @@ def test_chosen_upstreams_that_cannot_are_named(desk: Desk) -> None:
     desk.circuits.failed("a/m", Fault.CREDENTIALS)
     with pytest.raises(AllUpstreamsUnavailable):
         desk.ask(sold, only=("a",))
+
+
+@pytest.mark.parametrize("links", [False, True])
+def test_links_decide_who_can_edit(links: bool) -> None:
+    """Where upstreams cannot fetch pictures from here, those that take nothing else are left out, and the caller is told that none is able."""
+
+    class Linked(Able):
+        def capabilities(self, upstream_model: str) -> Capabilities:
+            operations = frozenset({Operation.EDIT})
+            return replace(
+                super().capabilities(upstream_model), operations=operations, references_max=1, references_by_link=True
+            )
+
+    adapters = {"a": Linked(UpstreamSettings("a", "able"))}
+    offering = Offering(adapters, Circuits(SystemClock()), links=links)
+    picture = ImageInput(InputSource.FILE, "file-1")
+    edit = replace(REQUEST, operation=Operation.EDIT, images=(picture,))
+    admitted = Admitted(edit, model("a"), UpstreamChoice())
+    if links:
+        assert tried(offering.quoted(PRINCIPAL, admitted, TERMS)) == ["a"]
+    else:
+        with pytest.raises(InvalidRequest):
+            offering.quoted(PRINCIPAL, admitted, TERMS)
