@@ -69,6 +69,7 @@ from gateway.limits.slots import Slots
 from gateway.pipeline import crash_points
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.callers import Callers
+from gateway.pipeline.cancelling import Cancelling
 from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.offering import Terms
@@ -116,6 +117,7 @@ class House:
     acceptance: Acceptance
     runner: Runner
     recovery: Recovery
+    cancelling: Cancelling
     housekeeping: Housekeeping
     metrics: Metrics
     watch: BudgetWatch
@@ -129,6 +131,7 @@ class House:
         """What runs beside the calls, until the gateway stops."""
         return (
             self.recovery.run(),
+            self.cancelling.run(),
             self.housekeeping.run(),
             self.watch.run(),
             self.deliverer.run(),
@@ -246,10 +249,13 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         )
         caller_urls = CallerUrls(config.egress)
         stack.push_async_callback(caller_urls.close)
+        rate = lambda: current.config.credits_per_usd  # noqa: E731 - as the other settings that may change
+        cancelling = Cancelling(tools, runner, owner=owner, credits_per_usd=rate)
         pipeline = Pipeline(
             admission=admission(current, adapters, caller_urls),
             acceptance=acceptance,
             runner=runner,
+            cancelling=cancelling,
             erasing=office.erasing,
             database=office.database,
             blobs=blobs,
@@ -257,7 +263,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             metrics=metrics,
             clock=clock,
             catalog=lambda: current.config.catalog,
-            credits_per_usd=lambda: current.config.credits_per_usd,
+            credits_per_usd=rate,
         )
         bodies = BodyBudget()
         housekeeping = Housekeeping(
@@ -273,7 +279,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         callbacks = callback_deliverer(office.database, pipeline, office.callback_secrets, current, metrics, clock)
         sweeping = sweeper(office, config.retention, metrics, clock, owner, pictures.expired)
         yield House(
-            pipeline, acceptance, runner, recovery, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures, bodies,
+            pipeline, acceptance, runner, recovery, cancelling, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures, bodies,
         )  # fmt: skip
 
 

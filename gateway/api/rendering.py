@@ -51,6 +51,8 @@ def task_answer(view: TaskView) -> JsonMap:
     answer = task_created(view)
     if task.state.is_final:
         answer["usage"] = {**_map(answer["usage"]), **_final_usage(task)}
+    elif task.cancel_requested:
+        answer["task_info"] = {**_map(answer["task_info"]), "cancel_requested": True}
     if task.state is TaskState.COMPLETED:
         links: list[JsonValue] = list(view.links)
         expires_at = None if task.results_expire_at_ms is None else task.results_expire_at_ms // 1000
@@ -160,7 +162,7 @@ def created_headers(view: TaskView) -> dict[str, str]:
 def _final_usage(task: Task) -> JsonMap:
     used = money.json_number(task.used_microcredits)
     usage: JsonMap = {"credits_used": used}
-    if task.state is TaskState.COMPLETED:
+    if task.state is TaskState.COMPLETED or task.used_microcredits:
         usage["cost"] = {"credits": used, "usd": money.json_number(task.used_microusd)}
     return usage
 

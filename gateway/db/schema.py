@@ -241,6 +241,13 @@ tasks = Table(
         postgresql_where=(Column("prompt").is_not(None)) & (Column("finished_at_ms").is_not(None)),
     ),
     Index(
+        "ix_tasks_wishes",
+        "owner",
+        "finished_at_ms",
+        sqlite_where=Column("cancel_requested") == 1,
+        postgresql_where=Column("cancel_requested") == 1,
+    ),
+    Index(
         "ix_tasks_erasing",
         "erased_at_ms",
         sqlite_where=(Column("erased_at_ms").is_not(None)) & (Column("pictures_erased_at_ms").is_(None)),

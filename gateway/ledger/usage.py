@@ -33,7 +33,7 @@ _ADD = add_to_rows(usage_daily, _KEYS, _SUMS, making=True)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one upstream had to do with a task. One without delivered pictures has billed us for failures."""
+    """What one upstream had to do with a task. One without delivered pictures has billed us for failures; with a weight, for what was cancelled."""
 
     upstream: str
     images: int = 0
@@ -89,7 +89,7 @@ def losses(attempts: Iterable[Attempt]) -> tuple[Share, ...]:
 
 def rows_of(task: EndedTask, shares: Sequence[Share]) -> list[UsageRow]:
     """One row an upstream, whose sums are exactly the task's. The task itself counts on that of the upstream with the most pictures."""
-    makers = [share for share in shares if share.images]
+    makers = [share for share in shares if share.images or share.weight]
     if not makers:
         makers = [Share("")]
     main = max(range(len(makers)), key=lambda index: makers[index].images)  # of equals the first
@@ -115,7 +115,7 @@ def rows_of(task: EndedTask, shares: Sequence[Share]) -> list[UsageRow]:
         )
         for index, (share, amount) in enumerate(zip(makers, charged, strict=True))
     ]
-    only_paid = [share for share in shares if not share.images and share.paid_microusd]
+    only_paid = [share for share in shares if share not in makers and share.paid_microusd]
     return rows + [replace(empty, upstream=share.upstream, paid_microusd=share.paid_microusd) for share in only_paid]
 
 

@@ -17,17 +17,20 @@ from gateway.domain.callbacks import Callback
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, upstream_account_id
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
-from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Billed, Task, TaskError, TaskErrorCode, TaskState
+from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Billed, Task, TaskError, TaskState
 from gateway.files import store as file_store
 from gateway.ledger import accounts as account_store
 from gateway.ledger import decide, usage
 from gateway.ledger import store as ledger_store
 from gateway.ledger.model import NO_TERMS, Books, BudgetRefusal, Ended, EntryKind, Grant, NotInDoubt, Resolve, Resolved
 from gateway.ledger.usage import Daily, Share
+from gateway.pipeline.cancel_rules import Wish, decided, was_cancelled_and_billed
 from gateway.pipeline.commands import (
     Accept,
     Accepted,
     Cancel,
+    CancelNoted,
+    CancelWished,
     Claim,
     Command,
     ExtendLeases,
@@ -42,10 +45,12 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
     SendRefused,
+    moments_ms,
 )
 from gateway.pipeline.erasure import erased
 from gateway.pipeline.leasing import lease
 from gateway.pipeline.repeating import Conflicting, Repeated, Repeats, TakeUp, asked
+from gateway.pipeline.verdict import CANCELLED
 from gateway.repeats import store as repeat_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erased, NotErased
@@ -53,7 +58,6 @@ from gateway.tasks.erasing import Erase, Erased, NotErased
 _QUERIES = (ledger_store.TERMS, ledger_store.WINDOWS, ledger_store.HOLDS, task_store.LOCK)
 _UNDER_LOCK = Together(*_QUERIES)
 _WITH_REPEATS = Together(*_QUERIES, *repeat_store.QUERIES)
-_CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
 
 
 @dataclass(slots=True)
@@ -70,6 +74,7 @@ class _Work:
     """With the end of its lease."""
     finished: list[Task] = field(default_factory=list)
     states: list[tuple[TaskId, TaskState]] = field(default_factory=list)
+    wishes: list[TaskId] = field(default_factory=list)
     started: list[Attempt] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     submitted: list[tuple[AttemptId, str]] = field(default_factory=list)
@@ -122,7 +127,7 @@ async def _load(connection: Connection, commands: Sequence[Command], now: Now) -
         connection, {command.account for command in commands if isinstance(command, Grant)}
     )
     balances = await ledger_store.lock_balances(connection, account_ids)
-    moments = _moments_ms(commands)
+    moments = moments_ms(commands)
     # In UTC, where most accounts have their windows; who has others is known only with this answer.
     starts = ledger_store.starts_of(("UTC",), moments)
     accepts = [(item.task.account, item.repeat) for item in commands if isinstance(item, Accept) and item.repeat]
@@ -187,22 +192,6 @@ def _named(commands: Sequence[Command]) -> tuple[set[AccountId], list[TaskId], l
     return account_ids, task_ids, looked_into
 
 
-def _moments_ms(commands: Sequence[Command]) -> set[int]:
-    """When the calls of these commands were accepted, as far as the commands say it, and when attempts are sent: in those windows they count."""
-    accepted = {
-        command.task.created_at_ms if isinstance(command, Accept) else command.accepted_at_ms
-        for command in commands
-        if isinstance(command, Accept | Finish | Cancel)
-    } - {0}
-    sent = {
-        attempt.sent_at_ms
-        for command in commands
-        if isinstance(command, Accept | RecordAttempts)
-        for attempt in (command.attempts if isinstance(command, Accept) else command.started)
-    }
-    return accepted | sent
-
-
 def _decide(
     work: _Work, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant | Erase | Resolve | TakeUp
 ) -> Outcome:
@@ -263,11 +252,14 @@ def _accept(work: _Work, command: Accept) -> Accepted | BudgetRefusal | Repeated
     return Accepted(task, attempts, verdict.remaining_microcredits, closed)
 
 
-def _record(work: _Work, command: RecordAttempts) -> Recorded | SendRefused | Lost:
+def _record(work: _Work, command: RecordAttempts) -> Recorded | SendRefused | CancelWished | Lost:
     lost = _lost(work, command.task_id, command.epoch)
     if lost is not None:
         return lost
     _end(work, command.ended)
+    known = work.attempts.get(command.task_id, {})
+    if work.tasks[command.task_id].cancel_requested and any(one.id not in known for one in command.started):
+        return CancelWished()
     closed = _closed(work, command.started)
     if closed is not None:
         return SendRefused(closed)
@@ -290,7 +282,9 @@ def _finish(work: _Work, command: Finish) -> Finished | Lost:
         work.repeats.forget(task)
     _end(work, command.ended)
     hold = work.books.holds[task.id]
-    if command.state is TaskState.COMPLETED:
+    if command.state is TaskState.CANCELLED and not task.cancel_requested:
+        raise AssertionError(f"{task.id} is to be cancelled, and nobody wants that")
+    if command.state is TaskState.COMPLETED or (command.state is TaskState.CANCELLED and command.charge != NOTHING):
         charged = command.charge.capped_at(hold.amount)
         ended = decide.settle(work.books, task.id, charged, work.now_ms)
         overrun = Amount(command.charge.microcredits - charged.microcredits, command.charge.microusd - charged.microusd)
@@ -304,14 +298,19 @@ def _finish(work: _Work, command: Finish) -> Finished | Lost:
     ), task.state, ended, charged, command, command.shares)  # fmt: skip
 
 
-def _cancel(work: _Work, command: Cancel) -> Finished | NotCancellable | NoTask:
+def _cancel(work: _Work, command: Cancel) -> Finished | CancelNoted | NotCancellable | NoTask:
     task = work.tasks.get(command.task_id)
     if task is None or task.account != command.account:
         return NoTask()
-    if task.state.is_final or any(attempt.state.is_open for attempt in work.attempts[task.id].values()):
-        return NotCancellable(task)
+    wish = decided(task, work.attempts[task.id].values(), command.cancellable)
+    if wish in (Wish.REFUSED, Wish.HEARD):
+        return NotCancellable(task) if wish is Wish.REFUSED else CancelNoted(task)
+    work.tasks[task.id] = task = replace(task, cancel_requested=True)
+    work.wishes.append(task.id)  # also where it ends now: a worker elsewhere may be waiting with it
+    if wish is Wish.NOTED:
+        return CancelNoted(task)
     ended = decide.release(work.books, task.id, work.now_ms)
-    final = _final(work, task, TaskState.CANCELLED, NOTHING, _CANCELLED)
+    final = _final(work, task, TaskState.CANCELLED, NOTHING, CANCELLED)
     shares = usage.losses(work.attempts[task.id].values())
     return _ended(work, final, task.state, ended, NOTHING, command, shares)
 
@@ -422,7 +421,8 @@ def _end(work: _Work, attempts: Sequence[Attempt]) -> None:
             attempt.cost_microusd,
         )
         decide.pay(work.books, upstream, attempt.task_id, attempt.id, presumed, cost, attempt.sent_at_ms, work.now_ms)
-        if lost := cost if attempt.state is AttemptState.FAILED else attempt.lost_microusd:
+        is_ours = attempt.state is AttemptState.FAILED and not was_cancelled_and_billed(attempt)
+        if lost := cost if is_ours else attempt.lost_microusd:
             loss = Amount(microusd=lost)
             decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.LOSS, loss, work.now_ms, attempt.task_id, attempt.id)
 
@@ -464,6 +464,7 @@ async def _save(connection: Connection, work: _Work) -> None:
         *ledger_store.changes(work.books),
         task_store.added_tasks(work.added),
         task_store.changed_states(work.states),
+        task_store.wished_tasks(work.wishes),
         task_store.added_attempts(work.started),
         task_store.submitted_attempts(work.submitted),
         task_store.changed_plans(work.plans),
@@ -493,7 +494,7 @@ async def _save(connection: Connection, work: _Work) -> None:
 def _rows_change_twice(work: _Work) -> bool:
     """Whether a task or an attempt is written more than once: then each statement must see what the one before it wrote."""
     tasks = [
-        *(task.id for task, _ in work.added), *(id for id, _ in work.states), *work.plans, *(task.id for task in work.finished),
+        *(one.id for one, _ in work.added), *(id for id, _ in work.states), *work.plans, *work.wishes, *(one.id for one in work.finished),
     ]  # fmt: skip
-    attempts = [*(item.id for item in work.started), *(id for id, _ in work.submitted), *(item.id for item in work.ended)]  # fmt: skip
+    attempts = [*(one.id for one in work.started), *(id for id, _ in work.submitted), *(one.id for one in work.ended)]
     return len(set(tasks)) < len(tasks) or len(set(attempts)) < len(attempts)

@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from gateway.domain import money
 from gateway.domain.catalog import Offer
+from gateway.domain.clock import Clock
 from gateway.domain.ids import AttemptId, TaskId, new_attempt_id
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault
+from gateway.upstreams.base import UpstreamFailure
 
 
 def new_attempt(
@@ -23,6 +26,29 @@ def new_attempt(
         presumed_microusd,
         sent_at_ms=now_ms,
     )
+
+
+def failed(attempt: Attempt, failure: UpstreamFailure, now_ms: int, message: str) -> Attempt:
+    """Its end without a picture. A billed one costs what the upstream named, else what was presumed. `message` may be kept."""
+    cost = 0
+    if failure.billed is Billed.YES:
+        cost = attempt.presumed_cost_microusd if failure.cost_usd is None else money.usd_cost(failure.cost_usd)
+    return replace(
+        attempt,
+        state=AttemptState.UNKNOWN if failure.billed is Billed.UNKNOWN else AttemptState.FAILED,
+        ended_at_ms=now_ms,
+        fault=failure.fault,
+        billed=failure.billed,
+        cost_microusd=cost,
+        message=message,
+    )
+
+
+def succeeded(attempt: Attempt, now_ms: int, cost_microusd: int, lost_microusd: int, images: int) -> Attempt:
+    """Its end with pictures."""
+    return replace(
+        attempt, state=AttemptState.SUCCEEDED, ended_at_ms=now_ms, cost_microusd=cost_microusd, lost_microusd=lost_microusd, images=images
+    )  # fmt: skip
 
 
 def in_doubt(attempts: Iterable[Attempt], now_ms: int, why: str) -> list[Attempt]:
@@ -44,3 +70,8 @@ def offers_above(attempts: Iterable[Attempt], attempt_id: AttemptId | None) -> s
         found.add(attempt.offer_id)
         attempt_id = attempt.parent_id
     return found
+
+
+def age_s(attempt: Attempt, clock: Clock) -> float:
+    """Since it was sent. By two machines' clocks, so not negative: nobody waits longer than the whole."""
+    return max(0.0, (clock.now_ms() - attempt.sent_at_ms) / 1000)

@@ -5,6 +5,7 @@ alone tell what is done and what is left, and starting, failing over and resumin
 
 Order of things: slot → attempt row committed → sent → outcome. Nothing is sent before its row is durable. A database that does not answer is
 waited for; it never makes this code forget a picture in flight. TaskLost ends the walk: the task was cancelled, or another process took it over.
+A caller's wish to cancel what is out (`stopping`) ends every part as soon as its call has: nothing is begun any more.
 """
 
 import asyncio
@@ -12,7 +13,6 @@ import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.domain import money
 from gateway.domain.catalog import Capabilities, Offer, Recovery
 from gateway.domain.ids import AttemptId
 from gateway.domain.images import ImageRequest
@@ -20,8 +20,9 @@ from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.slots import Slot, SlotTimeout
 from gateway.pipeline import at_last, pricing
-from gateway.pipeline.attempt_rows import in_doubt, new_attempt, offers_above
-from gateway.pipeline.commands import RecordAttempts, RecordSubmitted
+from gateway.pipeline.attempt_rows import age_s, failed, in_doubt, new_attempt, offers_above, succeeded
+from gateway.pipeline.cancel_rules import was_cancelled_and_billed
+from gateway.pipeline.commands import CancelWished, RecordAttempts, RecordSubmitted
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.echo import without_echo
 from gateway.pipeline.forms import form_of
@@ -33,7 +34,8 @@ from gateway.pipeline.partials import Partials, hearer, shown
 from gateway.pipeline.results import Delivery, Made
 from gateway.pipeline.side_by_side import all_of
 from gateway.pipeline.steps import step_after
-from gateway.pipeline.stored import STORAGE_PAUSE_S, Stored, TaskLost
+from gateway.pipeline.stopping import Stopping
+from gateway.pipeline.stored import Stored, TaskLost
 from gateway.pipeline.tools import Tools
 from gateway.pipeline.upstream_time import Upstreamed
 from gateway.pipeline.verdict import Failure
@@ -70,6 +72,8 @@ class Making:
     keep_pictures: bool = False
     partials: Partials | None = None
     made: list[Made] = field(default_factory=list)
+    stopped: list[Attempt] = field(default_factory=list)
+    """Cancelled at the caller's wish, and billed all the same."""
     failures: list[Failure] = field(default_factory=list)
     unrecorded: list[Attempt] = field(default_factory=list)
     """Ended attempts whose end goes into the next commit."""
@@ -82,9 +86,11 @@ class Making:
     in_hand: InHand = field(init=False)
     upstreamed: Upstreamed = field(init=False)
     pictures: CallPictures = field(init=False)
+    stopping: Stopping = field(init=False)
     _stored: Stored = field(init=False)
 
     def __post_init__(self) -> None:
+        self.stopping = Stopping(self.tools.clock, self.tools.metrics, wished=self.task.cancel_requested)
         self.in_hand = InHand(self.known)
         self.upstreamed = Upstreamed(self.tools.clock)
         self.pictures = CallPictures(self.tools.inputs, self.task, self.request, self.deadline_s)
@@ -129,6 +135,9 @@ class Making:
         """The same in its turn; False where there is no such offer."""
         tried = offers_above((*self.known, *self.started), parent)
         for index in range(first_offer, len(self.plan.offers)):
+            if self.stopping.wished:
+                self.failures.append(Failure(Fault.CANCELLED))
+                return True
             offer = self.plan.offers[index]
             adapter = self.tools.adapters.get(offer.upstream)
             if adapter is None or offer.id in tried:
@@ -161,7 +170,7 @@ class Making:
         """The same at an offer that was passed over: its circuit has closed since, or it is tried all the same. False: there is none."""
         tried = offers_above((*self.known, *self.started), parent)
         parts = {offer.id: self._parts(offer, n) for offer in self.plan.offers if offer.id not in tried}
-        left = [offer for offer in self.plan.offers if parts.get(offer.id)]
+        left = [offer for offer in self.plan.offers if parts.get(offer.id) and not self.stopping.wished]
         if left and not await self.tools.results.storable(self.deadline_s):
             self.failures.append(Failure(None, timed_out=True))
             return True
@@ -205,8 +214,13 @@ class Making:
         """Waits for it until that time. None: it did not come free, which is among the failures."""
         slots = self.tools.slots
         try:
-            free = slots.try_acquire(offer.upstream, 1)
-            return free[0] if free else await slots.acquire(offer.upstream, until_s)
+            async with self.stopping.unless_wished():
+                free = slots.try_acquire(offer.upstream, 1)
+                return free[0] if free else await slots.acquire(offer.upstream, until_s)
+        except TimeoutError:
+            self._no_verdict(offer.id)
+            self.failures.append(Failure(Fault.CANCELLED))
+            return None
         except SlotTimeout:
             self.tools.metrics.offer_skipped(upstream=offer.upstream, reason="no_slot")
             self._no_verdict(offer.id)
@@ -236,33 +250,47 @@ class Making:
             presumed = self._presumed(offer, adapter, n)
             attempt = new_attempt(self.task.id, parent, offer, n, presumed, self.tools.clock.now_ms())
             reached(CrashPoint.BEFORE_ATTEMPT)
-            refusal = await self._record(attempt, at_last=ticket is not None)
-            if refusal is None:
+            refused = await self._record(attempt, at_last=ticket is not None)
+            if refused is None:
                 reached(CrashPoint.ATTEMPT_RECORDED)
         except BaseException:
             slot.release()
             self._no_verdict(offer.id, ticket)
             raise
-        if refusal is not None:  # as with an open circuit: the next offer
+        if isinstance(refused, CancelWished):
+            slot.release()
+            self._no_verdict(offer.id, ticket)
+            self.stopping.begin()
+            self.failures.append(Failure(Fault.CANCELLED))
+            return
+        if refused is not None:  # as with an open circuit: the next offer
             slot.release()
             if ticket is not None:
                 ticket.give_back()
-            self.tools.refused(offer, refusal)
+            self.tools.refused(offer, refused)
             await self._begin(n, parent, self._following(offer.id))
             return
         self.started.append(attempt)
         if ticket is not None:
             self.tickets[attempt.id] = ticket
         self.held_slots[attempt.id] = slot
-        await self._send(attempt, offer, adapter)
+        await self._send_first(attempt, offer, adapter)
+
+    async def _send_first(self, attempt: Attempt, offer: Offer, adapter: Adapter) -> None:
+        if self.stopping.wished:
+            self._free(attempt)
+            self._failed(attempt, UpstreamFailure(Fault.CANCELLED, Billed.NO, "not sent: cancelled before"), resends=3)
+        else:
+            await self._send(attempt, offer, adapter)
 
     async def _follow(self, attempt: Attempt) -> None:
         """An attempt that has a row: send it if it is ours to send, else find out what became of it."""
         offer, adapter = self.plan.offer(attempt.offer_id), self.tools.adapters.get(attempt.upstream)
         if attempt.id in self.held_slots and offer is not None and adapter is not None:
-            await self._send(attempt, offer, adapter)
+            await self._send_first(attempt, offer, adapter)
         elif attempt.state in (AttemptState.FAILED, AttemptState.UNKNOWN):
             self.failures.append(Failure(attempt.fault, attempt.billed or Billed.UNKNOWN))
+            self.stopped += [attempt] if was_cancelled_and_billed(attempt) else []
             step = step_after(self.tools, self.plan, attempt, attempt.fault, attempt.billed, resends=3)
             await self._after(attempt, step)
         else:
@@ -275,13 +303,13 @@ class Making:
         if delivery is None and offer is not None and adapter is not None:
             recovery = adapter.capabilities(offer.upstream_model).recovery
             if recovery in _RESUMABLE or (recovery is Recovery.ASYNC_JOB and attempt.upstream_ref):
-                self.held_slots[attempt.id] = await self._slot_for_resume(offer)
+                self.held_slots[attempt.id] = await self.tools.slot_for_resume(offer, self.deadline_s + RESUME_S_MIN)
                 await self._send(attempt, offer, adapter, sent_before=True)
                 return
             if self.owner_may_live and attempt.state.is_open:
                 # Its sender may only be paused: it must have given up before anybody says that nothing came.
                 whole_s = adapter.settings.timeout_s + MANIFEST_GRACE_S
-                delivery = await self._stored.await_manifest(attempt.id, whole_s - self._age_s(attempt))
+                delivery = await self._stored.await_manifest(attempt.id, whole_s - age_s(attempt, self.tools.clock))
         if delivery is not None:
             self._succeeded(attempt, offer, adapter, delivery, ())
             return
@@ -297,10 +325,7 @@ class Making:
         async def on_submitted(upstream_ref: str) -> None:
             nonlocal ref
             ref = upstream_ref
-            reached(CrashPoint.JOB_KNOWN)
-            await self._stored.write(RecordSubmitted(self.task.id, self.task.epoch, attempt.id, upstream_ref))
-            self.in_hand.submitted(attempt.id, capabilities.recovery)
-            reached(CrashPoint.JOB_RECORDED)
+            await self._submitted(attempt.id, upstream_ref, capabilities.recovery)
 
         async def fetch(image: LinkedImage) -> bytes:
             with self.upstreamed:
@@ -312,9 +337,10 @@ class Making:
                     attempt.id, request, offer, self.deadline_s, ref,
                     await self.pictures.to_send(capabilities.mask, ref, sent_before=sent_before), hearer(self.partials, attempt.id, request),
                 )  # fmt: skip
-                with self.upstreamed, self.in_hand.asking(attempt.id):
+                with self.upstreamed, self.in_hand.asking(attempt.id), self.stopping.out(adapter, call):
+                    await self.stopping.tell_late(attempt.id, ref)
                     generated = await sent_or_found(
-                        adapter, call, on_submitted, clock, sent_before=sent_before, age_s=self._age_s(attempt), grace_s=MANIFEST_GRACE_S
+                        adapter, call, on_submitted, clock, sent_before=sent_before, age_s=age_s(attempt, self.tools.clock), grace_s=MANIFEST_GRACE_S
                     )  # fmt: skip
                 reached(CrashPoint.ANSWER_RECEIVED)
                 # What nobody ordered is not looked at: an answer may name any number of links.
@@ -323,7 +349,7 @@ class Making:
                     attempt.id, ordered, fetch, keep=self.keep_pictures, form=form_of(self.plan, self.request, request)
                 )
             except UpstreamFailure as exc:
-                failure = exc
+                failure = self.stopping.verdict(attempt.id, exc)
                 reached(CrashPoint.FAILURE_CLASSIFIED)
             except (asyncio.CancelledError, TaskLost):
                 self._free(attempt)
@@ -355,9 +381,16 @@ class Making:
         self._free(attempt)
         await self._after(*self._failed(attempt, failure, resends=3))
 
+    async def _submitted(self, attempt_id: AttemptId, upstream_ref: str, recovery: Recovery) -> None:
+        reached(CrashPoint.JOB_KNOWN)
+        await self._stored.write(RecordSubmitted(self.task.id, self.task.epoch, attempt_id, upstream_ref))
+        self.in_hand.submitted(attempt_id, recovery)
+        reached(CrashPoint.JOB_RECORDED)
+        await self.stopping.tell_late(attempt_id, upstream_ref)
+
     async def _after(self, attempt: Attempt, step: Step) -> None:
         reached(CrashPoint.FAILURE_BOOKED)
-        if step is Step.NEXT and not shown(self.partials, attempt.id):
+        if step is Step.NEXT and not (self.stopping.wished or shown(self.partials, attempt.id)):
             await self._make(attempt.n, attempt.id, self._following(attempt.offer_id))
 
     def _following(self, offer_id: str) -> int:
@@ -385,18 +418,13 @@ class Making:
             capabilities = adapter.capabilities(offer.upstream_model) if adapter else Capabilities()
             cost = pricing.receipt(offer, capabilities, self.request, delivery).cost_microusd
         if attempt.state is not AttemptState.SUCCEEDED:
-            attempt = replace(
-                attempt,
-                state=AttemptState.SUCCEEDED,
-                ended_at_ms=self.tools.clock.now_ms(),
-                cost_microusd=cost,
-                lost_microusd=pricing.lost_microusd(cost, delivery),
-                images=len(delivery.images),
-            )
+            lost = pricing.lost_microusd(cost, delivery)
+            attempt = succeeded(attempt, self.tools.clock.now_ms(), cost, lost, len(delivery.images))
             self.unrecorded.append(attempt)
             self.ended.append(attempt)
+            self.stopping.ended(attempt.id, attempt.upstream, None)
             self._tell(attempt)
-            self._count(attempt, cost)
+            self.tools.count(attempt, self.task.model)
         else:  # its end is in the books, and with it the loss
             attempt = replace(attempt, lost_microusd=pricing.lost_microusd(attempt.cost_microusd, delivery))
         self.made.append(Made(attempt, delivery, pictures))
@@ -405,34 +433,22 @@ class Making:
         self, attempt: Attempt, failure: UpstreamFailure, *, resends: int, heard: bool = True
     ) -> tuple[Attempt, Step]:
         """Book a failure; says what follows it. `heard` False: it tells of us, not of the upstream, so its circuit hears nothing."""
-        cost = 0
-        if failure.billed is Billed.YES:
-            cost = attempt.presumed_cost_microusd if failure.cost_usd is None else money.usd_cost(failure.cost_usd)
         adapter = self.tools.adapters.get(attempt.upstream)
         secret = adapter.settings.api_key if adapter else ""
         message = without_echo(failure.message, prompt=self.request.prompt, secret=secret)
-        ended = replace(
-            attempt,
-            state=AttemptState.UNKNOWN if failure.billed is Billed.UNKNOWN else AttemptState.FAILED,
-            ended_at_ms=self.tools.clock.now_ms(), fault=failure.fault, billed=failure.billed, cost_microusd=cost, message=message,
-        )  # fmt: skip
+        ended = failed(attempt, failure, self.tools.clock.now_ms(), message)
         if attempt.state.is_open:  # else its end is in the books already
             self.unrecorded.append(ended)
             self.ended.append(ended)
         self.failures.append(Failure(failure.fault, failure.billed))
+        self.stopped += [ended] if was_cancelled_and_billed(ended) else []
+        self.stopping.ended(attempt.id, attempt.upstream, failure.billed)
         if heard and not isinstance(failure, NeverArrived):
             self._tell(attempt, failure)
-        self._count(ended, cost)
-        log.warning(
-            "an attempt failed",
-            extra={
-                "task": attempt.task_id, "attempt": attempt.id, "offer": attempt.offer_id, "fault": failure.fault.value,
-                "billed": failure.billed.value, "upstream_message": message,
-            },
-        )  # fmt: skip
+        self.tools.count(ended, self.task.model)
         return ended, step_after(self.tools, self.plan, attempt, failure.fault, failure.billed, resends=resends)
 
-    async def _record(self, started: Attempt, *, at_last: bool) -> BudgetRefusal | None:
+    async def _record(self, started: Attempt, *, at_last: bool) -> BudgetRefusal | CancelWished | None:
         """Commit that an attempt is about to be sent, with the ends that wait to be written. A refusal: only they are, and it must not be sent."""
         ended, self.unrecorded = tuple(self.unrecorded), []
         if at_last:
@@ -446,18 +462,6 @@ class Making:
             self.unrecorded = [*ended, *self.unrecorded]
             raise
 
-    def _age_s(self, attempt: Attempt) -> float:
-        """By two machines' clocks, so not negative: nobody waits longer than the whole."""
-        return max(0.0, (self.tools.clock.now_ms() - attempt.sent_at_ms) / 1000)
-
-    async def _slot_for_resume(self, offer: Offer) -> Slot:
-        """A slot for what is paid for already: waited for however long the queue is."""
-        while True:
-            try:
-                return await self.tools.slots.acquire(offer.upstream, self.deadline_s + RESUME_S_MIN)
-            except SlotTimeout:
-                await asyncio.sleep(STORAGE_PAUSE_S)
-
     def _no_verdict(self, offer_id: str, ticket: Ticket | None = None) -> None:
         """Where this was a half-open circuit's probe, the next call may probe; where it was a last resort, the next one may go."""
         self.tools.circuits.failed(offer_id, Fault.CANCELLED, at_last=ticket is not None)
@@ -470,7 +474,7 @@ class Making:
         if failure is None:
             circuits.succeeded(attempt.offer_id, at_last=ticket is not None)
         else:
-            begun_s = self.tools.clock.monotonic_s() - self._age_s(attempt)
+            begun_s = self.tools.clock.monotonic_s() - age_s(attempt, self.tools.clock)
             circuits.failed(
                 attempt.offer_id, failure.fault, failure.retry_after_s, begun_s=begun_s, at_last=ticket is not None
             )
@@ -489,12 +493,6 @@ class Making:
         doubtful = in_doubt(latest.values(), self.tools.clock.now_ms(), why)
         self.unrecorded += doubtful
         self.ended += doubtful
-
-    def _count(self, attempt: Attempt, cost_microusd: int) -> None:
-        fault = attempt.fault.value if attempt.fault else None
-        self.tools.metrics.attempt_ended(upstream=attempt.upstream, model=self.task.model, fault=fault)
-        if cost_microusd:
-            self.tools.metrics.upstream_paid(upstream=attempt.upstream, model=self.task.model, microusd=cost_microusd)
 
     def _time_is_up(self) -> bool:
         return self.tools.clock.monotonic_s() >= self.deadline_s

@@ -4,6 +4,7 @@ Every command carries all that is needed to decide it under lock; none carries a
 an upstream did). `apply.py` decides and writes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -93,6 +94,11 @@ class SendRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelWished:
+    """The caller wants the task cancelled: nothing that was to start is written or may be sent. What ended is written."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The task is no longer this worker's: it ended (`state` is final), or another took it over. Write and send nothing more."""
 
@@ -101,7 +107,10 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Transaction two: the task's end, its results, its last attempts and its money together. `charge` may exceed the hold; the rest is ours."""
+    """Transaction two: the task's end, its results, its last attempts and its money together. `charge` may exceed the hold; the rest is ours.
+
+    CANCELLED is for tasks whose caller wants that, and may have a charge; FAILED has none.
+    """
 
     task_id: TaskId
     epoch: int
@@ -137,7 +146,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """A caller's wish. Granted while nothing is at an upstream that cannot cancel."""
+    """A caller's wish. Granted at once while nothing is out; noted for the task's worker where all that is out can be cancelled."""
 
     task_id: TaskId
     account: AccountId
@@ -145,11 +154,20 @@ class Cancel:
     path: tuple[AccountId, ...] = ()
     accepted_at_ms: int = 0
     """Both as in Finish."""
+    cancellable: frozenset[str] = frozenset()
+    """The ids of offers that can cancel a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotCancellable:
     """The task as it is: finished, or its picture has been sent for."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class CancelNoted:
+    """The wish stands in the task's row: its worker asks the upstreams, or has; or the task was cancelled before. The task as it is."""
 
     task: Task
 
@@ -195,6 +213,22 @@ class HandBack:
     task_ids: tuple[TaskId, ...]
 
 
+def moments_ms(commands: "Sequence[Command]") -> set[int]:
+    """When the calls of these commands were accepted, as far as the commands say it, and when attempts are sent: in those windows they count."""
+    accepted = {
+        command.task.created_at_ms if isinstance(command, Accept) else command.accepted_at_ms
+        for command in commands
+        if isinstance(command, Accept | Finish | Cancel)
+    } - {0}
+    sent = {
+        attempt.sent_at_ms
+        for command in commands
+        if isinstance(command, Accept | RecordAttempts)
+        for attempt in (command.attempts if isinstance(command, Accept) else command.started)
+    }
+    return accepted | sent
+
+
 Command = (
     Accept
     | RecordAttempts
@@ -215,9 +249,11 @@ Outcome = (
     | BudgetRefusal
     | Recorded
     | SendRefused
+    | CancelWished
     | Lost
     | Finished
     | NotCancellable
+    | CancelNoted
     | NoTask
     | Claimed
     | Repeated

@@ -13,7 +13,17 @@ from enum import StrEnum
 
 from gateway.db.connection import Connection
 from gateway.db.writer import Apply, Now
-from gateway.pipeline.commands import Accept, Claim, Command, Finish, HandBack, Outcome, RecordAttempts, RecordSubmitted
+from gateway.pipeline.commands import (
+    Accept,
+    Cancel,
+    Claim,
+    Command,
+    Finish,
+    HandBack,
+    Outcome,
+    RecordAttempts,
+    RecordSubmitted,
+)
 
 
 class CrashPoint(StrEnum):
@@ -62,6 +72,12 @@ class CrashPoint(StrEnum):
     BEFORE_ANSWER = "before-answer"
     PICTURES_READ = "pictures-read"
     """The answer of the image contract is about to be rendered."""
+    CANCEL_BEGUN = "cancel-begun"
+    CANCEL_APPLIED = "cancel-applied"
+    CANCEL_COMMITTED = "cancel-committed"
+    """Nobody has heard of the wish, neither its caller nor the task's worker."""
+    CANCEL_NOTED = "cancel-noted"
+    """The worker is about to hear of it."""
     CLAIM_BEGUN = "claim-begun"
     CLAIM_APPLIED = "claim-applied"
     CLAIM_COMMITTED = "claim-committed"
@@ -75,6 +91,10 @@ class CrashPoint(StrEnum):
     HAND_BACK_APPLIED = "hand-back-applied"
     HAND_BACK_COMMITTED = "hand-back-committed"
     HANDED_BACK = "handed-back"
+    BEFORE_CANCEL = "before-cancel"
+    """An upstream is about to be told to stop a call."""
+    CANCEL_TOLD = "cancel-told"
+    """It has answered; the call's own end is still to come."""
     ASKED = "asked"
     """An upstream has said what it knows of an attempt that may have been sent."""
     CALLBACK_DUE = "callback-due"
@@ -90,6 +110,7 @@ _WRITER_POINTS: dict[type[object], tuple[CrashPoint, CrashPoint, CrashPoint]] = 
     RecordAttempts: (CrashPoint.ATTEMPT_BEGUN, CrashPoint.ATTEMPT_APPLIED, CrashPoint.ATTEMPT_COMMITTED),
     RecordSubmitted: (CrashPoint.JOB_BEGUN, CrashPoint.JOB_APPLIED, CrashPoint.JOB_COMMITTED),
     Finish: (CrashPoint.FINISH_BEGUN, CrashPoint.FINISH_APPLIED, CrashPoint.FINISH_COMMITTED),
+    Cancel: (CrashPoint.CANCEL_BEGUN, CrashPoint.CANCEL_APPLIED, CrashPoint.CANCEL_COMMITTED),
     Claim: (CrashPoint.CLAIM_BEGUN, CrashPoint.CLAIM_APPLIED, CrashPoint.CLAIM_COMMITTED),
     HandBack: (CrashPoint.HAND_BACK_BEGUN, CrashPoint.HAND_BACK_APPLIED, CrashPoint.HAND_BACK_COMMITTED),
 }

@@ -20,7 +20,6 @@ from gateway.domain.errors import (
     InvalidTaskId,
     LeftRunning,
     StorageUnavailable,
-    TaskNotCancellable,
     TaskNotFound,
     Unavailable,
 )
@@ -33,14 +32,15 @@ from gateway.ledger import store as ledger_store
 from gateway.ledger.model import BalanceKey
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted, RequestDraft
-from gateway.pipeline.commands import Cancel, Command, Finished, NotCancellable, Outcome
+from gateway.pipeline.cancelling import Cancelling
+from gateway.pipeline.commands import Command, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.idempotency import AcceptedBefore
 from gateway.pipeline.quoting import Quote, Quoting
 from gateway.pipeline.repeating import Repeated
 from gateway.pipeline.results import base64_text
-from gateway.pipeline.runner import Ending, Runner, Work, count_credits
+from gateway.pipeline.runner import Ending, Runner, Work
 from gateway.pipeline.shared_reads import SharedReads
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
 from gateway.pipeline.waits import HasGone, Waits
@@ -172,6 +172,7 @@ class Pipeline:
         admission: Admission,
         acceptance: Acceptance,
         runner: Runner,
+        cancelling: Cancelling,
         erasing: Erasing,
         database: Database[Command, Outcome],
         blobs: BlobStore,
@@ -184,6 +185,7 @@ class Pipeline:
         self._admission = admission
         self._acceptance = acceptance
         self._runner = runner
+        self._cancelling = cancelling
         self._erasing = erasing
         self._database = database
         self._blobs = blobs
@@ -320,20 +322,10 @@ class Pipeline:
         return [by_id[TaskId(task_id)] for task_id in dict.fromkeys(ids) if task_id in by_id]
 
     async def cancel(self, principal: Principal, task_id: str) -> TaskView:
-        """Cancel what is not yet at an upstream. Raises TaskNotCancellable, TaskNotFound, InvalidTaskId."""
+        """Cancel what is not yet at an upstream, and have told to stop what is. Raises TaskNotCancellable, TaskNotFound, InvalidTaskId."""
         before = await self.task(principal, task_id)
-        command = Cancel(before.task.id, principal.account, self._credits_per_usd(), before.task.path)
-        outcome = await self._database.write(command)
-        if isinstance(outcome, Finished):
-            count_credits(self._metrics, outcome)
-            work = self._runner.work_of(before.task.id)
-            if work is not None and not work.ended.done():
-                work.ended.set_result(Ending(outcome.task, work.attempts, (), outcome.remaining_microcredits))
-            return await self.task(principal, task_id)
-        if isinstance(outcome, NotCancellable):
-            why = "has ended" if outcome.task.state.is_final else "was sent to an upstream that cannot cancel it"
-            raise TaskNotCancellable(f"This task {why}; its state is {outcome.task.state}.", param="task_id")
-        raise TaskNotFound("This key has no such task. Tasks are kept for a limited time.", param="task_id")
+        await self._cancelling.cancel(before.task)
+        return await self.task(principal, task_id)
 
     async def erase(self, principal: Principal, task_id: str) -> TaskView:
         """Delete the prompt and the pictures of one of the key's own tasks. Raises Conflict while it is under way, TaskNotFound, InvalidTaskId."""
@@ -431,6 +423,7 @@ class Pipeline:
             task,
             attempts,
             self._signer,
+            can_cancel=self._cancelling.can_cancel(task, attempts),
             estimated_time_s=self._runner.estimated_time_s(task.model, model.estimated_time_s if model else 30),
             credits_per_usd=self._credits_per_usd(),
             dropped=dropped,

@@ -117,35 +117,47 @@ def lost_microusd(cost_microusd: int, delivery: Delivery) -> int:
     return cost_microusd - money.proportion(cost_microusd, came, came + delivery.lost)
 
 
-def charge(plan: FrozenPlan, images: int, costs_microusd: Sequence[int]) -> Amount:
-    """What the caller pays for the delivered pictures: the fixed charge, or their actual costs × markup."""
+def charge(plan: FrozenPlan, images: int, costs_microusd: Sequence[int], unmade: int = 0) -> Amount:
+    """What the caller pays for the delivered pictures: the fixed charge, or their actual costs × markup.
+
+    `unmade`: those that were cancelled and billed all the same, whose costs are among the others; budgets of pictures do not count them.
+    """
     if plan.charge_microcredits is not None:
-        microcredits = images * plan.charge_microcredits
+        microcredits = (images + unmade) * plan.charge_microcredits
     else:
         microcredits = money.charge_of_cost(costs_microusd, markup=plan.markup, credits_per_usd=plan.credits_per_usd)
     return money.charge_amount(microcredits, images, credits_per_usd=plan.credits_per_usd)
 
 
 def shares(
-    plan: FrozenPlan, n: int, delivered: Sequence[tuple[Attempt, int]], attempts: Iterable[Attempt]
+    plan: FrozenPlan,
+    n: int,
+    delivered: Sequence[tuple[Attempt, int]],
+    attempts: Iterable[Attempt],
+    stopped: Sequence[Attempt] = (),
 ) -> tuple[Share, ...]:
     """What each upstream had to do with a task for `n` pictures. `delivered`: attempts whose pictures the caller got, with how many of them;
-    `attempts`: all, for what they cost.
+    `stopped`: those that were cancelled and billed; `attempts`: all, for what they cost.
 
     The charge is divided as it came about: by pictures where it is fixed for each, else by cost. Routing saved what the dearest offer of the plan
     would have cost more for the pictures that were delivered.
     """
     paid = {share.upstream: share.paid_microusd for share in usage.losses(attempts)}
     images: dict[str, int] = {}
+    charged: dict[str, int] = {}
     costs: dict[str, int] = {}
-    for attempt, count in delivered:
+    for attempt, count, unmade in (
+        *((one, count, 0) for one, count in delivered),
+        *((one, 0, one.n) for one in stopped),
+    ):
         images[attempt.upstream] = images.get(attempt.upstream, 0) + count
+        charged[attempt.upstream] = charged.get(attempt.upstream, 0) + count + unmade
         costs[attempt.upstream] = costs.get(attempt.upstream, 0) + attempt.cost_microusd - attempt.lost_microusd
     by_cost = plan.charge_microcredits is None
     dearest = money.proportion(plan.dearest_microusd, sum(images.values()), n)
     saved = money.split(max(0, dearest - sum(costs.values())), list(images.values()))
     made = [
-        Share(upstream, count, costs[upstream] if by_cost else count, paid.pop(upstream, 0), part)
+        Share(upstream, count, costs[upstream] if by_cost else charged[upstream], paid.pop(upstream, 0), part)
         for (upstream, count), part in zip(images.items(), saved, strict=True)
     ]
     return (*made, *(Share(upstream, paid_microusd=cost) for upstream, cost in paid.items()))

@@ -26,6 +26,7 @@ from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.attempt_rows import in_doubt
 from gateway.pipeline.attempts import Making
+from gateway.pipeline.cancel_rules import was_cancelled_and_billed
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import FrozenPlan
@@ -33,7 +34,7 @@ from gateway.pipeline.partials import Partials
 from gateway.pipeline.results import Made
 from gateway.pipeline.stored import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, TaskLost
 from gateway.pipeline.tools import Tools
-from gateway.pipeline.verdict import task_error
+from gateway.pipeline.verdict import end_without_pictures
 from gateway.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -160,6 +161,21 @@ class Runner:
             work.ended.add_done_callback(work.partials.end)
         await self._scheduler.spawn(self._run(work), name=f"task {work.task.id}")
 
+    async def cancel(self, task_id: TaskId, *, again: bool) -> None:
+        """Its caller wants it cancelled, perhaps `again`: nothing more is sent, and what is out is told to stop. Returns at once."""
+        work = self._working.get(task_id)
+        if work is None or self._scheduler.closed:
+            return
+        work.task = replace(work.task, cancel_requested=True)
+        if work.making is not None and work.making.stopping.begin(again=again):
+            await self._scheduler.spawn(work.making.stopping.tell(), name=f"cancel {task_id}")
+
+    def cancelled(self, task_id: TaskId, ending: Ending | None = None) -> None:
+        """It ended before anything was sent; `ending` None: in another process. Whoever waits for it need not wait for the walk's end."""
+        work = self._working.get(task_id)
+        if work is not None and not work.ended.done():
+            work.ended.set_result(ending)
+
     async def leave(self) -> list[TaskId]:
         """At shutdown: let go of tasks with no caller waiting that are not sent, or at an upstream that the next process can ask as well. Says which.
 
@@ -223,26 +239,31 @@ class Runner:
         """Commit the end. A task that delivered at least one picture is completed; the caller pays for what was delivered."""
         made = sorted(making.made, key=lambda part: (part.attempt.sent_at_ms, part.attempt.id))
         results = tuple(image for part in made for image in part.delivery.images)[: work.task.n]
-        attempts = _merged(work.attempts, making)
+        attempts, stopped = _merged(work.attempts, making), making.stopped
+        state, error = TaskState.COMPLETED, None
+        if not results:
+            wished = making.stopping.wished
+            state, error = end_without_pictures(making.failures, wished=wished, is_charged=bool(stopped))
+        costs = [part.charged_microusd for part in made] + [attempt.cost_microusd for attempt in stopped]
         command = Finish(
             work.task.id,
             work.task.epoch,
-            TaskState.COMPLETED if results else TaskState.FAILED,
+            state,
             work.plan.credits_per_usd,
-            charge=pricing.charge(work.plan, len(results), [part.charged_microusd for part in made])
-            if results
+            charge=pricing.charge(work.plan, len(results), costs, sum(attempt.n for attempt in stopped))
+            if results or stopped
             else NOTHING,
             ended=tuple(making.unrecorded),
             results=results,
             usage=_usage(made),
-            error=None if results else task_error(making.failures),
+            error=error,
             # Not earlier because a clock was set back meanwhile.
             results_expire_at_ms=max(self._tools.clock.now_ms(), work.task.created_at_ms) + self._results_ms
             if results
             else None,
             path=work.task.path,
             accepted_at_ms=work.task.created_at_ms,
-            shares=pricing.shares(work.plan, work.task.n, _delivered(made, work.task.n), attempts),
+            shares=pricing.shares(work.plan, work.task.n, _delivered(made, work.task.n), attempts, stopped),
         )
         reached(CrashPoint.BEFORE_FINISH)
         finished = await _commit(self._tools.database, command)
@@ -259,7 +280,7 @@ class Runner:
         work.making = None
         making.give_up(work.attempts, repr(exc))
         try:
-            if making.made:
+            if making.made or making.stopped:
                 try:
                     return await self._finish(work, making)
                 except TaskLost:
@@ -332,8 +353,8 @@ def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError, attempts
 
 
 def _as_loss(attempt: Attempt) -> Attempt:
-    """What was made but cannot be delivered is our loss."""
-    if attempt.state is not AttemptState.SUCCEEDED:
+    """What was made but cannot be delivered, or charged, is our loss."""
+    if attempt.state is not AttemptState.SUCCEEDED and not was_cancelled_and_billed(attempt):
         return attempt
     return replace(attempt, state=AttemptState.FAILED, fault=Fault.RESULT_LOST, billed=Billed.YES)
 

@@ -11,7 +11,7 @@ from gateway.domain.errors import StorageUnavailable, Unavailable
 from gateway.domain.ids import AttemptId
 from gateway.domain.tasks import TaskState
 from gateway.ledger.model import BudgetRefusal
-from gateway.pipeline.commands import Lost, RecordAttempts, RecordSubmitted, SendRefused
+from gateway.pipeline.commands import CancelWished, Lost, RecordAttempts, RecordSubmitted, SendRefused
 from gateway.pipeline.results import Delivery
 from gateway.pipeline.tools import Tools
 
@@ -35,7 +35,7 @@ class Stored:
     tools: Tools
     deadline_s: float
 
-    async def write(self, command: RecordAttempts | RecordSubmitted) -> BudgetRefusal | None:
+    async def write(self, command: RecordAttempts | RecordSubmitted) -> BudgetRefusal | CancelWished | None:
         """The refusal says that what was to be started must not be sent. Raises TaskLost, at last StorageUnavailable."""
         pause_s = STORAGE_PAUSE_S
         while True:
@@ -51,7 +51,9 @@ class Stored:
                 continue
             if isinstance(outcome, Lost):
                 raise TaskLost(outcome.state)
-            return outcome.refusal if isinstance(outcome, SendRefused) else None
+            if isinstance(outcome, SendRefused):
+                return outcome.refusal
+            return outcome if isinstance(outcome, CancelWished) else None
 
     async def find(self, attempt_id: AttemptId) -> Delivery | None:
         """The manifest of an attempt."""

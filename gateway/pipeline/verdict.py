@@ -7,7 +7,7 @@ time-out, these before everything that only says that upstreams were unwell. Ups
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.domain.tasks import Billed, Fault, TaskError, TaskErrorCode
+from gateway.domain.tasks import Billed, Fault, TaskError, TaskErrorCode, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,26 @@ class Failure:
     timed_out: bool = False
     error: TaskError | None = None
     """Of the caller's own pictures: nothing was sent."""
+
+
+CANCELLED = TaskError(TaskErrorCode.REQUEST_CANCELLED, "The task was cancelled by its caller; nothing is charged.")
+_BILLED = TaskError(
+    TaskErrorCode.REQUEST_CANCELLED,
+    "The task was cancelled by its caller, but an upstream had begun and bills it: that is charged, and there is no picture.",
+)
+
+
+def end_without_pictures(failures: Sequence[Failure], *, wished: bool, is_charged: bool) -> tuple[TaskState, TaskError]:
+    """`wished`: its caller wants it cancelled; `is_charged`: what was cancelled was billed all the same.
+
+    A refusal or a doubt is told as what it is; nothing else is worth telling whoever did not want the picture any more.
+    """
+    if is_charged:
+        return TaskState.CANCELLED, _BILLED
+    telling = any(one.fault is Fault.REFUSED or one.billed is Billed.UNKNOWN for one in failures)
+    if wished and not telling:
+        return TaskState.CANCELLED, CANCELLED
+    return TaskState.FAILED, task_error(failures)
 
 
 def task_error(failures: Sequence[Failure]) -> TaskError:

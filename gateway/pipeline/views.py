@@ -76,19 +76,19 @@ def view_of(
     attempts: Sequence[Attempt],
     signer: LinkSigner,
     *,
+    can_cancel: bool,
     estimated_time_s: int,
     credits_per_usd: Decimal,
     dropped: tuple[str, ...] = (),
     remaining_microcredits: int | None = None,
 ) -> TaskView:
-    """Every upstream of this version makes pictures that cannot be called back, so an attempt that is out ends `can_cancel`."""
     expires_at_s = (task.results_expire_at_ms or 0) // 1000
     return TaskView(
         task=task,
         attempts=tuple(attempts),
         links=tuple(signer.url(result.blob, result.extension, expires_at_s) for result in task.results),
         estimated_time_s=estimated_time_s,
-        can_cancel=not task.state.is_final and not any(attempt.state.is_open for attempt in attempts),
+        can_cancel=can_cancel,
         progress=PROGRESS[task.state],
         dropped=_with_unconverted(task, dropped),
         credits_per_usd=credits_per_usd,

@@ -110,6 +110,12 @@ _HAND_BACK = Statement(
     .values(owner="", lease_until_ms=0, epoch=tasks.c.epoch + 1)
     .returning(tasks.c.id)
 )
+_WISHES_OF = Statement(
+    select(tasks.c.id, tasks.c.state)
+    .where(tasks.c.owner == bindparam("me"), tasks.c.cancel_requested == 1)
+    .where(tasks.c.finished_at_ms.is_(None) | (tasks.c.finished_at_ms > bindparam("since")))
+    .limit(bindparam("size"))
+)
 _UNFINISHED_OF = Statement(
     select(tasks.c.id)
     .where(tasks.c.owner == bindparam("me"), tasks.c.finished_at_ms.is_(None))
@@ -159,6 +165,7 @@ _ADD_TASKS = insert_rows(tasks, (*_TASK_COLUMNS, "lease_until_ms"))
 _FINISH = update_rows(tasks, ("id",), _TASK_FINISH)
 _SET_STATE = update_rows(tasks, ("id",), ("state",))
 _SET_PLAN = update_rows(tasks, ("id",), ("plan",))
+_WISH = update_rows(tasks, ("id",), ("cancel_requested",))
 _CLAIM = update_rows(tasks, ("id",), ("owner", "epoch", "lease_until_ms"))
 _ADD_ATTEMPTS = insert_rows(attempts, _ATTEMPT_COLUMNS)
 _END_ATTEMPTS = update_rows(attempts, ("id",), _ATTEMPT_END)
@@ -236,6 +243,17 @@ def changed_plans(changed: Mapping[TaskId, str]) -> Write:
     return _SET_PLAN, [(plan_json, task_id) for task_id, plan_json in changed.items()]
 
 
+def wished_tasks(ids: Sequence[TaskId]) -> Write:
+    """That their callers want them cancelled."""
+    return _WISH, [(1, task_id) for task_id in ids]
+
+
+async def read_wishes(connection: Connection, owner: str, since_ms: int, size: int) -> list[tuple[TaskId, TaskState]]:
+    """An owner's tasks whose callers want them cancelled: those that are unfinished, and those that ended after a moment. In no order."""
+    rows = await connection.fetch(_WISHES_OF, me=owner, since=since_ms, size=size)
+    return [(TaskId(_str(row[0])), TaskState(_str(row[1]))) for row in rows]
+
+
 async def erase_tasks(connection: Connection, erased: Sequence[Task]) -> None:
     """What their callers, and upstreams about it, said. Each with its `erased_at_ms`; its row must be locked. Results go with their rows."""
     rows = [
@@ -299,12 +317,8 @@ def submitted_attempts(submitted: Sequence[tuple[AttemptId, str]]) -> Write:
 
 async def read_tasks(connection: Connection, ids: Sequence[TaskId], account: AccountId | None = None) -> list[Task]:
     """Tasks with their results; with an account, only its own. In no particular order."""
-    rows = (
-        await connection.fetch(_READ, ids=ids)
-        if account is None
-        else await connection.fetch(_READ_OWN, ids=ids, account=account)
-    )
-    found = [_task(row) for row in rows]
+    wanted_of = {} if account is None else {"account": account}
+    found = list(map(_task, await connection.fetch(_READ if account is None else _READ_OWN, ids=ids, **wanted_of)))
     wanted = [task.id for task in found if task.result_count]
     by_task: dict[str, list[ImageResult]] = {}
     for row in await connection.fetch(_RESULTS, ids=wanted) if wanted else []:
@@ -398,28 +412,18 @@ def _task(row: Row) -> Task:
         state=TaskState(_str(values["state"])),
         contract=Contract(_str(values["contract"])),
         model=_str(values["model"]),
-        n=_int(values["n"]),
-        user_group=_str(values["user_group"]),
-        created_at_ms=_int(values["created_at_ms"]),
-        deadline_at_ms=_int(values["deadline_at_ms"]),
-        reserved_microcredits=_int(values["reserved_microcredits"]),
-        prompt=_optional_str(values["prompt"]),
-        request_json=_str(values["request"]),
-        plan_json=_str(values["plan"]),
-        owner=_str(values["owner"]),
-        epoch=_int(values["epoch"]),
-        cancel_requested=bool(values["cancel_requested"]),
-        finished_at_ms=_optional_int(values["finished_at_ms"]),
-        used_microcredits=_int(values["used_microcredits"]),
+        n=_int(values["n"]), user_group=_str(values["user_group"]), created_at_ms=_int(values["created_at_ms"]),
+        deadline_at_ms=_int(values["deadline_at_ms"]), reserved_microcredits=_int(values["reserved_microcredits"]),
+        prompt=_optional_str(values["prompt"]), request_json=_str(values["request"]), plan_json=_str(values["plan"]),
+        owner=_str(values["owner"]), epoch=_int(values["epoch"]), cancel_requested=bool(values["cancel_requested"]),
+        finished_at_ms=_optional_int(values["finished_at_ms"]), used_microcredits=_int(values["used_microcredits"]),
         used_microusd=_int(values["used_microusd"]),
         error=None if error is None else TaskError(TaskErrorCode(_str(error)), _str(values["error_message"])),
         usage=None if values["usage"] is None else Usage(*orjson.loads(_str(values["usage"]))),
-        result_count=_int(values["result_count"]),
-        results_expire_at_ms=_optional_int(values["results_expire_at_ms"]),
-        caller=_optional_str(values["caller"]) or "",
-        callback_url=_optional_str(values["callback_url"]),
+        result_count=_int(values["result_count"]), results_expire_at_ms=_optional_int(values["results_expire_at_ms"]),
+        caller=_optional_str(values["caller"]) or "", callback_url=_optional_str(values["callback_url"]),
         erased_at_ms=_optional_int(values["erased_at_ms"]),
-    )
+    )  # fmt: skip
 
 
 def _attempt_row(attempt: Attempt) -> tuple[str | int | None, ...]:
@@ -445,13 +449,9 @@ def _attempt(row: Row) -> Attempt:
         presumed_cost_microusd=_int(values["presumed_cost_microusd"]),
         sent_at_ms=_int(values["sent_at_ms"]),
         upstream_ref=_optional_str(values["upstream_ref"]),
-        ended_at_ms=_optional_int(values["ended_at_ms"]),
-        fault=None if fault is None else Fault(fault),
-        billed=None if billed is None else Billed(billed),
-        cost_microusd=_int(values["cost_microusd"]),
-        images=_int(values["images"]),
-        message=_optional_str(values["message"]),
-    )
+        ended_at_ms=_optional_int(values["ended_at_ms"]), fault=Fault(fault) if fault else None, billed=Billed(billed) if billed else None,
+        cost_microusd=_int(values["cost_microusd"]), images=_int(values["images"]), message=_optional_str(values["message"]),
+    )  # fmt: skip
 
 
 def _result_parts(result: ImageResult) -> tuple[str | int | None, ...]:

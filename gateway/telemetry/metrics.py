@@ -64,7 +64,7 @@ class Metrics:
                 "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
             )
         )
-        self._skipped, self._last_resorts = map(kept, _routing_counters())
+        self._skipped, self._last_resorts, self._cancels = map(kept, _routing_counters())
         self._limited = kept(
             _Counter("gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level"))
         )
@@ -143,6 +143,10 @@ class Metrics:
     def last_resort(self, *, upstream: str, served: bool) -> None:
         """A try of an offer that was left alone, with no other left."""
         self._last_resorts.add((self._upstream(upstream), "served" if served else "failed"), 1)
+
+    def upstream_cancelled(self, *, upstream: str, outcome: str) -> None:
+        """`outcome` is unbilled, billed, unknown or too_late."""
+        self._cancels.add((self._upstream(upstream), outcome), 1)
 
     def limited(self, kind: str, level: str) -> None:
         """`kind` is rate or concurrency, `level` org, team or key."""
@@ -262,11 +266,12 @@ class _Histograms(Collector):
         yield family
 
 
-def _routing_counters() -> "tuple[_Counter, _Counter]":
-    """Offers left out of the plan, and tried all the same."""
+def _routing_counters() -> "tuple[_Counter, _Counter, _Counter]":
+    """Offers left out of the plan, and tried all the same; calls that upstreams were told to cancel."""
     return (
         _Counter("gateway_offers_skipped", "Offers that a call was not to try, by why.", ("upstream", "reason")),
         _Counter("gateway_last_resorts", "Tries of offers with an open circuit, by result.", ("upstream", "result")),
+        _Counter("gateway_upstream_cancels", "Calls told to be cancelled, by outcome.", ("upstream", "outcome")),
     )
 
 

@@ -173,7 +173,7 @@ class Stop(StrEnum):
 
     ASKED = "asked"  # it has been told; how the call ends is what `generate` hears
     TOO_LATE = (
-        "too_late"  # it is over, or what has begun would be paid for all the same: it goes on, and its picture is kept
+        "too_late"  # it is over, or has begun and would be paid for all the same: it goes on, and its picture is kept
     )
 
 

@@ -36,6 +36,12 @@ class Kind(StrEnum):
     """Of kind none, and asked for two at once."""
     PARTS = "parts"
     """With idempotency keys, and asked for three, which it makes in two calls side by side."""
+    CANCEL = "cancel"
+    """Can cancel, and its caller cancels what waits there: by the task contract alone."""
+
+    @property
+    def contracts(self) -> tuple[str, ...]:
+        return ("task",) if self is Kind.CANCEL else ("image", "task")
 
 
 class Outcome(StrEnum):
@@ -46,6 +52,7 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     UNKNOWN = "outcome_unknown"
     BUSY = "resource_exhausted"
+    CANCELLED = "request_cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ ACCEPT = (
 ATTEMPT = (P.SLOT_TAKEN, P.BEFORE_ATTEMPT, P.ATTEMPT_BEGUN, P.ATTEMPT_APPLIED, P.ATTEMPT_COMMITTED, P.ATTEMPT_RECORDED)
 JOB = (P.JOB_KNOWN, P.JOB_BEGUN, P.JOB_APPLIED, P.JOB_COMMITTED, P.JOB_RECORDED)
 RESULT = (P.ANSWER_RECEIVED, P.PICTURE_RECEIVED, P.PICTURE_EXAMINED, P.BEFORE_STORE, P.STORED, P.SUCCESS_KNOWN)
+CANCEL = (P.CANCEL_BEGUN, P.CANCEL_APPLIED, P.CANCEL_COMMITTED, P.CANCEL_NOTED, P.BEFORE_CANCEL, P.CANCEL_TOLD)
 FAILED = (P.FAILURE_CLASSIFIED, P.FAILURE_BOOKED)
 FINISH = (P.BEFORE_FINISH, P.FINISH_BEGUN, P.FINISH_APPLIED, P.FINISH_COMMITTED, P.FINISHED)
 CALLBACK = (P.CALLBACK_DUE, P.CALLBACK_CLAIMED, P.CALLBACK_SENT, P.CALLBACK_NOTED)
@@ -121,6 +129,8 @@ def life(kind: Kind, contract: str) -> list[tuple[P, int]]:
             points = (*begin, P.BEFORE_SEND, *FAILED, *ATTEMPT, P.BEFORE_SEND, *JOB, *RESULT, *end)
         case Kind.FAILURE:
             points = (*begin, P.BEFORE_SEND, *FAILED, *[point for point in end if point is not P.PICTURES_READ])
+        case Kind.CANCEL:
+            points = (*begin, P.BEFORE_SEND, *JOB, *CANCEL, *FAILED, *end)
         case Kind.TWO_PICTURES:
             pictures = (P.PICTURE_RECEIVED, P.PICTURE_EXAMINED)
             points = (*begin, P.BEFORE_SEND, P.ANSWER_RECEIVED, *pictures, *pictures, *RESULT[3:], *end)
@@ -140,6 +150,8 @@ def expected(kind: Kind, before: set[tuple[P, int]], contract: str) -> tuple[Out
     second_row = (P.ATTEMPT_COMMITTED, 1) if contract == "image" else (P.ATTEMPT_COMMITTED, 2)
     if (P.ACCEPT_COMMITTED, 1) not in before:
         return Outcome.NOTHING, 0
+    if kind is Kind.CANCEL:
+        return Outcome.CANCELLED, 0
     if kind is Kind.FAILURE:
         sent_for_nothing = first_row in before and (P.FINISH_COMMITTED, 1) not in before
         return (Outcome.UNKNOWN if sent_for_nothing else Outcome.BUSY), 0
@@ -159,12 +171,14 @@ def expected(kind: Kind, before: set[tuple[P, int]], contract: str) -> tuple[Out
 def first_kills() -> Iterator[Case]:
     """One kill, anywhere in the life of a call."""
     for kind in Kind:
-        for contract in ("image", "task"):
+        for contract in kind.contracts:
             passed: set[tuple[P, int]] = set()
             for point, nth in life(kind, contract):
                 passed.add((point, nth))
                 if kind in (Kind.TWO_PICTURES, Kind.PARTS) and nth == 1:
                     continue  # as where there is only one
+                if kind is Kind.CANCEL and (P.CANCEL_BEGUN, 1) not in passed:
+                    continue  # as where nobody cancels
                 yield Case(kind, contract, point, nth, *expected(kind, passed, contract))
 
 
@@ -192,6 +206,10 @@ SECOND_KILLS: dict[Kind, dict[tuple[P, int], tuple[P, ...]]] = {
         (P.FAILURE_BOOKED, 1): (P.CLAIMED, P.RESUMING, P.FAILURE_BOOKED, P.FINISH_APPLIED, P.FINISH_COMMITTED),
         (P.BEFORE_SEND, 2): (*CLAIM, P.FAILURE_BOOKED, P.RESUMING, P.BEFORE_SEND, *JOB, *RESULT, *FINISH),
     },
+    Kind.CANCEL: {
+        (P.CANCEL_COMMITTED, 1): (*CLAIM, P.RESUMING, P.BEFORE_SEND, P.BEFORE_CANCEL, P.CANCEL_TOLD, *FAILED, *FINISH),
+        (P.CANCEL_TOLD, 1): (P.CLAIMED, P.RESUMING, P.CANCEL_TOLD, P.FINISH_APPLIED, P.FINISH_COMMITTED),
+    },
     Kind.PARTS: {
         (P.BEFORE_SEND, 2): (*CLAIM, P.RESUMING, P.BEFORE_SEND, *RESULT, *FINISH),
         (P.STORED, 1): (P.CLAIMED, P.RESUMING, P.FINISH_APPLIED, P.FINISH_COMMITTED),
@@ -202,7 +220,7 @@ SECOND_KILLS: dict[Kind, dict[tuple[P, int], tuple[P, ...]]] = {
 def second_kills() -> Iterator[Case]:
     """Two kills: the second while the first one's call is recovered. The outcome is that of the first."""
     for kind, firsts in SECOND_KILLS.items():
-        for contract in ("image", "task"):
+        for contract in kind.contracts:
             points = life(kind, contract)
             for first, seconds in firsts.items():
                 outcome, bills = expected(kind, set(points[: points.index(first) + 1]), contract)

@@ -34,6 +34,8 @@ from gateway.pipeline.commands import (
     Accept,
     Accepted,
     Cancel,
+    CancelNoted,
+    CancelWished,
     Claim,
     Claimed,
     Command,
@@ -254,7 +256,7 @@ class Client:
 
     async def _record(self, mine: Mine, command: RecordAttempts, operation: str) -> Outcome:
         outcome = await self._bank.write(command, operation)
-        assert isinstance(outcome, Recorded | SendRefused | Lost), outcome
+        assert isinstance(outcome, Recorded | SendRefused | CancelWished | Lost), outcome
         self._last = command
         if isinstance(outcome, Lost):
             self._mine.remove(mine)
@@ -294,7 +296,7 @@ class Client:
         if account != mine.task.account:
             assert isinstance(outcome, NoTask), outcome
         else:
-            assert isinstance(outcome, Finished | NotCancellable), outcome
+            assert isinstance(outcome, Finished | NotCancellable | CancelNoted), outcome
         if isinstance(outcome, Finished):
             self._mine.remove(mine)
 

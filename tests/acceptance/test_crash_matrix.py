@@ -29,6 +29,7 @@ from PIL import Image
 
 from gateway.pipeline.crash_points import CrashPoint
 from gateway.upstreams.base import Adapter
+from gateway.upstreams.replicate import ReplicateAdapter
 from tests.acceptance.callback_receiver import CallbackReceiver, receiving_callbacks
 from tests.acceptance.crash_cases import ALL, CALLBACK, CASES, Case, Kind, Outcome, chosen
 from tests.acceptance.crash_report import Toll, hand_in
@@ -53,6 +54,8 @@ HELD_S = 10.0
 OFFERS = {
     "openai": {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}},
     "evolink": {"upstream": "evolink", "model": "gpt-4o-image", "cost": {"per_image_usd": "0.0208"}},
+    # With another adapter in EvoLink's place, whose vendor can cancel.
+    "cancel": {"upstream": "evolink", "model": "black-forest-labs/flux-schnell", "cost": {"per_image_usd": "0.003"}},
     # With another adapter in OpenAI's place, which speaks to a vendor that can be asked.
     "lookup": {"upstream": "openai", "model": "any", "cost": {"per_image_usd": "0.03"}},
     # Understands `quality`, as the offer before it does, and is the dearer one by the catalogue.
@@ -67,10 +70,12 @@ CHAINS: dict[Kind, tuple[str, ...]] = {
     Kind.FAILURE: ("openai",),
     Kind.TWO_PICTURES: ("openai",),
     Kind.PARTS: ("evolink",),
+    Kind.CANCEL: ("cancel",),
 }
 STAND_INS: dict[Kind, dict[str, type[Adapter]]] = {
     Kind.ASYNC_JOB: {"evolink": JobOnlyAdapter},
     Kind.LOOKUP: {"openai": LookupAdapter},
+    Kind.CANCEL: {"evolink": ReplicateAdapter},
 }
 
 RUNS = [
@@ -86,24 +91,29 @@ class Vendors:
     openai: EmulatorProcess
     evolink: EmulatorProcess
     lookup: EmulatorProcess
+    replicate: EmulatorProcess
 
     def all(self) -> tuple[EmulatorProcess, ...]:
-        return self.openai, self.evolink, self.lookup
+        return self.openai, self.evolink, self.lookup, self.replicate
 
     def of(self, kind: Kind) -> dict[str, EmulatorProcess]:
         """Who answers at each upstream of the config."""
-        return {"openai": self.lookup if kind is Kind.LOOKUP else self.openai, "evolink": self.evolink}
+        return {
+            "openai": self.lookup if kind is Kind.LOOKUP else self.openai,
+            "evolink": self.replicate if kind is Kind.CANCEL else self.evolink,
+        }
 
 
 @pytest.fixture(scope="module")
 def all_vendors() -> Iterator[Vendors]:
-    """Three processes for all cases of a worker."""
+    """Four processes for all cases of a worker."""
     with (
         EmulatorProcess("openai") as openai,
         EmulatorProcess("evolink", "--work", "0.02") as evolink,
         EmulatorProcess("lookup", "--work", "0.02") as lookup,
+        EmulatorProcess("replicate", "--work", "120") as replicate,  # half of it a call waits
     ):
-        yield Vendors(openai, evolink, lookup)
+        yield Vendors(openai, evolink, lookup, replicate)
 
 
 @pytest.fixture
@@ -145,9 +155,10 @@ class Gateways:
             url = self._request.getfixturevalue("postgresql_database")
         offers = [OFFERS[name] for name in CHAINS[case.kind]]
         callbacks: CallbackReceiver = self._request.getfixturevalue("callbacks")
-        ports = [int(vendors.evolink.origin.rpartition(":")[2]), callbacks.port]
+        answering = vendors.of(case.kind)
+        ports = [int(answering["evolink"].origin.rpartition(":")[2]), callbacks.port]
         settings = config(
-            url, openai=vendors.of(case.kind)["openai"], evolink=vendors.evolink, of_evolink={"poll_interval": "60ms"}, lease="2s",
+            url, openai=answering["openai"], evolink=answering["evolink"], of_evolink={"poll_interval": "60ms"}, lease="2s",
             models={MODEL: {"prompt_tokens_max": 2000, "sizes": ["1024x1024"], "n": {"max": 3}, "offers": offers}},
             egress={"allow": ["127.0.0.0/8"], "allow_http": True, "ports": ports},
             server={"port": 0, "drain": "20s", "accept_after_term": "0s"},
@@ -180,10 +191,10 @@ def test_killed_at(
     hook = callbacks.url(name)
     with armed(gateway, case.crash_at), ThreadPoolExecutor(1) as caller:
         gateway.start()
-        if case.contract == "image":
-            call: Future[Any] = caller.submit(
-                gateway.generate, MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER
-            )
+        if case.kind is Kind.CANCEL:
+            call: Future[Any] = caller.submit(submitted_and_cancelled, gateway, hook)
+        elif case.contract == "image":
+            call = caller.submit(gateway.generate, MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER)
         else:
             call = caller.submit(gateway.submit, MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER)
         if case.stopped:
@@ -201,6 +212,8 @@ def test_killed_at(
     gateway.start()
     if case.handed_over and case.again is None:
         assert gateway.logged("serving")["recovered"] == 1, "it waits for a lease"
+    if case.kind is Kind.CANCEL and told is not None:  # whose answer was lost: its caller asks again
+        assert gateway.request("POST", f"/v1/tasks/{told}/cancel").status == 200
     until(lambda: all(map(is_final, gateway.tasks())), FINAL_S_MAX, "the task is stuck", pause_s=0.03)
     with suppress(TimeoutError, AssertionError):  # counted below
         until(lambda: len(callbacks.of(name)) >= len(gateway.tasks()), FINAL_S_MAX, "not told", pause_s=0.03)
@@ -254,6 +267,20 @@ def dies(gateway: ForkedGateway) -> None:
 def polled(vendors: Vendors) -> int:
     """How often EvoLink was asked for a job."""
     return sum(1 for request in vendors.evolink.requests if request.at == "poll")
+
+
+def submitted_and_cancelled(gateway: ForkedGateway, hook: str) -> str:
+    """The task's id, once it waits at its upstream and its caller wants it cancelled."""
+    task_id = gateway.submit(MODEL, PROMPT, n=1, callback_url=hook, idempotency_key=ORDER)
+    until(
+        lambda: [one for one in gateway.task(task_id)["attempts"] if one["status"] == "submitted"],
+        FINAL_S_MAX,
+        "nothing waits at its upstream",
+        pause_s=0.03,
+    )
+    with suppress(OSError, http.client.HTTPException):
+        gateway.request("POST", f"/v1/tasks/{task_id}/cancel")
+    return task_id
 
 
 def promised(case: Case, call: "Future[Any]") -> str | None:
@@ -333,7 +360,8 @@ def assert_outcome(gateway: ForkedGateway, case: Case, told: str | None) -> None
                 assert picture.size == (1024, 1024)
         assert task["usage"]["credits_used"] > 0
     else:
-        assert (task["status"], task["error"]["code"]) == ("failed", case.outcome.value)
+        state = "cancelled" if case.outcome is Outcome.CANCELLED else "failed"
+        assert (task["status"], task["error"]["code"]) == (state, case.outcome.value)
         assert task["usage"]["credits_used"] == 0
 
 
@@ -371,7 +399,7 @@ def assert_money(gateway: ForkedGateway, case: Case, vendors: Vendors) -> None:
 def assert_made_once(gateway: ForkedGateway, case: Case, vendors: Vendors, hook: str) -> None:
     """The same call with the same key is answered by the one task, as it ended, and nobody bills anything; what was never accepted is new."""
     known, bills = [task["id"] for task in gateway.tasks()], case.bills
-    statuses = {Outcome.COMPLETED: 200, Outcome.UNKNOWN: 502, Outcome.BUSY: 503}
+    statuses = {Outcome.COMPLETED: 200, Outcome.UNKNOWN: 502, Outcome.BUSY: 503, Outcome.CANCELLED: 409}
     if case.outcome is Outcome.NOTHING:
         made = gateway.generate(MODEL, PROMPT, n=case.n, callback_url=hook, idempotency_key=ORDER)
         assert made.headers.get("idempotency-replayed") is None

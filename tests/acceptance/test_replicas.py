@@ -13,7 +13,7 @@ from tests.acceptance.callback_receiver import CallbackReceiver, assert_told_of,
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GatewayProcess, until
 from tests.acceptance.invariants import all_final, assert_bills, assert_settled
-from tests.acceptance.settings import BY_OPENAI, KEY, config
+from tests.acceptance.settings import BY_OPENAI, BY_SANDBOX, KEY, config
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
 
@@ -123,3 +123,25 @@ async def claims_run_out(database: str) -> None:
         await connection.execute("UPDATE callbacks SET next_at_ms = 0 WHERE state = 'due'")
     finally:
         await connection.close()
+
+
+@pytest.mark.xdist_group("acceptance-replicas")
+def test_a_task_is_cancelled_from_another_process(new_gateway: NewGateway, postgresql_database: str) -> None:
+    """One process draws, its caller waits there; the other hears of the wish: in seconds the task is cancelled for both, and nothing is held."""
+    settings = config(postgresql_database, of_sandbox={"latency": "90s"})
+    first = new_gateway(settings, key=KEY)
+    second = new_gateway(settings, key=KEY, folder=first.folder)
+    first.migrate().start()
+    second.start()
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(first.generate, BY_SANDBOX, "a wild dolphin 101")
+        [task] = until(
+            lambda: [task for task in second.tasks() if task["status"] == "processing"], 10, "nothing was sent"
+        )
+        heard = second.request("POST", f"/v1/tasks/{task['id']}/cancel")
+        assert heard.status == 200
+        answer = call.result(10)
+    assert (answer.status, answer.json["error"]["code"]) == (409, "request_cancelled")
+    assert second.task(task["id"])["status"] == "cancelled"
+    assert second.request("POST", f"/v1/tasks/{task['id']}/cancel").status == 200
+    assert_settled(second, completed=0)

@@ -29,6 +29,7 @@ from gateway.pipeline.commands import (
     Accept,
     Accepted,
     Cancel,
+    CancelNoted,
     Claim,
     Claimed,
     Finish,
@@ -237,7 +238,7 @@ async def test_cancel_is_granted_until_something_is_sent(database: Gateway) -> N
     await database.write(RecordAttempts(between.id, 1, ended=(ended,)))
     assert await database.write(Cancel(task.id, AccountId("key:acme//other"), RATE)) == NoTask()
     assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), Finished)
-    assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), NotCancellable)
+    assert isinstance(await database.write(Cancel(task.id, KEY, RATE)), CancelNoted), "that is what is asked for"
     assert isinstance(await database.write(Cancel(sent.id, KEY, RATE)), NotCancellable)
     assert isinstance(await database.write(Cancel(between.id, KEY, RATE)), Finished)
     assert await balance(database, KEY) == (Amount(), Amount(2 * CREDIT, 2 * CREDIT // 72, 1))

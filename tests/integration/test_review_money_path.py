@@ -28,6 +28,7 @@ from gateway.pipeline import pricing
 from gateway.pipeline import runner as runner_module
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted
+from gateway.pipeline.cancelling import Cancelling
 from gateway.pipeline.commands import (
     Accept,
     Claim,
@@ -116,6 +117,7 @@ async def pipeline_of(house: House, tmp_path: Path, clock: SystemClock | None = 
     acceptance = Acceptance(house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test")
     blobs = BlobsOnDemand(tmp_path / "images")
     pipeline = Pipeline(
+        cancelling=Cancelling(house.tools, house.runner, owner="run_test", credits_per_usd=lambda: RATE),
         erasing=Erasing(house.database, blobs, clock),
         admission=Admission(lambda: catalog, TokenCounter()), acceptance=acceptance, runner=house.runner,
         database=house.database, blobs=await blobs(),

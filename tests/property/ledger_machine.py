@@ -22,6 +22,7 @@ from gateway.pipeline.commands import (
     Accept,
     Accepted,
     Cancel,
+    CancelNoted,
     Claim,
     Claimed,
     Command,
@@ -311,6 +312,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _book_end(self, entry: ModelTask, attempt: Attempt, how: str) -> None:
         sent, windows = entry.open.pop(attempt.id)
         entry.ended.append(attempt)
+        entry.paid |= how == "made"
         self._ended_later("attempt", UPSTREAM, windows)
         if how == "unknown":
             entry.doubts[attempt.id] = sent, windows
@@ -397,9 +399,15 @@ class LedgerMachine(RuleBasedStateMachine):
             self._visit(entry.state, "foreign cancel")
             return
         self._visit(entry.state, "cancel")
+        if entry.state == "cancelled":
+            assert isinstance(outcome, CancelNoted), outcome
+            return
         if entry.finished or entry.open:
             assert isinstance(outcome, NotCancellable), outcome
             return
+        if entry.paid:  # its worker has a picture in hand, and ends it
+            assert isinstance(outcome, CancelNoted), outcome
+            outcome = self._one(Finish(entry.task.id, entry.epoch, TaskState.CANCELLED, RATE, Amount()))
         assert isinstance(outcome, Finished), outcome
         self._end_hold(entry, ZERO, outcome)
         entry.state = "cancelled"

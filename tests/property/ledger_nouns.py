@@ -25,6 +25,8 @@ class ModelTask:
     ended: list[Attempt] = field(default_factory=list)
     doubts: dict[AttemptId, tuple[Attempt, Windows]] = field(default_factory=dict)
     """Ended, and nobody knows whether they were billed."""
+    paid: bool = False
+    """A picture of it is there."""
 
     @property
     def finished(self) -> bool:

@@ -50,7 +50,7 @@ _SEEN_TASKS = Statement(
             tasks.c[name]
             for name in (
                 "id", "state", "epoch", "owner", "lease_until_ms", "reserved_microcredits", "used_microcredits", "result_count", "error_code",
-                "prompt", "erased_at_ms",
+                "prompt", "erased_at_ms", "cancel_requested",
             )
         )
     )
@@ -93,7 +93,7 @@ async def _seen(connection: Connection) -> Seen:
         code = None if error is None else str(error)
         seen_tasks[TaskId(str(i))] = (
             str(state), _int(epoch), str(owner), living, _int(reserved), _int(used), _int(results), code,
-            (words[0] is not None, words[1] is not None),
+            (words[0] is not None, words[1] is not None, words[2] == 1),
         )  # fmt: skip
     return seen_tasks, {
         AttemptId(str(i)): (str(state), _int(cost), None if ref is None else str(ref))

@@ -33,10 +33,10 @@ from gateway.pipeline.commands import (
 from gateway.pipeline.repeating import TakeUp
 from gateway.tasks.erasing import Erase
 from tests.property.ledger_world import KEYS, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, set_budget
-from tests.property.task_model import ZERO, AttemptSeen, ModelTask, TaskModel, TaskSeen, told
+from tests.property.task_model import CANCELLABLE, ZERO, AttemptSeen, ModelTask, TaskModel, TaskSeen, told
 
 OWNERS = ("run_a", "run_b", "run_c")
-WORK = ("start", "fail over", "end", "submit", "complete", "fail")
+WORK = ("start", "fail over", "end", "submit", "complete", "fail", "stop")
 """What a worker does with a task, under the epoch in its hands."""
 SIZES = ((2,), (4,), (9, 3), (7, 5, 1))
 REPEATS = ("same key", "other body", "foreign key", "retry", "foreign retry", "take up", "foreign take up", "forget")
@@ -44,7 +44,8 @@ REPEATS = ("same key", "other body", "foreign key", "retry", "foreign retry", "t
 WHOSE, AGAIN = ("", "", "", "old ", "future "), ("", "", "batch", "next")
 LIVING_MS, ENDED_MS = 600_000, -60_000
 INDEXES, CHARGES = st.integers(0, 60), st.sampled_from([0, 1, 2, 5, 12])
-HOW, LEASES = st.sampled_from(["made", "unbilled", "billed", "unknown"]), st.sampled_from([LIVING_MS, ENDED_MS])
+ENDS = ("made", "unbilled", "billed", "unknown", "stopped")
+HOW, LEASES = st.sampled_from(ENDS), st.sampled_from([LIVING_MS, ENDED_MS])
 VISITS: Counter[tuple[str, str]] = Counter()
 
 UNFINISHED, FINISHED = ("pending", "processing"), ("completed", "failed", "cancelled")
@@ -55,13 +56,18 @@ _ALWAYS = (
     "cancel", "cancel again", "foreign cancel", "cancel beside work", "erase", "erase again", "foreign erase", "erase beside work", "claim passes",
     "extend", "extend others'", "hand back", "hand back others'",
 )  # fmt: skip
-_WITH_ATTEMPTS = tuple(f"{before}{work}{after}" for work in ("fail over", "end", "submit") for before, after in _WAYS)
+_WITH_ATTEMPTS = tuple(
+    f"{before}{work}{after}" for work in ("fail over", "end", "submit", "stop") for before, after in _WAYS
+)
+_WISHED = ("cancel noted", *(f"{work} after the wish" for work in (*WORK, "cancel")))
+"""A call is out that can be cancelled, and its caller wants that."""
 PAIRS = {
     *(("none", operation) for operation in ("accept", "accept cheaper", "accept refused", "accept and cancel")),
     *(("none", operation) for operation in ("start", "complete", "cancel", "erase")),
     *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in _ALWAYS),
     *((state, operation) for state in ("processing", *FINISHED) for operation in _WITH_ATTEMPTS),
     *((state, operation) for state in (*UNFINISHED, *FINISHED) for operation in (*REPEATS, "called twice")),
+    *(("processing", operation) for operation in _WISHED),
     *((state, operation) for state in UNFINISHED for operation in ("claim", "claim ended", "claim of own passes")),
 }  # fmt: skip
 
@@ -129,7 +135,7 @@ class TaskMachine(RuleBasedStateMachine):
             AttemptId(f"att_{self.number:026d}"),
             task_id,
             None,
-            "u/m",
+            CANCELLABLE if self.number % 4 else "u/m",
             "u",
             1,
             AttemptState.SENDING,
@@ -147,8 +153,9 @@ class TaskMachine(RuleBasedStateMachine):
             "unbilled": (AttemptState.FAILED, Billed.NO, 0),
             "billed": (AttemptState.FAILED, Billed.YES, presumed + 5),
             "unknown": (AttemptState.UNKNOWN, Billed.UNKNOWN, 0),
+            "stopped": (AttemptState.FAILED, Billed.YES, presumed + 3),
         }[how]
-        fault = None if state is AttemptState.SUCCEEDED else Fault.FAILED
+        fault = None if state is AttemptState.SUCCEEDED else Fault.CANCELLED if how == "stopped" else Fault.FAILED
         return replace(attempt, state=state, billed=billed, fault=fault, cost_microusd=cost, ended_at_ms=5)
 
     def _new(
@@ -192,7 +199,7 @@ class TaskMachine(RuleBasedStateMachine):
         self, key: AccountId, sizes: Sequence[int], attempts: int, owner: str, lease_ms: int, cancelled: bool
     ) -> None:
         command = self._new(key, sizes, attempts, owner, lease_ms)
-        cancel = [Cancel(command.task.id, key, RATE)] if cancelled else []
+        cancel = [_cancel(command.task.id, key)] if cancelled else []
         answer, *_ = self._do(command, *cancel)
         if answer[0] == "refused":
             VISITS["none", "accept refused"] += 1
@@ -215,6 +222,12 @@ class TaskMachine(RuleBasedStateMachine):
                 error = TaskError(TaskErrorCode.SERVICE_ERROR, "no")
                 ended = self._endings(task, how)
                 return Finish(task.id, epoch, TaskState.FAILED, RATE, Amount(), ended=ended, error=error)
+            case "stop" if not (task.wished or task.is_final or (attempts and epoch != task.epoch)):
+                return None  # a worker never does that unasked
+            case "stop":
+                error = TaskError(TaskErrorCode.REQUEST_CANCELLED, "stopped")
+                ended = self._endings(task, how)
+                return Finish(task.id, epoch, TaskState.CANCELLED, RATE, _amount(charge), ended=ended, error=error)
         if not attempts:
             return None
         match work:
@@ -228,10 +241,9 @@ class TaskMachine(RuleBasedStateMachine):
 
     def _endings(self, task: ModelTask, how: str) -> tuple[Attempt, ...]:
         """The open ones, each in its own way; a finished task's are given again."""
-        ways = ("made", "unbilled", "billed", "unknown")
-        first = ways.index(how)
+        first = ENDS.index(how)
         attempts = [i for i, attempt in task.attempts.items() if attempt.is_open or task.is_final]
-        return tuple(self._ending(i, ways[(first + number) % 4]) for number, i in enumerate(attempts))
+        return tuple(self._ending(i, ENDS[(first + number) % len(ENDS)]) for number, i in enumerate(attempts))
 
     @precondition(lambda self: self.order)
     @rule(
@@ -254,6 +266,7 @@ class TaskMachine(RuleBasedStateMachine):
             return
         state = task.state
         VISITS[state, f"{whose}{work}"] += 1
+        VISITS[state, f"{work} after the wish"] += task.wished and not task.is_final and not whose
         VISITS[state, f"{work} again"] += again != ""
         repeat = command if isinstance(command, RecordSubmitted) else _repeated(command)
         if again == "batch":
@@ -270,7 +283,7 @@ class TaskMachine(RuleBasedStateMachine):
         task = self._pick(index)
         command = self._work(task, work, task.epoch, how, charge)
         if command is not None:
-            cancel = Cancel(task.id, task.path[0], RATE)
+            cancel = _cancel(task.id, task.path[0])
             VISITS[task.state, "cancel beside work"] += 1
             self._do(*((cancel, command) if cancel_first else (command, cancel)))
 
@@ -362,7 +375,7 @@ class TaskMachine(RuleBasedStateMachine):
                     index, random.choice(["", "", "foreign "]), random.random() < 0.5, random.random() < 0.7
                 )
             else:
-                how, charge = random.choice(["made", "unbilled", "billed", "unknown"]), random.choice([0, 1, 2, 5, 12])
+                how, charge = random.choice(ENDS), random.choice([0, 1, 2, 5, 12])
                 self._work_once(index, random.choice(WORK), how, charge, random.choice(WHOSE), random.choice(AGAIN))
 
     @precondition(lambda self: self.order)
@@ -378,10 +391,12 @@ class TaskMachine(RuleBasedStateMachine):
             VISITS[task.state, "end"] += 1
             self._do(RecordAttempts(task.id, task.epoch, ended=tuple(self._ending(i, "unbilled") for i in out)))
         account = next(key for key in KEYS if key != task.path[0]) if whose else task.path[0]
-        command = Cancel(task.id, account, RATE)
+        command = _cancel(task.id, account)
         VISITS[task.state, f"{whose}cancel"] += 1
         VISITS[task.state, "cancel again"] += again and not whose
-        self._do(command)
+        VISITS[task.state, "cancel after the wish"] += task.wished and not task.is_final and not whose
+        [answer] = self._do(command)
+        VISITS[task.state, "cancel noted"] += answer[0] == "cancel noted" and not task.is_final
         if again and not whose:
             self._do(command)
 
@@ -442,7 +457,7 @@ class TaskMachine(RuleBasedStateMachine):
         elif work == "erase":
             command = Erase(task_id)
         else:
-            command = Cancel(task_id, KEYS[0], RATE)
+            command = _cancel(task_id, KEYS[0])
         VISITS["none", work] += 1
         self._do(command)
 
@@ -467,6 +482,10 @@ class TaskMachine(RuleBasedStateMachine):
 
 def _amount(credits_: int) -> Amount:
     return Amount(credits_ * 1_000_000, credits_ * 10_000, 1)
+
+
+def _cancel(task_id: TaskId, account: AccountId) -> Cancel:
+    return Cancel(task_id, account, RATE, cancellable=frozenset({CANCELLABLE}))
 
 
 def _repeated(command: Command) -> Command:

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.money import Amount
 from gateway.domain.repeats import Repeat
+from gateway.domain.tasks import Attempt, Fault
 from gateway.ledger.model import BudgetRefusal, Granted, NotInDoubt, Resolved
 from gateway.pipeline.commands import (
     Accept,
     Accepted,
     Cancel,
+    CancelNoted,
+    CancelWished,
     Claim,
     Claimed,
     Command,
@@ -35,10 +38,13 @@ from gateway.tasks.erasing import Erase, Erased, NotErased
 
 Triple = tuple[int, int, int]
 Answer = tuple[object, ...]
-TaskSeen = tuple[str, int, str, bool, int, int, int, str | None, tuple[bool, bool]]
-"""State, epoch, owner, whether its lease runs, reserved, used, number of results, error code; whether its prompt is there, and it is erased."""
+TaskSeen = tuple[str, int, str, bool, int, int, int, str | None, tuple[bool, bool, bool]]
+"""State, epoch, owner, whether its lease runs, reserved, used, number of results, error code; whether its prompt is there, it is erased, and its
+caller wants it cancelled."""
 AttemptSeen = tuple[str, int, str | None]
 """State, cost, the upstream's job id."""
+CANCELLABLE = "u/c"
+"""The offer of which a call that is out can be cancelled."""
 FINAL = ("completed", "failed", "cancelled")
 ZERO: Triple = (0, 0, 0)
 
@@ -56,9 +62,17 @@ class ModelAttempt:
     """One try. A job's id stays with it."""
 
     presumed: int
+    can_cancel: bool
     state: str = "sending"
     cost: int = 0
     ref: str | None = None
+    stopped: bool = False
+    """Ended at its caller's wish."""
+
+    @property
+    def is_callers(self) -> bool:
+        """Paid for, and for the caller to pay."""
+        return self.state == "succeeded" or (self.stopped and self.cost > 0)
 
     @property
     def perhaps_billed(self) -> bool:
@@ -86,6 +100,8 @@ class ModelTask:
     results: int = 0
     error: str | None = None
     erased: bool = False
+    wished: bool = False
+    """Its caller wants it cancelled."""
     repeat: Repeat | None = None
     """What leads to it; None: nothing does, or not any more."""
     taken: bool = False
@@ -104,7 +120,7 @@ class ModelTask:
 
     @property
     def seen(self) -> TaskSeen:
-        words = (not self.erased, self.erased)
+        words = (not self.erased, self.erased, self.wished)
         return self.state, self.epoch, self.owner, self.living, self.held[0], self.used, self.results, self.error, words
 
 
@@ -205,26 +221,27 @@ class TaskModel:
             self.tasks[task.id] = task
             sent = command.attempts if option.has_first_offer else ()
             for attempt in sent:
-                self._send(task, attempt.id, attempt.presumed_cost_microusd)
+                self._send(task, attempt)
             return "accepted", index, len(sent), task.state, self.remaining(path)
         return ("refused",)
 
-    def _send(self, task: ModelTask, attempt_id: AttemptId, presumed: int) -> None:
-        if attempt_id not in task.attempts:
-            task.attempts[attempt_id] = ModelAttempt(presumed)
+    def _send(self, task: ModelTask, attempt: Attempt) -> None:
+        if attempt.id not in task.attempts:
+            presumed = attempt.presumed_cost_microusd
+            task.attempts[attempt.id] = ModelAttempt(presumed, attempt.offer_id == CANCELLABLE)
             self.pending[self._upstream] = plus(self.pending[self._upstream], (0, presumed, 0))
         task.state = "processing"
 
-    def _end(self, task: ModelTask, attempt_id: AttemptId, state: str, cost: int) -> None:
-        attempt = task.attempts[attempt_id]
+    def _end(self, task: ModelTask, ended: Attempt) -> None:
+        attempt, state, cost = task.attempts[ended.id], ended.state.value, ended.cost_microusd
         if not attempt.is_open:
             return
-        attempt.state, attempt.cost = state, cost
+        attempt.state, attempt.cost, attempt.stopped = state, cost, ended.fault is Fault.CANCELLED
         if state == "unknown":
             return
         self.pending[self._upstream] = plus(self.pending[self._upstream], (0, attempt.presumed, 0), -1)
         self.posted[self._upstream] = plus(self.posted[self._upstream], (0, cost, 0))
-        if state == "failed":
+        if state == "failed" and not attempt.stopped:
             self.posted[self._ours] = plus(self.posted[self._ours], (0, cost, 0))
 
     def _refused(self, task_id: TaskId, epoch: int) -> Answer | None:
@@ -239,9 +256,11 @@ class TaskModel:
             return refused
         task = self.tasks[command.task_id]
         for attempt in command.ended:
-            self._end(task, attempt.id, attempt.state.value, attempt.cost_microusd)
+            self._end(task, attempt)
+        if task.wished and any(attempt.id not in task.attempts for attempt in command.started):
+            return ("cancel wished",)
         for attempt in command.started:
-            self._send(task, attempt.id, attempt.presumed_cost_microusd)
+            self._send(task, attempt)
         return ("recorded",)
 
     def _submit(self, command: RecordSubmitted) -> Answer:
@@ -260,8 +279,8 @@ class TaskModel:
         if command.forgets:
             task.repeat = None
         for attempt in command.ended:
-            self._end(task, attempt.id, attempt.state.value, attempt.cost_microusd)
-        wanted = triple(command.charge) if command.state.value == "completed" else ZERO
+            self._end(task, attempt)
+        wanted = triple(command.charge) if command.state.value in ("completed", "cancelled") else ZERO
         charged = (min(wanted[0], task.held[0]), min(wanted[1], task.held[1]), min(wanted[2], task.held[2]))
         self.posted[self._ours] = plus(self.posted[self._ours], (wanted[0] - charged[0], wanted[1] - charged[1], 0))
         task.results = len(command.results)
@@ -272,8 +291,14 @@ class TaskModel:
         task = self.tasks.get(command.task_id)
         if task is None or task.path[0] != command.account:
             return ("no task",)
-        if task.is_final or any(attempt.is_open for attempt in task.attempts.values()):
+        if task.state == "cancelled":
+            return "cancel noted", task.state
+        out = [attempt for attempt in task.attempts.values() if attempt.is_open]
+        if task.is_final or not all(attempt.can_cancel for attempt in out):
             return "not cancellable", task.state
+        task.wished = True
+        if out or any(attempt.is_callers for attempt in task.attempts.values()):
+            return "cancel noted", task.state
         task.error = "request_cancelled"
         return self._ended(task, "cancelled", ZERO)
 
@@ -322,6 +347,10 @@ def told(outcome: Outcome) -> Answer:  # noqa: PLR0911, PLR0912 - a branch an ou
             return "lost", state.value
         case Finished(task=task, held=held, charged=charged, remaining_microcredits=remaining):
             return "finished", task.state.value, triple(held), triple(charged), remaining
+        case CancelNoted(task=task):
+            return "cancel noted", task.state.value
+        case CancelWished():
+            return ("cancel wished",)
         case NotCancellable(task=task):
             return "not cancellable", task.state.value
         case NoTask():

@@ -306,6 +306,7 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.callbacks_waiting(due=1, dead=1)
     registry_owner.retention_lag("results", 1.0)
     registry_owner.retention_deleted("results", 1)
+    registry_owner.upstream_cancelled(upstream="u", outcome="unbilled")
     found: dict[str, tuple[str, set[str]]] = {}
     text = registry_owner.render().decode()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):

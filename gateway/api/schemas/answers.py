@@ -32,6 +32,12 @@ class TaskInfo(Answer):
     estimated_time: int
 
 
+class TaskInfoNow(TaskInfo):
+    """`cancel_requested`: its caller wants it cancelled, and an upstream is still at it."""
+
+    cancel_requested: Literal[True] | None = None
+
+
 class CreatedUsage(Answer):
     billing_rule: str
     credits_reserved: float
@@ -134,7 +140,7 @@ class TaskAnswer(Answer):
     object: Literal["image.generation.task"]
     progress: int
     status: _Status
-    task_info: TaskInfo
+    task_info: TaskInfoNow
     type: Literal["image"]
     usage: TaskUsage
     results: list[str] | None = None
