@@ -103,8 +103,11 @@ def parse_variation(body: JsonObject, default_model: str, *, is_form: bool = Fal
 
 
 def _checked(kind: type[Body], body: JsonObject, *, is_form: bool) -> Body:
-    """A form's texts may spell numbers and truths."""
-    if is_form and not body.get("images"):
+    """A form's texts may spell numbers and truths, and its pictures are called as its parts are."""
+    images, most = body.get("images"), INPUTS_MAX if kind is EditBody else 1
+    if is_form and isinstance(images, list) and len(images) > most:
+        raise InvalidRequest(f"image: may be {most} at most; there are {len(images)}.", param="image")
+    if is_form and not images:
         raise InvalidRequest(
             "image: is required: send the picture as the part `image`, or several as `image[]`.", param="image"
         )

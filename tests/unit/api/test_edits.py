@@ -227,6 +227,7 @@ BAD_FORMS: list[tuple[list[Sent], str, str]] = [
     ([*FORM, Sent("prompt", b"again")], "prompt", "invalid_parameter"),
     ([*FORM, Sent("mask", MASK, "m"), Sent("mask", MASK, "m")], "mask", "invalid_parameter"),
     ([*FORM, Sent("mask", PNG + bytes(MASK_BYTES_MAX), "m")], "mask", "image_too_large"),
+    ([Sent("prompt", b"a hat"), *[Sent("image[]", PNG, "a.png")] * 17], "image", "invalid_parameter"),
     ([*FORM, Sent("n", b"two")], "n", "invalid_parameter"),
     ([*FORM, Sent("images", b"x")], "images", "invalid_parameter"),
     ([*FORM, Sent("quality", b"best")], "quality", "invalid_parameter"),
