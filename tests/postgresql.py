@@ -41,7 +41,7 @@ SETTINGS = {
 }
 
 MEMORY = Path("/dev/shm")
-"""Here the data lies where there is room for it: a database is then made in a third of the time. Programs do not: they may be forbidden to run there."""
+"""Here the data lies where there is room: a database is then made in a third of the time. Programs do not: they may be forbidden to run there."""
 MEMORY_BYTES_MIN = 2 << 30
 """A server takes a quarter of a gigabyte, and every worker has one."""
 PREFIX = "gateway-postgresql-"
