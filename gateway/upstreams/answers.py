@@ -148,7 +148,11 @@ class _OddAnswer(ImagesAnswer):
 
 def decode_images(body: bytes | bytearray) -> ImagesAnswer:
     """Safe to call in a thread; the texts of pictures are not copied by the validation."""
-    document = decode_object(body)
+    return images_answer(decode_object(body))
+
+
+def images_answer(document: dict[str, Any]) -> ImagesAnswer:
+    """The same of what was parsed already."""
     try:
         return ImagesAnswer.model_validate(document)
     except ValidationError:

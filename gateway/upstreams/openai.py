@@ -8,6 +8,7 @@ Options: `profile` (whose copy of the API it is; none: OpenAI), `params` (comma-
 and size) and `response_format` (`b64_json`, `url`, or empty to leave it out); the last two default by profile and model.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar
 
@@ -30,9 +31,10 @@ from gateway.upstreams.base import (
 )
 from gateway.upstreams.bodies import Body
 from gateway.upstreams.openai_edits import edit_body, edit_path
+from gateway.upstreams.openai_events import last_event, read_event, stream_fields
 from gateway.upstreams.openai_profiles import Profile, SizeForm, Traits, profile_of
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
-from gateway.upstreams.wire import Resources, Send, Wire
+from gateway.upstreams.wire import Hearing, Reply, Resources, Send, Wire
 
 _IMAGE_ASSUMED_BYTES = 4 * 1024 * 1024
 """A detailed 1024x1536 PNG in base64; answers are often chunked and announce no length."""
@@ -82,7 +84,9 @@ class OpenAIAdapter(Adapter):
         )
 
     async def generate(self, call: UpstreamCall, on_submitted: OnSubmitted) -> Generated:
-        path, body = self._written(call)
+        # Of several pictures in one stream no event says which it is of: they are asked for whole.
+        on_partial = call.on_partial if call.request.n == 1 and self._traits(call.offer).streams else None
+        path, body = self._written(call, {} if on_partial is None else stream_fields(call.request.partial_images))
         send = Send(
             "POST",
             self._address(path, call.offer.upstream_model),
@@ -90,8 +94,9 @@ class OpenAIAdapter(Adapter):
             body=body,
             assumed_bytes=call.request.n * _IMAGE_ASSUMED_BYTES,
             rows=self.profile.rows,
+            hearing=None if on_partial is None else Hearing(read_event, on_partial),
         )
-        return await self._wire.call(send, self._read_pictures)
+        return await self._wire.reply(send, self._read_pictures)
 
     async def fetch(self, image: LinkedImage, deadline_s: float) -> bytes:
         return await self._wire.fetch(image.url, deadline_s)
@@ -109,10 +114,13 @@ class OpenAIAdapter(Adapter):
     async def close(self) -> None:
         await self._wire.close()
 
-    def _written(self, call: UpstreamCall) -> tuple[str, Body]:
+    def _traits(self, offer: Offer) -> Traits:
+        return self.profile.traits_of(offer.upstream_model)
+
+    def _written(self, call: UpstreamCall, more: Mapping[str, object]) -> tuple[str, Body]:
         """Path and body."""
-        fields = self._body(call.request, call.offer)
-        edits = self.profile.traits_of(call.offer.upstream_model).edits
+        fields = self._body(call.request, call.offer) | dict(more)
+        edits = self._traits(call.offer).edits
         if call.request.operation is Operation.EDIT and edits is not None:
             return edit_path(edits, call.inputs), edit_body(edits, fields, call.inputs)
         return self.profile.path, orjson.dumps(fields)
@@ -142,9 +150,10 @@ class OpenAIAdapter(Adapter):
             )  # OpenAI answers 400 to it, though PNG merely has nothing to compress away
         return {name: value for name, value in body.items() if value != ""}
 
-    def _read_pictures(self, body: bytearray) -> Generated:
+    def _read_pictures(self, reply: Reply) -> Generated:
         """As a whole in a thread where the body is large: taking the base64 text out copies it."""
-        return pictures(decode_images(body), self.profile)
+        answer = last_event(reply, self.profile) if reply.is_event else decode_images(reply.body)
+        return pictures(answer, self.profile)
 
 
 def _size_fields(request: ImageRequest, traits: Traits) -> dict[str, object]:

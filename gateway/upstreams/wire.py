@@ -16,15 +16,17 @@ from typing import TypeVar
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from gateway.domain.clock import Clock
+from gateway.domain.images import PartialImage
 from gateway.domain.tasks import Billed, Fault
 from gateway.egress.download import download
 from gateway.egress.errors import DownloadFailed, EgressError
 from gateway.egress.guard import EgressPolicy
 from gateway.egress.session import open_guarded_session, open_upstream_session
 from gateway.upstreams import faults
-from gateway.upstreams.base import UpstreamFailure, UpstreamSettings
+from gateway.upstreams.base import OnPartial, UpstreamFailure, UpstreamSettings
 from gateway.upstreams.bodies import Body, Outgoing, TrackedBody, TrackedStream, tracked
 from gateway.upstreams.byte_budget import ByteBudget, Lease
+from gateway.upstreams.events import EventData
 
 T = TypeVar("T")
 
@@ -70,6 +72,8 @@ class Send:
     assumed_bytes: int = 64 * 1024
     """Reserved where the answer announces no length."""
     rows: tuple[faults.Row, ...] = ()
+    hearing: "Hearing | None" = None
+    """For answers that may come as server-sent events; None: they are read as they are."""
     failure: "Callable[[Reply], UpstreamFailure] | None" = None
     """What an answer that is no 2xx means, where a vendor's errors have a form of their own; None: `rows`, then the general table."""
 
@@ -77,6 +81,15 @@ class Send:
         """aiohttp sends idempotent methods again by itself where a kept connection drops, and a paid body would be paid for twice."""
         if self.body and self.method != "POST":
             raise ValueError(f"a body goes by POST alone, not by {self.method}")
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What becomes of an answer's events."""
+
+    read: Callable[[bytearray], PartialImage | bool]
+    """One event's data: a partial picture, True for the last event, False for one that is nothing. ValueError: not what the API promises."""
+    tell: OnPartial
 
 
 @contextmanager
@@ -107,6 +120,10 @@ class Reply:
     body: bytearray
     cut: bool = False
     """The body was longer than allowed; this is its beginning."""
+    is_event: bool = False
+    """The body is the data of a stream's last event."""
+    partials: int = 0
+    """How many partial pictures came before it."""
 
 
 class Wire:
@@ -206,8 +223,33 @@ class Wire:
                 bytes_max = BODY_BYTES_MAX if 200 <= response.status < 300 else ERROR_BYTES_MAX
                 announced = send.assumed_bytes if response.content_length is None else response.content_length
                 await lease.wait_for(min(announced, bytes_max))
+                if send.hearing is not None and response.content_type == "text/event-stream":
+                    return await self._heard(response, send.hearing, lease)
                 body, cut = await _read(response, bytes_max, lease)
                 return Reply(response.status, response.headers, body, cut)
+
+    async def _heard(self, response: ClientResponse, hearing: Hearing, lease: Lease) -> Reply:
+        """Tells of partial pictures as they come, until the last event. At most one event is in memory."""
+        events, partials = EventData(BODY_BYTES_MAX), 0
+        async for chunk in response.content.iter_any():
+            for data in events.feed(chunk):
+                lease.cover(len(data))
+                found = await self._read_event(hearing.read, data)
+                if isinstance(found, PartialImage):
+                    partials += 1
+                    hearing.tell(found)
+                elif found:
+                    return Reply(response.status, response.headers, data, is_event=True, partials=partials)
+            lease.cover(events.size_bytes)
+        message = f"the stream ended after {partials} partial pictures, without its last event"
+        raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, message)
+
+    async def _read_event(
+        self, read: Callable[[bytearray], PartialImage | bool], data: bytearray
+    ) -> PartialImage | bool:
+        if len(data) <= PARSED_ON_LOOP_BYTES_MAX:
+            return read(data)
+        return await asyncio.get_running_loop().run_in_executor(self.resources.threads, read, data)
 
     async def _decoded(self, decode: Callable[[Reply], T], answer: Reply) -> T:
         if len(answer.body) <= PARSED_ON_LOOP_BYTES_MAX:

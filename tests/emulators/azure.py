@@ -57,7 +57,7 @@ class AzureEmulator(OpenAIEmulator):
     def fault(self, received: Received, behaviour: b.Behaviour) -> web.Response | None:
         """The content filter has shapes of its own; a rate limit is worded by the API management in front."""
         match behaviour:
-            case b.Refuse() if behaviour.form != "moderation_blocked":
+            case b.Refuse() if behaviour.form not in ("moderation_blocked", "stream"):
                 return self._filtered(received, behaviour)
             case b.RateLimit():
                 wait = behaviour.retry_in or behaviour.retry_after or "60"

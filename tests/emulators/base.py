@@ -79,6 +79,8 @@ class Emulator(ABC):
     """The forms in which this vendor refuses content (`behaviours.Refuse.form`); the empty one means its usual form."""
     overloads: tuple[str, ...] = ("",)
     """The same for a lack of capacity (`behaviours.Overloaded.form`)."""
+    stream_forms: tuple[str, ...] = ()
+    """Forms of both that only a stream can show."""
     shortages: tuple[str, ...] = ()
     """The same for an empty account (`behaviours.OutOfMoney.code`); empty where any code is passed on as it is."""
 
@@ -199,7 +201,7 @@ class Emulator(ABC):
                 forms = self.shortages
             case _:
                 return
-        if form not in forms:
+        if form not in forms and form not in self.stream_forms:
             raise ValueError(f"this vendor has no {behaviour.kind} of the form {form!r}, but {', '.join(forms)}")
 
     def reset(self) -> None:

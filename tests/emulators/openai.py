@@ -4,6 +4,8 @@ Owns the routes, the shape of answers and errors; what is accepted and what it c
 script: `create`, `models`, `download`, `other` (URLs that do not exist). With `legacy` it also serves the retired DALL·E
 models (by default as links to itself), with `as_url` every model answers with links, as some compatible vendors do.
 
+With `stream` it answers with events; the forms `stream` of a refusal and of overload are errors after a first partial picture.
+
 `python -m tests.emulators.openai` runs it as a process of its own.
 """
 
@@ -14,12 +16,15 @@ from pathlib import Path
 from typing import Unpack
 from urllib.parse import urlsplit
 
+import orjson
 from aiohttp import web
 
 from tests.emulators import behaviours as b
 from tests.emulators import process
 from tests.emulators.base import Emulator, Options, json_response
+from tests.emulators.inputs import read_form
 from tests.emulators.openai_edits import edit_fields, with_pictures
+from tests.emulators.openai_events import event, partial_event, stream_of
 from tests.emulators.openai_rules import (
     FAMILIES,
     LEGACY,
@@ -43,8 +48,13 @@ class OpenAIEmulator(Emulator):
     path = "/v1"
     points: tuple[str, ...] = ("create", "models", "download", "other")
     unsupported = (b.FailTask, b.StallTask)
+    stream_forms = ("stream",)
 
-    def __init__(self, *, legacy: bool = False, as_url: bool = False, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, *, legacy: bool = False, as_url: bool = False, streams: bool = True, **options: Unpack[Options]
+    ) -> None:
+        self._streams = streams
+        """False: `stream` is ignored, as by gateways that pass models on."""
         self._files: dict[str, tuple[bytes, str]] = {}
         self._legacy = legacy
         self._as_url = as_url
@@ -73,6 +83,11 @@ class OpenAIEmulator(Emulator):
     def fault(self, received: Received, behaviour: b.Behaviour) -> web.Response | None:
         """Moderation is a 400, an empty account a 429, like a rate limit."""
         match behaviour:
+            case b.Refuse(form="stream"):
+                return self._broken_stream(received, self._refusal(received, behaviour))
+            case b.Overloaded(form="stream"):
+                broken = self.envelope(received, 503, "server_is_overloaded", "The engine is currently overloaded.")
+                return self._broken_stream(received, broken)
             case b.Refuse():
                 return self._refusal(received, behaviour)
             case b.RateLimit():
@@ -135,7 +150,11 @@ class OpenAIEmulator(Emulator):
         usd = price_usd(job, images)
         self.bill(Bill(request_id=received.id, model=job.model, images=images, usd=usd, prompt=job.prompt))
         data = [self._item(received, job, index, behaviour) for index in range(images)]
-        return self._with_headers(received, json_response(self._answer(job, images, data)))
+        answer = self._answer(job, images, data)
+        if job.streams and self._streams:
+            events = stream_of(job, answer, data, edits=edits)
+            return self._with_headers(received, web.Response(body=events, content_type="text/event-stream"))
+        return self._with_headers(received, json_response(answer))
 
     def _job(self, received: Received, body: Mapping[str, object]) -> Job:
         """The valid request of a body; a vendor that copies this API and takes less, or names models elsewhere, says so here."""
@@ -208,6 +227,15 @@ class OpenAIEmulator(Emulator):
             return self.envelope(received, 401, None, "You didn't provide an API key.")
         message = f"Incorrect API key provided: {received.bearer[:3]}***."
         return self.envelope(received, 401, "invalid_api_key", message)
+
+    def _broken_stream(self, received: Received, error: web.Response) -> web.Response:
+        """A partial picture, and then the error as an event."""
+        body = edit_fields(received) if read_form(received) is not None else received.json
+        job = self._job(received, body or {})
+        assert isinstance(error.body, bytes)
+        item = self._item(received, job, 0, b.Succeed())
+        events = partial_event(job, item, 0, edits=received.path.partition("?")[0].endswith("/edits"))
+        return web.Response(body=events + event(orjson.loads(error.body)), content_type="text/event-stream")
 
     def _refusal(self, received: Received, behaviour: b.Refuse) -> web.Response:
         message = (

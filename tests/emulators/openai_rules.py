@@ -14,6 +14,7 @@ Size = tuple[int, int]
 
 _MILLION = Decimal(1_000_000)
 _PROMPT_CHARS_MAX = 32_000  # OpenAI's reference, GPT image models
+_PARTIAL_TOKENS = 100
 _N_MAX = 10  # the same
 _PIXELS_MIN, _PIXELS_MAX = 655_360, 8_294_400  # limits of gpt-image-2 and later
 _EDGE_MAX = 3_840
@@ -129,6 +130,8 @@ class Job:
     background: str = "opaque"
     as_url: bool = False
     image_tokens_in: int = 0
+    streams: bool = False
+    partial_images: int = 0
 
     @property
     def legacy(self) -> bool:
@@ -154,13 +157,14 @@ def text_tokens(prompt: str) -> int:
 
 
 def output_tokens(job: Job, images: int) -> int:
-    """Output tokens of this many pictures of a job."""
+    """Output tokens of this many pictures of a job, and of the partial ones on the way."""
     family = FAMILIES[job.model]
     width, height = job.size
+    partial = images * job.partial_images * _PARTIAL_TOKENS
     if family.free_sizes:
-        return images * image_tokens(family.qualities[job.quality], width, height)
+        return images * image_tokens(family.qualities[job.quality], width, height) + partial
     table = family.qualities if width == height else (family.oblong_tokens or {})
-    return images * table[job.quality]
+    return images * table[job.quality] + partial
 
 
 def price_usd(job: Job, images: int) -> Decimal:
@@ -201,9 +205,9 @@ def _check_gpt(body: Mapping[str, object], model: str, prompt: str) -> Job:
         raise Invalid("invalid_value", "Compression is not supported for PNG output.", "output_compression")
     if background == "transparent" and output_format == "jpeg":
         raise Invalid("invalid_value", "Transparent background is not supported for JPEG output.", "background")
-    _integer(body, "partial_images", 0, 3, 0)
-    if body.get("stream"):
-        raise Invalid("invalid_value", "This emulator does not stream.", "stream")
+    partial_images, streams = _integer(body, "partial_images", 0, 3, 0), body.get("stream") is True
+    if partial_images and not streams:
+        raise Invalid("invalid_value", "partial_images is only supported with stream.", "partial_images")
     return Job(
         model=model,
         prompt=prompt,
@@ -212,6 +216,8 @@ def _check_gpt(body: Mapping[str, object], model: str, prompt: str) -> Job:
         quality="medium" if quality == "auto" else quality,
         output_format=output_format,
         background="transparent" if background == "transparent" else "opaque",
+        streams=streams,
+        partial_images=partial_images,
     )
 
 
