@@ -26,6 +26,7 @@ from gateway.ledger.audit import audit
 from gateway.pipeline import attempts as attempts_module
 from gateway.pipeline import pricing
 from gateway.pipeline import runner as runner_module
+from gateway.pipeline import stored as stored_module
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.admission import Admission, Admitted
 from gateway.pipeline.cancelling import Cancelling
@@ -98,7 +99,7 @@ class Troubled:
 
 @pytest.fixture
 async def database(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Troubled]:
-    for module in (attempts_module, runner_module):
+    for module in (attempts_module, runner_module, stored_module):
         monkeypatch.setattr(module, "STORAGE_PAUSE_S", 0.01)
     monkeypatch.setattr(attempts_module, "RESEND_PAUSE_S", 0.01)
     troubled = Troubled(await opened(sqlite_database))

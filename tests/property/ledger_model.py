@@ -60,12 +60,14 @@ def ends(moment_ms: int, zone: str, window: str) -> int | None:
 @lru_cache(maxsize=10_000)
 def clocks_change(moment_ms: int, zone: str) -> int | None:
     """The next hour at which this zone's clocks are changed; None where they never are."""
-    hour = moment_ms // 3_600_000 * 3_600
-    before = datetime.fromtimestamp(hour, ZoneInfo(zone)).utcoffset()
-    for later in range(hour + 3_600, hour + 370 * 86_400, 3_600):
-        offset = datetime.fromtimestamp(later, ZoneInfo(zone)).utcoffset()
-        if offset != before:
-            return later * 1000
+    place, hour = ZoneInfo(zone), moment_ms // 3_600_000 * 3_600
+    before = datetime.fromtimestamp(hour, place).utcoffset()
+    for day in range(hour, hour + 370 * 86_400, 86_400):
+        if datetime.fromtimestamp(day + 86_400, place).utcoffset() == before:
+            continue
+        for later in range(day + 3_600, day + 86_401, 3_600):
+            if datetime.fromtimestamp(later, place).utcoffset() != before:
+                return later * 1000
     return None
 
 
