@@ -4,6 +4,7 @@ import io
 import os
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -79,6 +80,7 @@ def mutate(data: bytes, source: random.Random) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.timeout(1_800)  # a million of them take some minutes
 def test_mutated_files_pass_or_are_refused() -> None:
     """Seeded mutations of real files never raise anything else; some pass and some do not, so both ways are tried."""
     source = random.Random(20261124)
@@ -88,6 +90,7 @@ def test_mutated_files_pass_or_are_refused() -> None:
     assert MUTATIONS // 100 < passed < MUTATIONS * 9 // 10
 
 
+@pytest.mark.timeout(1_800)
 def test_pieces_are_judged_as_the_whole() -> None:
     """However a file is cut into pieces, empty and single bytes too, the verdict is that of the whole."""
     source = random.Random(20261126)
