@@ -267,6 +267,11 @@ class _Preparation:
             ) from exc
         except EgressError as exc:
             log.info("a picture was not fetched", extra={"task": self.task.id, "reason": exc.reason})
+            if self.tools.clock.monotonic_s() >= self.deadline_s:
+                raise InputsFailed(
+                    TaskErrorCode.GENERATION_TIMEOUT,
+                    f"The {name} was not fetched before the deadline. {FREE} Try again.",
+                ) from exc
             raise _refused(f"The {name}: {exc.public_text}") from exc
         return await self._keep(name, content, URL_BYTES_MAX)
 

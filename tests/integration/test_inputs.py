@@ -350,6 +350,15 @@ async def test_pictures_that_cannot_be_used_cost_nothing(studio: Studio) -> None
     assert await clean(studio.database)
 
 
+async def test_a_deadline_that_passed_is_no_fault_of_the_picture(studio: Studio) -> None:
+    """A task that lay too long ends by its time, not by a picture that nobody tried to fetch."""
+    task = await studio.accepted((Upstream("first"),), studio.site.url("a.png", PNG))
+    with pytest.raises(InputsFailed) as failed:
+        await of(studio, task, 0.0).inputs(None)
+    assert failed.value.error.code is TaskErrorCode.GENERATION_TIMEOUT
+    assert studio.site.hits == []
+
+
 async def test_a_gateway_that_cannot_decode_now_says_so(studio: Studio) -> None:
     """Not the picture's fault: another error, and the same call may be sent again."""
     upstream = Upstream("white", MaskPolarity.WHITE)
