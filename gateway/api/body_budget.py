@@ -1,8 +1,8 @@
-"""How many bytes of callers' bodies the process holds at one time. Owns the count, not the bytes.
+"""How many bytes of callers' bodies the process takes in at one time, in memory and on the way to the disk. Owns the counts, not the bytes.
 
 A body is admitted by its declared length before anything of it is read; where there is no room for it, it is refused at once (Overloaded, with
 Retry-After), because a caller who waits here would only hold a connection. Pictures pass through in pieces, so that no body counts for more than
-HELD_BYTES_MAX, however long it is.
+HELD_BYTES_MAX in memory, however long it is; whole they count on the disk, where nothing else bounds what calls bring that are not accepted yet.
 """
 
 from collections.abc import Iterator
@@ -10,31 +10,42 @@ from contextlib import contextmanager
 from typing import Final
 
 from gateway.domain.errors import Overloaded
+from gateway.domain.files import FILE_BYTES_MAX
 
 BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
 """128 of the largest at one time, a sixteenth of a 4 GB machine."""
 HELD_BYTES_MAX: Final = 2 * 1024 * 1024
 """Texts of 1 MiB as they come and once more as they are parsed; or a piece of a picture on its way from the socket to the store."""
+COMING_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
+"""80 pictures of the largest size, 200 of 20 MB."""
+UNKNOWN_BYTES: Final = FILE_BYTES_MAX
+"""What a body without a declared length is taken for: one of the largest pictures."""
 RETRY_AFTER_S: Final = 2
 
 
 class BodyBudget:
     """A count of bytes that never waits."""
 
-    def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
-        self._bytes_max = bytes_max
+    def __init__(self, bytes_max: int = BODIES_BYTES_MAX, coming_bytes_max: int = COMING_BYTES_MAX) -> None:
+        self._bytes_max, self._coming_bytes_max = bytes_max, coming_bytes_max
         self.used_bytes = 0
+        """In memory."""
+        self.coming_bytes = 0
+        """By what bodies say of themselves."""
 
     @contextmanager
     def hold(self, declared_bytes: int | None) -> Iterator[None]:
         """While a body of so many bytes (None: nobody knows) is read and parsed. Raises Overloaded."""
-        share = HELD_BYTES_MAX if declared_bytes is None else min(2 * declared_bytes, HELD_BYTES_MAX)
-        if self.used_bytes + share > self._bytes_max:
+        whole = UNKNOWN_BYTES if declared_bytes is None else declared_bytes
+        share = min(2 * whole, HELD_BYTES_MAX)
+        if self.used_bytes + share > self._bytes_max or self.coming_bytes + whole > self._coming_bytes_max:
             raise Overloaded(
                 "The gateway reads as many large bodies as it can hold. Try again shortly.", retry_after_s=RETRY_AFTER_S
             )
         self.used_bytes += share
+        self.coming_bytes += whole
         try:
             yield
         finally:
             self.used_bytes -= share
+            self.coming_bytes -= whole

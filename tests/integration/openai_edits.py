@@ -40,6 +40,10 @@ def main() -> None:
         body = {"model": MODEL, "prompt": "by id", "images": images, "size": "1024x1024"}
         return _answer(client.post("/images/edits", body=body, cast_to=openai.types.ImagesResponse))
 
+    def events(image: bytes) -> object:
+        stream = client.images.edit(model=MODEL, prompt="streamed", image=image, size="1024x1024", stream=True)
+        return [event.type for event in stream]
+
     def files() -> object:
         made = client.files.create(file=("kept.webp", second.read_bytes()), purpose="vision")
         listed = made.id in [file.id for file in client.files.list()]
@@ -60,6 +64,7 @@ def main() -> None:
         "tuple": edit("tuple", ("a/b.png", first.read_bytes(), "image/png"), response_format="url"),
         "several": edit("several", [first.read_bytes(), second.open("rb")], n=2),
         "mask": edit("mask", first.read_bytes(), mask=mask.read_bytes()),
+        "streamed": lambda: events(first.read_bytes()),
         "no picture": edit("no picture", b"no picture at all"),
         "by id": by_id,
         "files": files,

@@ -65,6 +65,9 @@ async def test_every_version_of_the_client_edits_pictures(
     assert isinstance(kept, list)
     assert kept[:5] == ["kept.webp", len(second), True, True, True]
     assert (kept[5]["error"], kept[5]["code"]) == ("NotFoundError", "file_not_found")
+    events = outcomes["streamed"].get("answer")
+    assert isinstance(events, list), outcomes["streamed"]
+    assert events[-1] == "image_edit.completed"
     refused = outcomes["no picture"]
     assert (refused["error"], refused["code"], refused["param"]) == ("BadRequestError", "invalid_image", "image")
     refused = outcomes["no variation"]
@@ -73,7 +76,7 @@ async def test_every_version_of_the_client_edits_pictures(
 
     pictures = {"several": [first, second], "by id": [first, second], "azure edit": [first, second]}
     sent = {str(form.fields["prompt"]): request for request in openai_emulator.requests if (form := read_form(request))}
-    assert set(sent) == set(ANSWERS) - {"azure"}
+    assert set(sent) == (set(ANSWERS) - {"azure"}) | {"streamed"}
     for name, request in sent.items():
         assert request.images == pictures.get(name, [first]), name
         assert (request.mask is not None) == (name == "mask"), name

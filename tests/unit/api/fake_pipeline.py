@@ -215,6 +215,9 @@ class FakePipeline:
             quality=Quality(draft.quality or "auto"),
             output_format=output_format,
             partial_images=draft.partial_images,
+            operation=draft.operation,
+            images=draft.images,
+            mask=draft.mask,
         )
         return Admitted(request, found)
 

@@ -38,6 +38,19 @@ def test_what_does_not_fit_is_refused_and_what_breaks_is_given_back() -> None:
     assert BODIES_BYTES_MAX // HELD_BYTES_MAX >= 100
 
 
+def test_what_comes_is_bounded_as_a_whole() -> None:
+    """By the declared length, so that callers cannot fill the disk with calls that are not accepted yet."""
+    budget = BodyBudget(coming_bytes_max=100_000_000)
+    with budget.hold(60_000_000):
+        with pytest.raises(Overloaded), budget.hold(50_000_000):
+            pass
+        with pytest.raises(Overloaded), budget.hold(None):
+            pass
+        with budget.hold(40_000_000):
+            assert budget.coming_bytes == 100_000_000
+    assert (budget.used_bytes, budget.coming_bytes) == (0, 0)
+
+
 async def test_a_gateway_full_of_bodies_says_so_before_it_reads(edge: Edge) -> None:
     """While slow forms fill the budget, the next one is told to come again; afterwards it is served, and nothing is counted any more."""
     budget = edge.client.app[BODIES]

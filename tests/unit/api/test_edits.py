@@ -99,6 +99,15 @@ async def test_the_sdk_edits_several_with_a_mask_and_all_parameters(edge: Edge) 
     assert Contract.IMAGE in edge.pipeline.asked
 
 
+async def test_the_sdk_streams_an_edit(edge: Edge) -> None:
+    """A form may ask for a stream; its events are those of edits."""
+    async with sdk(edge) as client:
+        stream = await client.images.edit(model="gpt-image-2", image=PNG, prompt="a hat", stream=True, partial_images=1)
+        assert "image_edit.completed" in [event.type async for event in stream]
+    assert draft_of(edge).partial_images == 1
+    assert edge.uploads.forgotten == []
+
+
 async def test_parts_may_come_in_any_order(edge: Edge) -> None:
     """Files before scalars, numbered names, and files without a name: told by the part's name and its bytes alone."""
     answer = await form(
