@@ -239,6 +239,10 @@ class UpstreamSection(Section):
     mask: MaskPolarity | None = Field(
         None, description="For kind evolink: write which part of a mask it makes anew, transparent or white."
     )
+    files_url: HttpUrl | None = Field(
+        None,
+        description="For kind evolink: write the address of its file service, such as https://files-api.evolink.ai.",
+    )
     profile: Annotated[str, AfterValidator(_profile)] | None = Field(
         None,
         description="For kind openai: write whose copy of OpenAI's API it is, such as together; leave it out for OpenAI.",
@@ -262,7 +266,7 @@ class UpstreamSection(Section):
 UPSTREAM_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "azure": ("api_version", "params", "surface"),
     "openai": ("params", "profile", "response_format"),
-    "evolink": ("poll_interval", "credits_per_usd", "mask"),
+    "evolink": ("poll_interval", "credits_per_usd", "mask", "files_url"),
     "fal": ("poll_interval",),
     "replicate": ("poll_interval",),
     "gemini": ("api_version",),

@@ -2,11 +2,12 @@
 
 Submits carry the attempt's id as Idempotency-Key, so a lost one may be sent again by the pipeline: the upstream answers with the first
 call's task. Polls cost nothing and are repeated until the deadline. Once a task id is known, giving up means NO_ANSWER and UNKNOWN: the task
-goes on without us. Callers' pictures are given as links to this gateway, the same whenever the attempt is sent. Poll addresses are built from
-`base_url`, never taken from an answer.
+goes on without us. Callers' pictures are given as links to this gateway, the same whenever the attempt is sent, or, where it has none, uploaded
+to EvoLink's file service first. Poll addresses are built from `base_url`, never taken from an answer.
 
 Options: `poll_interval` (seconds, `3s`, `500ms`; default 3 s), `credits_per_usd` (default 72, for answers that name credits only) and `mask`
-(`transparent`, the default, or `white`: which part of a mask is made anew; its pages say both).
+(`transparent`, the default, or `white`: which part of a mask is made anew; its pages say both) and `files_url` (its file service; default: that of
+EvoLink itself, and for another `base_url` that address).
 """
 
 from dataclasses import replace
@@ -24,20 +25,21 @@ from gateway.upstreams.answers import Lenient, decode_object
 from gateway.upstreams.base import (
     Adapter,
     Generated,
-    Inputs,
     LinkedImage,
     OnSubmitted,
     UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
 )
-from gateway.upstreams.bodies import given_link, json_body
+from gateway.upstreams.bodies import json_body
+from gateway.upstreams.evolink_files import USUAL_URL, EvoLinkFiles
 from gateway.upstreams.options import decimal_option, seconds_option
 from gateway.upstreams.params import extra_params, fixed_params, optional_params
 from gateway.upstreams.polling import Polling, is_askable
 from gateway.upstreams.wire import Resources, Send, Wire
 
 SIZES = listed("1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024")
+USUAL_BASE_URL = "https://api.evolink.ai"
 SUBMIT_TIMEOUT_S = 120.0
 POLL_TIMEOUT_S = 15.0
 """Both as EvoLink's own client has them."""
@@ -108,6 +110,9 @@ class EvoLinkAdapter(Adapter):
         interval_s = max(0.01, seconds_option(settings, "poll_interval", 3.0))
         self._polling = Polling(resources.clock, interval_s, first_s=interval_s / 3)
         self._credits_per_usd = decimal_option(settings, "credits_per_usd", "72")
+        at_home = settings.base_url == USUAL_BASE_URL
+        files_url = settings.options.get("files_url", USUAL_URL if at_home else settings.base_url)
+        self._files = EvoLinkFiles(settings, resources, files_url)
         self._mask = MaskPolarity(settings.options.get("mask", MaskPolarity.TRANSPARENT))
 
     def capabilities(self, upstream_model: str) -> Capabilities:
@@ -119,7 +124,6 @@ class EvoLinkAdapter(Adapter):
             params=frozenset({"quality"}) if newer else frozenset(),
             recovery=Recovery.IDEMPOTENCY_KEY,
             references_max=16 if newer else 5,
-            references_by_link=True,
             mask=self._mask,
         )
 
@@ -148,15 +152,26 @@ class EvoLinkAdapter(Adapter):
 
     async def close(self) -> None:
         await self._wire.close()
+        await self._files.close()
+
+    async def _given(self, call: UpstreamCall, deadline_s: float) -> dict[str, object]:
+        """The pictures' fields of the body."""
+        images, mask = call.inputs.images, call.inputs.mask
+        given = [*images, *([mask] if mask is not None else ())]
+        links = [link for picture in given if (link := picture.link()) is not None]
+        urls = links if len(links) == len(given) else await self._files.urls(call.attempt_id, given, deadline_s)
+        fields: dict[str, object] = {"image_urls": urls[: len(images)]} if images else {}
+        return fields | ({"mask_url": urls[-1]} if mask is not None else {})
 
     async def _submit(self, call: UpstreamCall, deadline_s: float) -> TaskBody:
+        given = await self._given(call, deadline_s)
         send = Send(
             "POST",
             "/v1/images/generations",
             deadline_s=min(deadline_s, self._clock.monotonic_s() + SUBMIT_TIMEOUT_S),
             # Sorted: the same attempt sends the same bytes again, or the key would not match its call.
             body=json_body(
-                _body(call.request, call.offer, self.capabilities(call.offer.upstream_model), call.inputs),
+                _body(call.request, call.offer, self.capabilities(call.offer.upstream_model), given),
                 sort_keys=True,
             ),
             headers=(("Idempotency-Key", call.attempt_id),),
@@ -208,15 +223,14 @@ def _is_done(task: TaskBody) -> bool:
     return (task.status or "") in _STATUSES
 
 
-def _body(request: ImageRequest, offer: Offer, capabilities: Capabilities, inputs: Inputs) -> dict[str, object]:
+def _body(
+    request: ImageRequest, offer: Offer, capabilities: Capabilities, given: dict[str, object]
+) -> dict[str, object]:
     body: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt, "n": request.n}
     size = _size(request)
     if size is not None:
         body["size"] = size
-    if inputs.images:
-        body["image_urls"] = [given_link(picture) for picture in inputs.images]
-    if inputs.mask is not None:
-        body["mask_url"] = given_link(inputs.mask)
+    body.update(given)
     body.update(optional_params(request, capabilities.params))
     body.update(fixed_params(offer.params))
     body.update(extra_params(offer))

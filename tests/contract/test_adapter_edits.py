@@ -24,11 +24,13 @@ from gateway.upstreams.base import (
     Inputs,
     LinkedImage,
     RawImage,
+    UpstreamCall,
     UpstreamFailure,
     UpstreamSettings,
 )
 from gateway.upstreams.registry import build
 from gateway.upstreams.wire import Resources
+from tests.emulators import behaviours as b
 from tests.emulators.a1111 import A1111Emulator
 from tests.emulators.apimart import APIMartEmulator
 from tests.emulators.ark import ArkEmulator
@@ -93,7 +95,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "a1111": Subject(kind="a1111", make=A1111Emulator, model="default", mask="white", several=False, unreadable=(Fault.FAILED, Billed.NO)),
     "apimart": task("apimart", APIMartEmulator, "gpt-image-2"),
     "kie": task("kie", KieEmulator, "gpt-image-2", links=True),
-    "evolink": task("evolink", EvolinkEmulator, "gpt-4o-image", mask="alpha", links=True),
+    "evolink": task("evolink", EvolinkEmulator, "gpt-4o-image", mask="alpha"),
     "together": profile("together", TogetherEmulator, "black-forest-labs/FLUX.1-schnell", path="/v1", several=False),
     "xai": profile("xai", XAIEmulator, "grok-imagine-image", several=False),
     "ark": profile("ark", ArkEmulator, "seedream-4-0-250828"),
@@ -271,10 +273,10 @@ async def test_sizes_of_edits(bench: Bench) -> None:
 
 async def test_without_a_public_address(resources: Resources) -> None:
     """An upstream that takes links alone is not even asked where there are none: ours, and unbilled."""
-    async with EvolinkEmulator() as vendor:
-        settings = UpstreamSettings("u", "evolink", base_url=vendor.base_url, api_key=vendor.api_key, options=FAST)
+    async with KieEmulator() as vendor:
+        settings = UpstreamSettings("u", "kie", base_url=vendor.base_url, api_key=vendor.api_key, options=FAST)
         adapter = build(settings, resources)
-        call = a_call(replace(ImageRequest("m", "a fox"), operation=Operation.EDIT), offer=an_offer("gpt-4o-image"))
+        call = a_call(replace(ImageRequest("m", "a fox"), operation=Operation.EDIT), offer=an_offer("gpt-image-2"))
         with pytest.raises(UpstreamFailure) as caught:
             await adapter.generate(replace(call, inputs=Inputs((given(picture(SIZE, "png", "one")),))), print)  # type: ignore[arg-type]  # never called
         await adapter.close()
@@ -295,3 +297,64 @@ async def test_a_large_picture_goes_by_link_where_that_is_advised(resources: Res
         await bench.edit(picture(SIZE, "png", "two"))
         assert b"data:image/png" in bench.seen.body
         await bench.adapter.close()
+
+
+@dataclass
+class Uploads:
+    """EvoLink, before a gateway that it cannot reach."""
+
+    vendor: EvolinkEmulator
+    adapter: Adapter
+    call: UpstreamCall
+
+    async def generate(self) -> Generated:
+        async def submitted(upstream_ref: str) -> None:
+            assert upstream_ref
+
+        return await self.adapter.generate(self.call, submitted)
+
+
+@pytest_asyncio.fixture
+async def uploads(resources: Resources) -> AsyncIterator[Uploads]:
+    async with EvolinkEmulator(work_s=0) as vendor:
+        settings = UpstreamSettings("u", "evolink", base_url=vendor.base_url, api_key=vendor.api_key, options=FAST)
+        adapter = build(settings, resources)
+        inputs = Inputs((given(picture(SIZE, "png", "one")),), given(mask("alpha", SIZE)))
+        request = ImageRequest("m", "a fox", operation=Operation.EDIT, images=(AN_INPUT,), mask=AN_INPUT)
+        yield Uploads(vendor, adapter, replace(a_call(request, offer=an_offer("gpt-4o-image")), inputs=inputs))
+        await adapter.close()
+
+
+async def test_pictures_are_uploaded_where_there_are_no_links(uploads: Uploads) -> None:
+    """To EvoLink's file service, once for an attempt: sent again, it is the same call, answered with the same task and billed once."""
+    await uploads.generate()
+    await uploads.generate()
+    create = [one for one in uploads.vendor.requests if one.at == "create"]
+    assert create[0].images == [picture(SIZE, "png", "one")]
+    assert red_box(painted(create[0], "alpha")) == box_of(SIZE)
+    assert create[0].body == create[1].body
+    assert [one.at for one in uploads.vendor.requests].count("upload") == 2
+    assert uploads.vendor.billed_images == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "fault"),
+    [
+        (b.Reset(), Fault.NO_ANSWER),
+        (b.Error(status=500), Fault.FAILED),
+        (b.OutOfMoney(), Fault.NO_MONEY),
+        (b.Error(status=404, code="not_found"), Fault.FAILED),
+        (b.Error(status=200, body='{"success": true, "data": {"file_url": "ftp://x"}}'), Fault.FAILED),
+        (b.Error(status=200, body="no JSON"), Fault.NO_ANSWER),
+    ],
+    ids=lambda value: getattr(value, "kind", str(value)),
+)
+async def test_uploads_cost_nothing(uploads: Uploads, behaviour: b.Behaviour, fault: Fault) -> None:
+    """Whatever becomes of one: nothing was submitted, and the next upstream may be asked."""
+    uploads.vendor.next(behaviour, at="upload")
+    with pytest.raises(UpstreamFailure) as caught:
+        await uploads.generate()
+    assert (caught.value.fault, caught.value.billed) == (fault, Billed.NO)
+    assert [one.at for one in uploads.vendor.requests] == ["upload"]
+    await uploads.generate()
+    assert uploads.vendor.billed_images == 1

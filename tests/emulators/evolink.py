@@ -35,7 +35,7 @@ from tests.emulators.evolink_rules import (
     check,
     check_key,
 )
-from tests.emulators.inputs import Polarity, Unusable, take_urls
+from tests.emulators.inputs import Polarity, Unusable, read_form, take_urls
 from tests.emulators.pictures import spoiled
 from tests.emulators.records import Bill, Received
 
@@ -75,7 +75,7 @@ class _Task:
 class EvolinkEmulator(Emulator):
     """The vendor."""
 
-    points = ("create", "poll", "download", "credits")
+    points = ("create", "poll", "download", "credits", "upload")
     mask_polarity: Polarity = "alpha"
     """Its pages say both."""
 
@@ -87,6 +87,8 @@ class EvolinkEmulator(Emulator):
         self._tasks: dict[str, _Task] = {}
         self._open: dict[str, _Task] = {}
         self._by_key: dict[str, _Task] = {}
+        self.uploads: dict[str, bytes] = {}
+        """By name, what its file service keeps."""
         self._credits_used = Decimal(0)
         super().__init__(**options)
 
@@ -99,6 +101,8 @@ class EvolinkEmulator(Emulator):
             web.get("/v1/tasks/{id}", self._poll),
             web.get("/v1/credits", self._get_credits),
             web.get("/files/{task}/{name}", self._download),
+            web.post("/api/v1/files/upload/stream", self._upload),
+            web.get("/uploads/{name}", self._show_upload),
         ]
 
     def envelope(self, received: Received, status: int, code: str | None, message: str) -> web.Response:
@@ -141,6 +145,7 @@ class EvolinkEmulator(Emulator):
         self._tasks.clear()
         self._open.clear()
         self._by_key.clear()
+        self.uploads.clear()
         self._credits_used = Decimal(0)
 
     # --- routes
@@ -162,6 +167,27 @@ class EvolinkEmulator(Emulator):
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         return await self.serve(request, "download", self._send_file)
+
+    # --- its file service, which has another address at the vendor
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        return await self.serve(request, "upload", self._keep)
+
+    async def _show_upload(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=self.uploads[request.match_info["name"]])
+
+    def _keep(self, received: Received, _: b.Behaviour) -> web.Response:
+        denied = self._denied(received)
+        if denied is not None:
+            return denied
+        form = read_form(received)
+        files = form.files.get("file", []) if form is not None else []
+        if len(files) != 1:
+            return self.envelope(received, 400, "invalid_request_error", "file is required.")
+        name = f"{secrets.token_hex(8)}.png"
+        self.uploads[name] = files[0]
+        data = {"file_name": name, "file_size": len(files[0]), "file_url": f"{self.origin}/uploads/{name}"}
+        return json_response({"success": True, "code": 200, "msg": "File uploaded successfully", "data": data})
 
     # --- submitting
 

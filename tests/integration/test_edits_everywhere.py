@@ -23,6 +23,7 @@ MODELS: dict[str, tuple[str, Polarity | None]] = {
     "ark": ("seedream-4-0-250828", None),
     "azure": ("pictures", "alpha"),
     "deepinfra": ("a-model", None),
+    "evolink": ("gpt-4o-image", "alpha"),
     "fal": ("openai/gpt-image-2/edit", "white"),
     "gemini": ("gemini-2.5-flash-image", None),
     "openai": ("gpt-image-2", "alpha"),
@@ -36,7 +37,7 @@ COSTS: dict[str, Settings] = {
     "fal": {"per_image_usd": 0.006, "per_reference_usd": 0.009},
     "replicate": {"per_image_usd": 0.05},
 }
-LINKED = ("evolink", "kie")
+LINKED = ("kie",)
 
 
 def a_model(name: str) -> Settings:
