@@ -197,7 +197,7 @@ class Rollout:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400 if ROUNDS > 3 else 600)
 @pytest.mark.xdist_group("acceptance-rolling")
 def test_rolling_restarts_are_not_noticed(
     new_gateway: NewGateway,
