@@ -6,11 +6,14 @@ aiohttp alone would wait for a trickling body for ever and keep the last of two 
 import asyncio
 import codecs
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Never
 
 from aiohttp import StreamReader, web
 
-from gateway.api.state import BODIES
+from gateway.api.body_budget import Share
+from gateway.api.state import BODIES, BODY_SHARE
 from gateway.domain.errors import InvalidRequest, RequestTimeout, RequestTooLarge
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -26,7 +29,7 @@ async def read_json(request: web.Request) -> JsonObject:
     """The body as a JSON object."""
     check_declared_size(request)
     check_is_json(request)
-    with request.app[BODIES].hold(request.content_length):
+    with admitted(request):
         return parse_object(await read_whole(request))
 
 
@@ -77,14 +80,28 @@ async def read_whole(request: web.Request) -> bytes:
     return b"".join(parts)
 
 
+@contextmanager
+def admitted(request: web.Request) -> Iterator[None]:
+    """While a body is read and parsed: it has its share of the budget. Raises Overloaded."""
+    with request.app[BODIES].hold(request.content_length) as share:
+        request[BODY_SHARE] = share
+        yield
+
+
+def body_stream(request: web.Request, bytes_max: int) -> "BodyStream":
+    """The body of an admitted request."""
+    return BodyStream(request.content, bytes_max, request[BODY_SHARE])
+
+
 class BodyStream:
     """A body in pieces as they come, unpacked where it was compressed: at most `bytes_max` in all, and not slower than a body may be.
 
     Only the time spent on waiting for the sender counts, not what is done with the pieces meanwhile.
     """
 
-    def __init__(self, content: StreamReader, bytes_max: int) -> None:
+    def __init__(self, content: StreamReader, bytes_max: int, share: Share | None = None) -> None:
         self._content = content
+        self._share = share
         self._bytes_max = bytes_max
         self._loop = asyncio.get_running_loop()
         self._waited_s = 0.0
@@ -104,6 +121,8 @@ class BodyStream:
             raise _broken() from exc
         self._waited_s += self._loop.time() - began_s
         self.size_bytes += len(part)
+        if self._share is not None:
+            self._share.cover(self.size_bytes)
         return _within_limit(part, self.size_bytes, self._bytes_max)
 
 

@@ -7,6 +7,7 @@ HELD_BYTES_MAX in memory, however long it is; whole they count on the disk, wher
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.domain.errors import Overloaded
@@ -23,6 +24,22 @@ UNKNOWN_BYTES: Final = FILE_BYTES_MAX
 RETRY_AFTER_S: Final = 2
 
 
+@dataclass(slots=True)
+class Share:
+    """What one body has of the budget."""
+
+    budget: "BodyBudget"
+    held_bytes: int
+    coming_bytes: int
+
+    def cover(self, size_bytes: int) -> None:
+        """More has come than was declared: nothing was, or it was compressed. Raises Overloaded where there is no room for it."""
+        more = size_bytes - self.coming_bytes
+        if more > 0:
+            self.budget.take(0, more)
+            self.coming_bytes = size_bytes
+
+
 class BodyBudget:
     """A count of bytes that never waits."""
 
@@ -34,18 +51,22 @@ class BodyBudget:
         """By what bodies say of themselves."""
 
     @contextmanager
-    def hold(self, declared_bytes: int | None) -> Iterator[None]:
+    def hold(self, declared_bytes: int | None) -> Iterator[Share]:
         """While a body of so many bytes (None: nobody knows) is read and parsed. Raises Overloaded."""
         whole = UNKNOWN_BYTES if declared_bytes is None else declared_bytes
-        share = min(2 * whole, HELD_BYTES_MAX)
-        if self.used_bytes + share > self._bytes_max or self.coming_bytes + whole > self._coming_bytes_max:
+        share = Share(self, min(2 * whole, HELD_BYTES_MAX), whole)
+        self.take(share.held_bytes, share.coming_bytes)
+        try:
+            yield share
+        finally:
+            self.used_bytes -= share.held_bytes
+            self.coming_bytes -= share.coming_bytes
+
+    def take(self, held_bytes: int, coming_bytes: int) -> None:
+        """Raises Overloaded, and has taken nothing then."""
+        used, coming = self.used_bytes + held_bytes, self.coming_bytes + coming_bytes
+        if used > self._bytes_max or coming > self._coming_bytes_max:
             raise Overloaded(
                 "The gateway reads as many large bodies as it can hold. Try again shortly.", retry_after_s=RETRY_AFTER_S
             )
-        self.used_bytes += share
-        self.coming_bytes += whole
-        try:
-            yield
-        finally:
-            self.used_bytes -= share
-            self.coming_bytes -= whole
+        self.used_bytes, self.coming_bytes = used, coming

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.api.body import BODY_BYTES_MAX, BodyStream, JsonObject
+from gateway.api.body import BODY_BYTES_MAX, JsonObject, admitted, body_stream
 from gateway.api.idempotency import repeat_of
 from gateway.api.long_strings import read_json_taking
 from gateway.api.max_credits import max_microcredits
@@ -18,7 +18,7 @@ from gateway.api.multipart import Part, is_form, read_form
 from gateway.api.pictures import BodyPictures
 from gateway.api.schemas.edit import parse_edit, parse_variation
 from gateway.api.schemas.generation import Generation, parse_generation
-from gateway.api.state import BODIES, SETTINGS
+from gateway.api.state import SETTINGS
 from gateway.api.upstream_choice import upstream_choice
 from gateway.domain.choice import ANY_UPSTREAM
 from gateway.domain.errors import InvalidRequest, RequestTooLarge, UnsupportedParameter
@@ -52,7 +52,7 @@ class Call:
 async def read_call(request: web.Request, pictures: BodyPictures, read: Read) -> Call:
     """Body and headers, checked. Raises InvalidRequest and its kin, RequestTooLarge, RequestTimeout, and what `Uploads` raises."""
     most, choice = max_microcredits(request), upstream_choice(request)
-    with request.app[BODIES].hold(request.content_length):
+    with admitted(request):
         body, generation = await read(request, pictures)
     pictures.check(generation)
     draft = generation.draft if choice is ANY_UPSTREAM else replace(generation.draft, choice=choice)
@@ -63,7 +63,7 @@ async def read_call(request: web.Request, pictures: BodyPictures, read: Read) ->
 
 
 async def read_generation(request: web.Request, pictures: BodyPictures) -> tuple[JsonObject, Generation]:
-    source = BodyStream(request.content, GENERATION_BYTES_MAX)
+    source = body_stream(request, GENERATION_BYTES_MAX)
     body = await read_json_taking(request, source, pictures.take)
     return body, parse_generation(body, request.app[SETTINGS].default_model())
 
@@ -82,14 +82,14 @@ async def read_any(request: web.Request, pictures: BodyPictures) -> tuple[JsonOb
     """A generation or an edit: forms, and bodies with `images`, are edits."""
     if is_form(request):
         return await read_edit(request, pictures)
-    source = BodyStream(request.content, EDIT_BYTES_MAX)
+    source = body_stream(request, EDIT_BYTES_MAX)
     body = await read_json_taking(request, source, pictures.take)
     parse = parse_edit if body.get("images") else parse_generation
     return body, parse(body, request.app[SETTINGS].default_model())
 
 
 async def _read_either(request: web.Request, pictures: BodyPictures) -> JsonObject:
-    source = BodyStream(request.content, EDIT_BYTES_MAX)
+    source = body_stream(request, EDIT_BYTES_MAX)
     if not is_form(request):
         return await read_json_taking(request, source, pictures.take)
     form, body, images = read_form(request, source), JsonObject(), list[object]()

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.administration.administration import Administration
-from gateway.api.body_budget import BodyBudget
+from gateway.api.body_budget import BodyBudget, Share
 from gateway.api.ports import AdminTokens, Authenticator, Pipeline, Uploads
 from gateway.api.refusals import Refusals
 from gateway.domain.accounts import Principal
@@ -50,6 +50,8 @@ BODIES = web.AppKey("bodies", BodyBudget)
 BODY_LIMITS = web.AppKey[Mapping[Handler, int]]("body_limits")
 """The most bytes of a body, of the handlers that take more than others."""
 
+BODY_SHARE = web.RequestKey("body_share", Share)
+"""Of the body budget, while a body is read."""
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
 ADMINISTRATOR = web.RequestKey("administrator", Administrator)

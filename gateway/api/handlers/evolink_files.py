@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from gateway.api.answers import json_answer
-from gateway.api.body import BodyStream, JsonObject, read_json
+from gateway.api.body import JsonObject, admitted, body_stream, read_json
 from gateway.api.data_urls import decoded
 from gateway.api.errors import error_of_validation
 from gateway.api.handlers.files import UPLOAD_BYTES_MAX, store
@@ -19,7 +19,7 @@ from gateway.api.long_strings import read_json_taking
 from gateway.api.multipart import Part, is_form, read_form
 from gateway.api.pictures import BodyPictures, of_field, once
 from gateway.api.schemas.files import EvolinkBase64Body, EvolinkUrlBody
-from gateway.api.state import BODIES, LOG, PRINCIPAL, SETTINGS, UPLOADS
+from gateway.api.state import LOG, PRINCIPAL, SETTINGS, UPLOADS
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.files import StoredFile
 
@@ -32,8 +32,8 @@ _Body = TypeVar("_Body", bound=BaseModel)
 async def base64(request: web.Request) -> web.Response:
     """A picture as base64 in JSON."""
     async with BodyPictures(request) as pictures:
-        source = BodyStream(request.content, BASE64_BYTES_MAX)
-        with request.app[BODIES].hold(request.content_length):
+        with admitted(request):
+            source = body_stream(request, BASE64_BYTES_MAX)
             raw = await read_json_taking(request, source, pictures.take_bare, beginning=b"")
         body = _checked(EvolinkBase64Body, raw)
         name = body.file_name or "upload"
@@ -53,7 +53,7 @@ async def stream(request: web.Request) -> web.Response:
             "Content-Type: send the file as multipart/form-data, as the part file.", param="Content-Type"
         )
     async with BodyPictures(request) as pictures:
-        with request.app[BODIES].hold(request.content_length):
+        with admitted(request):
             taken, original, texts = await _read_form(request, pictures)
         if taken is None:
             raise InvalidRequest("file: is required: send the picture as the part `file`.", param="file")
@@ -78,7 +78,7 @@ async def _read_form(request: web.Request, pictures: BodyPictures) -> tuple[Stor
     """The file, how it is called, and what else the form says."""
     texts: dict[str, str] = {}
     taken, original = None, ""
-    async for part in read_form(request, BodyStream(request.content, UPLOAD_BYTES_MAX)).parts():
+    async for part in read_form(request, body_stream(request, UPLOAD_BYTES_MAX)).parts():
         if part.name == "file" and taken is None:
             taken, original = await _take(part, pictures), part.filename or "upload"
         elif part.name == "file":

@@ -7,11 +7,11 @@ from typing import Final
 from aiohttp import web
 
 from gateway.api.answers import json_answer, send_stream
-from gateway.api.body import BodyStream
+from gateway.api.body import admitted, body_stream
 from gateway.api.multipart import is_form, read_form
 from gateway.api.pictures import of_field
 from gateway.api.rendering import JsonMap
-from gateway.api.state import BODIES, LOG, PRINCIPAL, UPLOADS
+from gateway.api.state import LOG, PRINCIPAL, UPLOADS
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.files import FILE_BYTES_MAX, Purpose, StoredFile
 
@@ -33,7 +33,7 @@ async def create(request: web.Request) -> web.Response:
     received: list[StoredFile] = []
     is_good = False
     try:
-        with request.app[BODIES].hold(request.content_length):
+        with admitted(request):
             await _read_form(request, received)
         is_good = True
     finally:
@@ -44,7 +44,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def _read_form(request: web.Request, received: list[StoredFile]) -> None:
     purposes: list[str] = []
-    async for part in read_form(request, BodyStream(request.content, UPLOAD_BYTES_MAX)).parts():
+    async for part in read_form(request, body_stream(request, UPLOAD_BYTES_MAX)).parts():
         if part.name == "file" and not received:
             received.append(await store(request, part.chunks(), part.filename or "upload", "file"))
         elif part.name == "purpose" and not purposes:

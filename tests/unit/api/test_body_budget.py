@@ -1,13 +1,14 @@
 """The bytes of callers' bodies: admitted by what they declare, given back in every case, refused at once beyond."""
 
 import asyncio
+import gzip
 
 import pytest
 
 from gateway.api.body_budget import BODIES_BYTES_MAX, HELD_BYTES_MAX, BodyBudget
 from gateway.api.state import BODIES
 from gateway.domain.errors import Overloaded
-from tests.multipart_bodies import Sent
+from tests.multipart_bodies import BOUNDARY, Sent, body_of
 from tests.unit.api.conftest import Edge
 from tests.unit.api.fake_pipeline import KEY
 from tests.unit.api.fake_uploads import PNG
@@ -49,6 +50,33 @@ def test_what_comes_is_bounded_as_a_whole() -> None:
         with budget.hold(40_000_000):
             assert budget.coming_bytes == 100_000_000
     assert (budget.used_bytes, budget.coming_bytes) == (0, 0)
+
+
+def test_what_was_not_declared_is_counted_as_it_comes() -> None:
+    """Chunked bodies, and compressed ones, which say how long they are packed."""
+    budget = BodyBudget(coming_bytes_max=100_000_000)
+    with budget.hold(1000) as share:
+        share.cover(900)
+        assert budget.coming_bytes == 1000
+        share.cover(90_000_000)
+        assert budget.coming_bytes == 90_000_000
+        with pytest.raises(Overloaded):
+            share.cover(110_000_000)
+    assert (budget.used_bytes, budget.coming_bytes) == (0, 0)
+
+
+async def test_a_packed_form_cannot_fill_the_disk(edge: Edge) -> None:
+    """What it unpacks to counts."""
+    edge.client.app[BODIES]._coming_bytes_max = 1_000_000
+    body = gzip.compress(body_of([Sent("prompt", b"a hat"), Sent("image", PNG + bytes(3_000_000), "a.png")]))
+    assert len(body) < 10_000
+    headers = {
+        "Authorization": f"Bearer {KEY}", "Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Content-Encoding": "gzip",
+    }  # fmt: skip
+    answer = await edge.client.post("/v1/images/edits", data=body, headers=headers)
+    assert (answer.status, (await answer.json())["error"]["code"]) == (503, "overloaded")
+    assert edge.uploads.stored == {}
+    assert edge.client.app[BODIES].coming_bytes == 0
 
 
 async def test_a_gateway_full_of_bodies_says_so_before_it_reads(edge: Edge) -> None:
