@@ -59,6 +59,10 @@ class Vendor:
         self.whole.append((size, digest.hexdigest()))
         return web.json_response({})
 
+    async def turn_away(self, request: web.Request) -> web.Response:
+        """Before it has read anything."""
+        return web.json_response({"error": {"code": "insufficient_quota", "message": "no"}}, status=402)
+
 
 @pytest.fixture
 def vendor() -> Vendor:
@@ -75,6 +79,7 @@ def resources() -> Iterator[Resources]:
 async def wire(vendor: Vendor, resources: Resources) -> AsyncIterator[Wire]:
     app = web.Application()
     app.router.add_post("/pictures", vendor.take)
+    app.router.add_post("/poor", vendor.turn_away)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -126,3 +131,12 @@ async def test_a_store_that_fails_in_the_middle(wire: Wire, vendor: Vendor) -> N
     assert vendor.whole == []
     await send(wire, multipart_body({}, [("image", Given(b"small"))]))
     assert len(vendor.whole) == 1
+
+
+@pytest.mark.parametrize("multipart", [False, True])
+async def test_an_answer_before_the_end_of_the_body(wire: Wire, multipart: bool) -> None:
+    """An upstream that refuses before it has read a large body is believed: the next one may be asked at once."""
+    body = multipart_body({}, [("image", Zeros())]) if multipart else json_body({"image": data_url(Zeros())})
+    with pytest.raises(UpstreamFailure) as caught:
+        await wire.call(Send("POST", "/poor", wire.deadline_s(1e12), body=body), bytes)
+    assert (caught.value.fault, caught.value.billed) == (Fault.NO_MONEY, Billed.NO)
