@@ -14,21 +14,25 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wildcard requirements/client-*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test soak check bench lint format lock clean
+.PHONY: help env clients run test soak check bench lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(VENV)/.dev ## make .venv with everything needed to develop
 
+# Side by side: each is little work and much waiting for the package index.
+clients:
+	@$(MAKE) --no-print-directory -j $(words $(CLIENT_STAMPS) .dev) $(VENV)/.dev $(CLIENT_STAMPS)
+
 run: $(VENV)/.run ## start the gateway with CONFIG (default config/gateway.yaml)
 	$(BIN)/gateway serve --config $(CONFIG)
 
-test: $(VENV)/.dev $(CLIENT_STAMPS) ## run every test
+test: clients ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 # Its last lines are the figures to quote: visits of every (state, operation) pair, planted bugs caught, operations of the many clients.
-soak: $(VENV)/.dev ## run in full what `make test` samples: crash matrix, random kills, rolling restarts, models, planted bugs, many clients
+soak: clients ## run in full what `make test` samples: crash matrix, random kills, rolling restarts, models, planted bugs, many clients
 	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/acceptance/test_crash_matrix.py tests/acceptance/test_kill_rounds.py \
 		tests/acceptance/test_rolling.py tests/acceptance/test_many_clients.py tests/integration/test_chaos.py tests/property $(PYTEST_ARGS)
 

@@ -116,7 +116,7 @@ def empty_database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture(params=["openai-1", "openai-3"])
+@pytest.fixture(params=["openai-1", "openai-2", "openai-3"])
 def client_python(request: pytest.FixtureRequest) -> Path:
     """The interpreter of an environment with one major version of an official client (requirements/client-*.txt)."""
     return _client_environment(request.param)
