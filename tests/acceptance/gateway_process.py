@@ -279,9 +279,11 @@ class GatewayProcess:
         finally:
             connection.close()
 
-    def generate(self, model: str, prompt: str, *, idempotency_key: str = "", **more: object) -> Answer:
+    def generate(
+        self, model: str, prompt: str, *, idempotency_key: str = "", prefer: str = "wait=600", **more: object
+    ) -> Answer:
         """OpenAI's call: answered when the picture is there."""
-        return self._call(model, prompt, "wait=600", idempotency_key, more)
+        return self._call(model, prompt, prefer, idempotency_key, more)
 
     def submit(self, model: str, prompt: str, *, idempotency_key: str = "", **more: object) -> str:
         """The task contract's call: the task's id."""
@@ -293,7 +295,7 @@ class GatewayProcess:
 
     def _call(self, model: str, prompt: str, prefer: str, key: str, more: Mapping[str, object]) -> Answer:
         body = {"model": model, "prompt": prompt, "size": "1024x1024", "quality": "low", **more}
-        headers = {"Prefer": prefer, **({"Idempotency-Key": key} if key else {})}
+        headers = {name: text for name, text in (("Prefer", prefer), ("Idempotency-Key", key)) if text}
         return self.request("POST", "/v1/images/generations", body, headers=headers)
 
     def task(self, task_id: str) -> dict[str, Any]:

@@ -78,25 +78,29 @@ def test_after_the_grace_nothing_new_is_taken(new_gateway: NewGateway) -> None:
 
 
 def test_a_second_signal_leaves_less_time(new_gateway: NewGateway) -> None:
-    """Five seconds instead of the drain: the short call has its picture, the long one is told where it goes on, and not to be sent again."""
+    """Five seconds instead of the drain. Who still waits is told where the task goes on, and not to send it again; who named a time gets the task."""
     gateway = new_gateway(config(of_sandbox={"latency": "30s"}), key=KEY).start()
-    with ThreadPoolExecutor(1) as callers:
-        call = callers.submit(gateway.generate, BY_SANDBOX, "a cat")
-        until(gateway.tasks, 10, "the call is not accepted")
-        task = gateway.tasks()[0]["id"]
+    with ThreadPoolExecutor(2) as callers:
+        plain = callers.submit(gateway.generate, BY_SANDBOX, "a cat", prefer="", response_format="url")
+        patient = callers.submit(gateway.generate, BY_SANDBOX, "a dog")
+        until(lambda: len(gateway.tasks()) == 2, 10, "the calls are not accepted")
+        tasks = [str(task["id"]) for task in gateway.tasks()]
         gateway.send(signal.SIGTERM)
         gateway.logged("shutting down")
         gateway.send(signal.SIGINT)
         sent_s = time.monotonic()
-        answer = call.result(30)
-    assert (answer.status, answer.json["error"]["code"]) == (503, "left_running")
-    assert answer.headers["x-should-retry"] == "false"
-    assert task in answer.json["error"]["message"]
+        left, given = plain.result(30), patient.result(30)
+    assert (left.status, left.json["error"]["code"]) == (503, "left_running")
+    assert left.headers["x-should-retry"] == "false"
+    assert (given.status, given.json["status"]) == (202, "processing")
+    assert given.json["id"] in tasks
+    [cat] = [task for task in tasks if task != given.json["id"]]
+    assert cat in left.json["error"]["message"]
     assert gateway.wait() == 0
     assert 4 < time.monotonic() - sent_s < 9
     gateway = new_gateway(config(), key=KEY, folder=gateway.folder).start()
-    until(lambda: is_final(gateway.task(task)), 20, "the task is stuck")
-    assert_settled(gateway, completed=1)
+    until(lambda: all(is_final(gateway.task(task)) for task in tasks), 20, "the tasks are stuck")
+    assert_settled(gateway, completed=2)
 
 
 def test_what_is_left_is_taken_up_at_once(new_gateway: NewGateway, postgresql_database: str) -> None:

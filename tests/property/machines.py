@@ -36,7 +36,7 @@ def run(machine: type[RuleBasedStateMachine], *, examples: int, steps: int, shri
 def show_visits(proof: Proof, title: str, visits: Counter[tuple[str, str]], pairs: set[tuple[str, str]]) -> None:
     """Every pair often enough, and none that nobody thought of. In full only where everything is run in full."""
     rare = {pair: visits[pair] for pair in pairs if visits[pair] < VISITS_MIN}
-    assert rare == {}
+    assert rare == {}, rare
     assert {pair for pair, count in visits.items() if count} <= pairs, "a pair that nobody thought of"
     rarest = min(pairs, key=lambda pair: visits[pair])
     total = sum(visits[pair] for pair in pairs)

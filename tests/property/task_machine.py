@@ -259,7 +259,8 @@ class TaskMachine(RuleBasedStateMachine):
             self._work_once(*step)
 
     def _work_once(self, index: int, work: str, how: str, charge: int, whose: str, again: str) -> None:
-        task = self._pick(index)
+        wished = self._pick_of(index, lambda one: one.wished and not one.is_final) if index % 3 == 0 else None
+        task = wished or self._pick(index)
         epoch = task.epoch + {"": 0, "old ": -1, "future ": 1}[whose]
         command = self._work(task, work, epoch, how, charge)
         if command is None:
