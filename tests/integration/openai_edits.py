@@ -4,6 +4,7 @@ Run as `python openai_edits.py ORIGIN KEY FOLDER`, where the folder has `first.p
 client and the standard library. Each call has a prompt of its own, so that the other side can tell what belongs to which.
 """
 
+import asyncio
 import base64
 import json
 import sys
@@ -44,6 +45,13 @@ def main() -> None:
         stream = client.images.edit(model=MODEL, prompt="streamed", image=image, size="1024x1024", stream=True)
         return [event.type for event in stream]
 
+    drawn = {"model": MODEL, "size": "1024x1024", "quality": "low", "stream": True, "partial_images": 2}
+
+    async def generated() -> object:
+        async with openai.AsyncOpenAI(base_url=f"{origin}/v1", api_key=key, _strict_response_validation=True) as client:
+            stream = await client.images.generate(prompt="generated async", **drawn)  # type: ignore[call-overload]  # as dynamic users do
+            return [event.type async for event in stream]
+
     def files() -> object:
         made = client.files.create(file=("kept.webp", second.read_bytes()), purpose="vision")
         listed = made.id in [file.id for file in client.files.list()]
@@ -65,6 +73,8 @@ def main() -> None:
         "several": edit("several", [first.read_bytes(), second.open("rb")], n=2),
         "mask": edit("mask", first.read_bytes(), mask=mask.read_bytes()),
         "streamed": lambda: events(first.read_bytes()),
+        "generated": lambda: [event.type for event in client.images.generate(prompt="generated", **drawn)],  # type: ignore[call-overload]  # the same
+        "generated async": lambda: asyncio.run(generated()),
         "no picture": edit("no picture", b"no picture at all"),
         "by id": by_id,
         "files": files,

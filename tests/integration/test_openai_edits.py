@@ -68,6 +68,9 @@ async def test_every_version_of_the_client_edits_pictures(
     events = outcomes["streamed"].get("answer")
     assert isinstance(events, list), outcomes["streamed"]
     assert events[-1] == "image_edit.completed"
+    partial, completed = "image_generation.partial_image", "image_generation.completed"
+    for name in ("generated", "generated async"):  # two that come in one piece are one to the caller: the newest
+        assert outcomes[name].get("answer") in ([partial, completed], [partial, partial, completed]), outcomes[name]
     refused = outcomes["no picture"]
     assert (refused["error"], refused["code"], refused["param"]) == ("BadRequestError", "invalid_image", "image")
     refused = outcomes["no variation"]
