@@ -167,7 +167,7 @@ async def test_declared_keys_are_seen_and_not_changed(house: House) -> None:
         ({}, "org"),
         ({"org": "acme"}, "name"),
         ({"org": "a/b", "name": "x"}, "org"),
-        ({"org": "acme", "name": "x", "budgets": ["5usd/year"]}, "budgets.0"),
+        ({"org": "acme", "name": "x", "budgets": ["5usd/year"]}, "budgets[0]"),
         ({"org": "acme", "name": "x", "budgets": ["5usd/day"] * 21}, "budgets"),
         ({"org": "acme", "name": "x", "models": ["nosuch"]}, "models"),
         ({"org": "acme", "name": "x", "models": []}, "models"),

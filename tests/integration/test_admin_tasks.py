@@ -110,7 +110,7 @@ async def test_a_task_is_shown_with_its_attempts_and_how_it_was_booked(
     assert dict_of(shown, "charged") == {"credits": 1.5, "usd": 0.020833, "images": 1}
     plan = dict_of(shown, "plan")
     assert plan["charge_credits"] == 1.5
-    assert dict_of(list_of(plan, "offers")[0], "price") == {"per_image_usd": 0.02}
+    assert dict_of(list_of(plan, "offers")[0], "price") == {"per_image_usd": 0.02, "per_reference_usd": 0.0}
     [attempt] = list_of(shown, "attempts")
     assert (attempt["state"], attempt["upstream"], attempt["cost_usd"], attempt["fault"]) == (
         "succeeded",
