@@ -87,6 +87,7 @@ class Server:
         _die_with(parent)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
         for end in (self._requests, self._ended, self._wakeup, *self._reports.values()):
             end.close()
         os.close(fds[-1])

@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -28,10 +29,11 @@ from gateway.config import Config, load
 from gateway.db.migrate import migrate
 from gateway.db.url import Dialect
 from gateway.domain.clock import Clock, SystemClock
-from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, key_account_id, upstream_account_id
+from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, TaskId, key_account_id, upstream_account_id
 from gateway.ledger import store as ledger_store
 from gateway.ledger.audit import audit
 from gateway.ledger.model import Balance, BalanceKey
+from gateway.pipeline.runner import Runner
 from gateway.telemetry.logs import LineWriter
 from tests.emulators.base import Emulator
 from tests.leaks import Leaks, secrets_of
@@ -234,9 +236,12 @@ class Settled:
 
 @asynccontextmanager
 async def serving(
-    config: Config, emulators: Mapping[str, Emulator], *, clock: Clock | None = None
+    config: Config, emulators: Mapping[str, Emulator], *, clock: Clock | None = None, hands_over: bool = False
 ) -> AsyncIterator[House]:
-    """A gateway for as long as the block runs; afterwards its books are checked, and that nothing leaked."""
+    """A gateway for as long as the block runs; afterwards its books are checked, and that nothing leaked.
+
+    It ends what it has begun, but for `hands_over`.
+    """
     if config.database.dialect is Dialect.POSTGRESQL:
         await migrate(config.database)
     log = io.BytesIO()
@@ -244,7 +249,9 @@ async def serving(
     try:
         # No proxy has to notice that this gateway stops; tests of the process see the real pause.
         config = replace(config, server=replace(config.server, accept_after_term_s=0.0))
-        with _logging_restored():
+        with _logging_restored(), pytest.MonkeyPatch.context() as patch:
+            if not hands_over:
+                patch.setattr(Runner, "leave", _leave_nothing)
             async with app.running(config, clock, lines) as gateway:
                 connector = aiohttp.TCPConnector(limit=0)
                 async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as http:
@@ -256,6 +263,11 @@ async def serving(
         _search(house)
     finally:
         lines.close()
+
+
+async def _leave_nothing(_: Runner) -> list[TaskId]:
+    """A gateway that stops leaves what nobody waits for to the next one, and after most tests comes none."""
+    return []
 
 
 async def settle_up(house: House) -> Settled:

@@ -382,7 +382,7 @@ async def test_another_gateway_goes_on_with_what_is_left(
     openai_emulator.always(b.Hang(bills=True))
     emulators = {"evolink": evolink_emulator, "openai": openai_emulator}
     config = config_of(tmp_path, postgresql_database, evolink_emulator, openai_emulator)
-    async with serving(config, emulators) as second:
+    async with serving(config, emulators, hands_over=True) as second:
 
         def taken_up() -> int:
             return second.log_lines().count(b"a task is taken up again")

@@ -9,7 +9,7 @@ import pytest
 from gateway.db import postgresql
 from gateway.db.migrate import migrate
 from gateway.db.url import parse_database_url
-from gateway.pipeline import attempts, pipeline, runner, stored
+from gateway.pipeline import pipeline, runner, stored
 from tests.emulators.openai import OpenAIEmulator
 from tests.integration import machine
 from tests.integration.gateway_app import serving
@@ -27,7 +27,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readiness is looked at anew for every question; what waits tries again soon; a silent server is given up after a second."""
     monkeypatch.setattr(pipeline, "READY_KEPT_S", 0.0)
     monkeypatch.setattr(postgresql, "COMMAND_TIMEOUT_S", 1.0)
-    for module in (attempts, runner, stored):
+    for module in (runner, stored):
         monkeypatch.setattr(module, "STORAGE_PAUSE_S", 0.05)
     for module in (runner, stored):
         monkeypatch.setattr(module, "STORAGE_PAUSE_S_MAX", 0.5)

@@ -99,7 +99,7 @@ class Troubled:
 
 @pytest.fixture
 async def database(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Troubled]:
-    for module in (attempts_module, runner_module, stored_module):
+    for module in (runner_module, stored_module):
         monkeypatch.setattr(module, "STORAGE_PAUSE_S", 0.01)
     monkeypatch.setattr(attempts_module, "RESEND_PAUSE_S", 0.01)
     troubled = Troubled(await opened(sqlite_database))

@@ -247,12 +247,13 @@ def hand_back_of_others_tasks(patch: pytest.MonkeyPatch) -> None:
     anyones = Statement(
         tasks.update()
         .where(tasks.c.id == bindparam("task"), tasks.c.finished_at_ms.is_(None))
-        .values(owner="", lease_until_ms=0)
+        .values(owner="", lease_until_ms=0, epoch=tasks.c.epoch + 1)
     )
 
     async def hand_back(connection, owner, ids):
         for task_id in ids:
             await connection.execute(anyones, task=task_id)
+        return list(ids)
 
     patch.setattr(task_store, "hand_back", hand_back)
 

@@ -171,7 +171,7 @@ def windows_of_sends_are_not_loaded(patch: pytest.MonkeyPatch) -> None:
             if isinstance(command, Accept | Finish)
         }
 
-    patch.setattr(batch, "_moments_ms", moments)
+    patch.setattr(batch, "moments_ms", moments)
 
 
 @plant
