@@ -228,7 +228,7 @@ async def test_the_masked_area_is_made_anew(bench: Bench) -> None:
     found = bench.adapter.capabilities(bench.subject.model).mask
     assert found == {None: None, "alpha": MaskPolarity.TRANSPARENT, "white": MaskPolarity.WHITE}[bench.subject.mask]
     if bench.subject.mask is None:
-        pytest.skip("this vendor has no masks")
+        return  # it takes none, and says so
     image, callers = picture(SIZE, "png", "one"), mask("alpha", SIZE)
     sent = callers if found is MaskPolarity.TRANSPARENT else await as_white(callers)
     await bench.edit(image, mask=sent)
