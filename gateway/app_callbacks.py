@@ -20,6 +20,7 @@ from gateway.pipeline import crash_points
 from gateway.pipeline.commands import Command, Outcome
 from gateway.pipeline.crash_points import CrashPoint
 from gateway.pipeline.pipeline import Pipeline
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.telemetry.metrics import Metrics
 from gateway.webhooks.sending import Sender
@@ -55,5 +56,5 @@ def callback_deliverer(
 
 async def _with_attempts(connection: Connection, ids: Sequence[TaskId]) -> list[tuple[Task, list[Attempt]]]:
     tasks = await task_store.read_tasks(connection, ids)
-    attempts = await task_store.read_attempts(connection, ids)
+    attempts = await attempt_store.read_attempts(connection, ids)
     return [(task, [attempt for attempt in attempts if attempt.task_id == task.id]) for task in tasks]

@@ -15,6 +15,7 @@ from gateway.domain.errors import AdministrationError, Conflict, SubjectNotFound
 from gateway.domain.ids import AttemptId, org_of, upstream_account_id
 from gateway.domain.tasks import Attempt, AttemptState, Task
 from gateway.ledger.model import DoubtfulTask, NotInDoubt, Resolve, Resolved
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 
 COST_MICROUSD_MAX = 10_000 * money.MICRO
@@ -54,11 +55,11 @@ class InDoubt:
         async def read(connection: Connection) -> list[Doubt]:
             cursor: Sequence[Attempt] = ()
             if after is not None:
-                cursor = await task_store.read_attempts_by_id(connection, [AttemptId(after)])
+                cursor = await attempt_store.read_attempts_by_id(connection, [AttemptId(after)])
                 if not cursor:
                     raise AdministrationError(f"There is no attempt {after!r} to go on after.", param="after")
             behind = (cursor[0].sent_at_ms, cursor[0].id) if cursor else (-1, AttemptId(""))
-            found = await task_store.read_in_doubt(connection, size, behind)
+            found = await attempt_store.read_in_doubt(connection, size, behind)
             return [Doubt(attempt, account, org_of(account)) for attempt, account in found]
 
         return await self._database.read(read)
@@ -109,7 +110,7 @@ class InDoubt:
 
 
 async def _find(connection: Connection, attempt_id: str) -> tuple[Attempt, Task] | None:
-    for attempt in await task_store.read_attempts_by_id(connection, [AttemptId(attempt_id)]):
+    for attempt in await attempt_store.read_attempts_by_id(connection, [AttemptId(attempt_id)]):
         for task in await task_store.read_tasks(connection, [attempt.task_id]):
             return attempt, task
     return None

@@ -23,6 +23,7 @@ from gateway.domain.errors import AdministrationError, SubjectNotFound, TaskNotF
 from gateway.domain.ids import TaskId, is_task_id, key_account_id, org_of
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.ledger.history import BookedEntry, History, history
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erasing
 from gateway.tasks.store import Wanted
@@ -117,7 +118,7 @@ class Tasks:
     async def show(self, task_id: str, by: Administrator = COMMAND) -> TaskDossier:
         """One task, with its results, its attempts and how it was booked. Raises SubjectNotFound."""
         task = await self._find(task_id, by)
-        attempts = await self._database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+        attempts = await self._database.read(lambda connection: attempt_store.read_attempts(connection, [task.id]))
         until_ms = task.finished_at_ms or self._clock.now_ms()
         booked = await history(self._database, task.id, task.created_at_ms, until_ms)
         seen = tuple(entry for entry in booked.entries if _sees(by, entry))

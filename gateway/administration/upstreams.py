@@ -18,7 +18,7 @@ from gateway.domain.windows import ends_at_ms, starts_at
 from gateway.ledger import decide
 from gateway.ledger.model import NO_TERMS, Books, Grant, remaining_of
 from gateway.ledger.store import read_books
-from gateway.tasks import store as task_store
+from gateway.tasks import attempt_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,8 @@ class Upstreams:
         async def read(connection: Connection) -> tuple[Books, dict[str, int], dict[str, int]]:
             return (
                 await read_books(connection, accounts, now_ms),
-                await task_store.sum_in_doubt_by_upstream(connection),
-                await task_store.sum_in_doubt_by_upstream(connection, month_ms),
+                await attempt_store.sum_in_doubt_by_upstream(connection),
+                await attempt_store.sum_in_doubt_by_upstream(connection, month_ms),
             )
 
         books, in_doubt, in_doubt_this_month = await self._database.read(read)

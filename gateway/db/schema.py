@@ -149,6 +149,7 @@ keys = Table(
     _number("old_until_ms", nullable=True),  # which is valid until then
     _number("used_at_ms", nullable=True),  # about when it was last used
     _number("choose_upstream", default="0"),  # 1: its calls may name upstreams
+    _number("cache", default="1"),  # 1: its calls are answered with others' pictures, and others with its own
     _number("callback_version", default="1"),  # of the secret that signs its callbacks; the secret itself is derived
     _number("callback_old_until_ms", nullable=True),  # until then the version before signs, too
     UniqueConstraint("digest"),
@@ -217,6 +218,8 @@ tasks = Table(
     _number("erased_at_ms", nullable=True),  # the caller's words were deleted, and then
     _number("pictures_erased_at_ms", nullable=True),  # pictures and manifests
     _text("callback_url", nullable=True),
+    _text("cache", nullable=True),  # hit, joined, miss, bypass; null: from before there was a cache
+    _text("source_id", nullable=True),  # the task whose pictures these are, or are to be
     CheckConstraint("state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')", name="state"),
     CheckConstraint("(state IN ('completed', 'failed', 'cancelled')) = (finished_at_ms IS NOT NULL)", name="finished"),
     Index("ix_tasks_account", "account_id", "created_at_ms", "id"),
@@ -246,6 +249,12 @@ tasks = Table(
         "finished_at_ms",
         sqlite_where=Column("cancel_requested") == 1,
         postgresql_where=Column("cancel_requested") == 1,
+    ),
+    Index(
+        None,
+        "source_id",
+        sqlite_where=Column("source_id").is_not(None),
+        postgresql_where=Column("source_id").is_not(None),
     ),
     Index(
         "ix_tasks_erasing",
@@ -299,7 +308,6 @@ results = Table(
     _text("sha256"),
     _text("revised_prompt", nullable=True),
     PrimaryKeyConstraint("task_id", "position"),
-    UniqueConstraint("blob"),
 )
 
 idempotency = Table(

@@ -178,6 +178,8 @@ class Principal:
     """The org's own, in place of a model's and the config's."""
     choose_upstream: bool = False
     """Whether its calls may prefer upstreams, or exclude others."""
+    cache: bool = True
+    """Whether its calls may be answered with pictures that others had made, and others with its own."""
 
     @property
     def account(self) -> AccountId:

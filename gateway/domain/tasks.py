@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import Contract, ImageResult, Usage
+from gateway.domain.sharing import CacheResult
 
 
 class TaskState(StrEnum):
@@ -182,6 +183,10 @@ class Task:
     """When prompt, pictures and whatever else its caller said were deleted; what it cost stays."""
     callback_url: str | None = None
     """Where its end is told to; None: nowhere, or erased."""
+    cache: CacheResult | None = None
+    """None: from before there was a cache."""
+    source: TaskId | None = None
+    """The task that made its pictures, where it shares them; while it is unfinished, the one that it waits for."""
 
     def has_results_at(self, moment_ms: int) -> bool:
         """Whether its pictures are still promised then."""

@@ -20,6 +20,7 @@ from gateway.ledger.decide import used
 from gateway.pipeline.commands import Command, Outcome
 from gateway.repeats import store as repeat_store
 from gateway.routing.health import Circuits
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.store import StateCount
 from gateway.telemetry.metrics import Metrics
@@ -132,7 +133,7 @@ class Housekeeping:
 async def _figures(connection: Connection) -> tuple[list[StateCount], int, int | None]:
     return (
         await task_store.count_unfinished(connection),
-        await task_store.sum_in_doubt_microusd(connection),
+        await attempt_store.sum_in_doubt_microusd(connection),
         await ledger_store.oldest_pending_hold_ms(connection),
     )
 

@@ -44,6 +44,7 @@ from gateway.pipeline.runner import Ending, Runner, Work
 from gateway.pipeline.shared_reads import SharedReads
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
 from gateway.pipeline.waits import HasGone, Waits
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erasing
 from gateway.telemetry.metrics import Metrics
@@ -475,7 +476,7 @@ class Pipeline:
 
 async def _with_attempts(connection: Connection, ids: Sequence[TaskId], owner: Principal | Task) -> Rows:
     tasks = await task_store.read_tasks(connection, ids, owner.account)
-    attempts = await task_store.read_attempts(connection, [task.id for task in tasks])
+    attempts = await attempt_store.read_attempts(connection, [task.id for task in tasks])
     return [(task, tuple(attempt for attempt in attempts if attempt.task_id == task.id)) for task in tasks]
 
 

@@ -22,6 +22,7 @@ from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.runner import Runner, Work
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 
 log = logging.getLogger(__name__)
@@ -179,6 +180,6 @@ class Recovery:
 
 async def _attempts_by_task(connection: Connection, ids: list[TaskId]) -> dict[TaskId, list[Attempt]]:
     found: dict[TaskId, list[Attempt]] = {}
-    for attempt in await task_store.read_attempts(connection, ids):
+    for attempt in await attempt_store.read_attempts(connection, ids):
         found.setdefault(attempt.task_id, []).append(attempt)
     return found

@@ -14,7 +14,7 @@ from gateway.domain.money import NOTHING
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.attempt_rows import in_doubt
 from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, Finish, Finished, Outcome
-from gateway.tasks import store as task_store
+from gateway.tasks import attempt_store
 
 SIZE = 100
 """Tasks ended in one commit."""
@@ -45,7 +45,7 @@ async def end_what_was_under_way(database: Database[Command, Outcome], clock: Cl
         if not isinstance(claimed, Claimed):
             raise AssertionError(f"a claim was answered with {claimed}")
         ids = [task.id for task in claimed.tasks]
-        attempts = await database.read(lambda connection, ids=ids: task_store.read_attempts(connection, ids))  # type: ignore[misc]  # mypy takes no default in a lambda
+        attempts = await database.read(lambda connection, ids=ids: attempt_store.read_attempts(connection, ids))  # type: ignore[misc]  # mypy takes no default in a lambda
         ends = [_end_of(task, [a for a in attempts if a.task_id == task.id], clock.now_ms()) for task in claimed.tasks]
         for outcome in await asyncio.gather(*map(database.write, ends)):
             if not isinstance(outcome, Finished):

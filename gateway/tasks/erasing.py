@@ -20,6 +20,7 @@ from gateway.domain.clock import Clock
 from gateway.domain.errors import Conflict, GatewayError, StorageUnavailable, TaskNotFound
 from gateway.domain.ids import AccountId, TaskId
 from gateway.domain.tasks import AttemptState, Task, TaskState
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class Erasing:
     async def _delete_pictures(self, ids: list[TaskId]) -> None:
         blobs = await self._open_blobs()
         tasks = await self._database.read(lambda connection: task_store.read_tasks(connection, ids))
-        attempts = await self._database.read(lambda connection: task_store.read_attempts(connection, ids))
+        attempts = await self._database.read(lambda connection: attempt_store.read_attempts(connection, ids))
         for attempt in attempts:
             await blobs.delete_prefix(attempt.id)
         for task_id in ids:

@@ -1,4 +1,4 @@
-"""The rows of tasks, attempts and results.
+"""The rows of tasks and results; those of attempts are in attempt_store.py.
 
 Stores run in the caller's transaction, make no ids and read no clock. Task rows are locked after balance rows, in the order of their ids. What may
 follow what is decided by the caller; the epoch in its hands is compared there, under the lock. What a batch writes is given as bulk statements
@@ -9,32 +9,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
-from sqlalchemy import BigInteger, bindparam, cast, func, null, select
+from sqlalchemy import bindparam, func, null, select
 
 from gateway.db.connection import BulkRows, Connection, Row
 from gateway.db.schema import attempts, results, tasks
 from gateway.db.statements import BulkStatement, Statement, any_of, insert_rows, update_rows
-from gateway.domain.ids import AccountId, AttemptId, TaskId
+from gateway.db.values import number, optional_number, optional_text, storable, text
+from gateway.domain.ids import AccountId, TaskId
 from gateway.domain.images import Contract, ImageResult, Usage
-from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+from gateway.domain.sharing import CacheResult
+from gateway.domain.tasks import Task, TaskError, TaskErrorCode, TaskState
 
 Write = tuple[BulkStatement, BulkRows]
 
 _TASK_COLUMNS = (
     "id", "account_id", "path", "state", "contract", "model", "n", "user_group", "created_at_ms", "deadline_at_ms", "finished_at_ms",
     "reserved_microcredits", "used_microcredits", "used_microusd", "prompt", "request", "plan", "owner", "epoch", "cancel_requested",
-    "error_code", "error_message", "usage", "result_count", "results_expire_at_ms", "caller", "callback_url",
+    "error_code", "error_message", "usage", "result_count", "results_expire_at_ms", "caller", "callback_url", "cache", "source_id",
 )  # fmt: skip
 _TASK_READ = (*_TASK_COLUMNS, "erased_at_ms")
 _TASK_FINISH = (
     "state", "finished_at_ms", "used_microcredits", "used_microusd", "error_code", "error_message", "usage", "result_count",
-    "results_expire_at_ms",
+    "results_expire_at_ms", "cache", "source_id",
 )  # fmt: skip
-_ATTEMPT_COLUMNS = (
-    "id", "task_id", "parent_id", "offer_id", "upstream", "n", "state", "presumed_cost_microusd", "sent_at_ms", "upstream_ref", "ended_at_ms",
-    "fault", "billed", "cost_microusd", "images", "message",
-)  # fmt: skip
-_ATTEMPT_END = ("state", "ended_at_ms", "fault", "billed", "cost_microusd", "images", "message")
 _RESULT_COLUMNS = (
     "task_id", "position", "blob", "content_type", "extension", "size_bytes", "width", "height", "sha256", "revised_prompt",
 )  # fmt: skip
@@ -127,35 +124,6 @@ _STATES = Statement(
     .where(tasks.c.finished_at_ms.is_(None))
     .group_by(tasks.c.state)
 )
-_ATTEMPTS = Statement(
-    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS))
-    .where(any_of(attempts.c.task_id, "ids"))
-    .order_by(attempts.c.sent_at_ms, attempts.c.id)
-)
-_ATTEMPTS_BY_ID = Statement(
-    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS)).where(any_of(attempts.c.id, "ids"))
-)
-_IN_DOUBT = Statement(
-    select(*(attempts.c[name] for name in _ATTEMPT_COLUMNS), tasks.c.account_id)
-    .join(tasks, tasks.c.id == attempts.c.task_id)
-    .where(
-        attempts.c.state == AttemptState.UNKNOWN.value,
-        (attempts.c.sent_at_ms > bindparam("behind_ms"))
-        | ((attempts.c.sent_at_ms == bindparam("behind_ms")) & (attempts.c.id > bindparam("behind_id"))),
-    )
-    .order_by(attempts.c.sent_at_ms, attempts.c.id)
-    .limit(bindparam("size"))
-)
-_IN_DOUBT_BY_UPSTREAM = Statement(
-    select(attempts.c.upstream, cast(func.sum(attempts.c.presumed_cost_microusd), BigInteger))
-    .where(attempts.c.state == AttemptState.UNKNOWN.value, attempts.c.sent_at_ms >= bindparam("since_ms"))
-    .group_by(attempts.c.upstream)
-)
-_SUM_IN_DOUBT = Statement(
-    select(cast(func.coalesce(func.sum(attempts.c.presumed_cost_microusd), 0), BigInteger)).where(
-        attempts.c.state == AttemptState.UNKNOWN.value
-    )
-)
 _RESULTS = Statement(
     select(*(results.c[name] for name in _RESULT_COLUMNS))
     .where(any_of(results.c.task_id, "ids"))
@@ -167,9 +135,6 @@ _SET_STATE = update_rows(tasks, ("id",), ("state",))
 _SET_PLAN = update_rows(tasks, ("id",), ("plan",))
 _WISH = update_rows(tasks, ("id",), ("cancel_requested",))
 _CLAIM = update_rows(tasks, ("id",), ("owner", "epoch", "lease_until_ms"))
-_ADD_ATTEMPTS = insert_rows(attempts, _ATTEMPT_COLUMNS)
-_END_ATTEMPTS = update_rows(attempts, ("id",), _ATTEMPT_END)
-_SUBMITTED = update_rows(attempts, ("id",), ("state", "upstream_ref"))
 _ADD_RESULTS = insert_rows(results, _RESULT_COLUMNS)
 _ERASE = update_rows(tasks, ("id",), ("prompt", "request", "error_message", "callback_url", "erased_at_ms"))
 _ERASE_MESSAGES = Statement(attempts.update().where(any_of(attempts.c.task_id, "ids")).values(message=null()))
@@ -223,7 +188,7 @@ def finished_tasks(finished: Sequence[Task]) -> Write:
         (
             task.state.value, task.finished_at_ms, task.used_microcredits, task.used_microusd,
             task.error.code.value if task.error else None, task.error.message if task.error else None,
-            _usage_text(task.usage), len(task.results), task.results_expire_at_ms, task.id,
+            _usage_text(task.usage), len(task.results), task.results_expire_at_ms, _cache_text(task), task.source, task.id,
         )
         for task in finished
     ]  # fmt: skip
@@ -251,7 +216,7 @@ def wished_tasks(ids: Sequence[TaskId]) -> Write:
 async def read_wishes(connection: Connection, owner: str, since_ms: int, size: int) -> list[tuple[TaskId, TaskState]]:
     """An owner's tasks whose callers want them cancelled: those that are unfinished, and those that ended after a moment. In no order."""
     rows = await connection.fetch(_WISHES_OF, me=owner, since=since_ms, size=size)
-    return [(TaskId(_str(row[0])), TaskState(_str(row[1]))) for row in rows]
+    return [(TaskId(text(row[0])), TaskState(text(row[1]))) for row in rows]
 
 
 async def erase_tasks(connection: Connection, erased: Sequence[Task]) -> None:
@@ -268,7 +233,7 @@ async def erase_tasks(connection: Connection, erased: Sequence[Task]) -> None:
 
 async def read_erasing(connection: Connection, size: int) -> list[TaskId]:
     """Erased tasks whose pictures may still be there, oldest first."""
-    return [TaskId(_str(row[0])) for row in await connection.fetch(_ERASING, size=size)]
+    return [TaskId(text(row[0])) for row in await connection.fetch(_ERASING, size=size)]
 
 
 async def mark_pictures_erased(connection: Connection, ids: Sequence[TaskId], at_ms: int) -> None:
@@ -288,31 +253,12 @@ async def extend_leases(connection: Connection, owner: str, until_ms: int) -> No
 
 async def hand_back(connection: Connection, owner: str, ids: Sequence[TaskId]) -> list[TaskId]:
     """Give up these tasks, as far as they are the owner's and unfinished; says which. Each gets a new epoch."""
-    return [TaskId(_str(row[0])) for row in await connection.fetch(_HAND_BACK, me=owner, ids=ids)]
+    return [TaskId(text(row[0])) for row in await connection.fetch(_HAND_BACK, me=owner, ids=ids)]
 
 
 async def read_unfinished_of(connection: Connection, owner: str, size: int) -> list[TaskId]:
     """Unfinished tasks of one owner, in no particular order."""
-    return [TaskId(_str(row[0])) for row in await connection.fetch(_UNFINISHED_OF, me=owner, size=size)]
-
-
-def added_attempts(started: Sequence[Attempt]) -> Write:
-    return _ADD_ATTEMPTS, [_attempt_row(attempt) for attempt in started]
-
-
-def ended_attempts(ended: Sequence[Attempt]) -> Write:
-    return _END_ATTEMPTS, [
-        (
-            attempt.state.value, attempt.ended_at_ms, attempt.fault.value if attempt.fault else None,
-            attempt.billed.value if attempt.billed else None, attempt.cost_microusd, attempt.images, _storable(attempt.message), attempt.id,
-        )
-        for attempt in ended
-    ]  # fmt: skip
-
-
-def submitted_attempts(submitted: Sequence[tuple[AttemptId, str]]) -> Write:
-    """Upstreams' job ids."""
-    return _SUBMITTED, [(AttemptState.SUBMITTED.value, _storable(ref), attempt) for attempt, ref in submitted]
+    return [TaskId(text(row[0])) for row in await connection.fetch(_UNFINISHED_OF, me=owner, size=size)]
 
 
 async def read_tasks(connection: Connection, ids: Sequence[TaskId], account: AccountId | None = None) -> list[Task]:
@@ -326,38 +272,9 @@ async def read_tasks(connection: Connection, ids: Sequence[TaskId], account: Acc
     return [replace(task, results=tuple(by_task.get(task.id, ()))) for task in found]
 
 
-async def read_attempts(connection: Connection, ids: Sequence[TaskId]) -> list[Attempt]:
-    """All attempts of these tasks, oldest first."""
-    return [_attempt(row) for row in await connection.fetch(_ATTEMPTS, ids=ids)]
-
-
 async def read_ended(connection: Connection, ids: Sequence[TaskId]) -> list[TaskId]:
     """Those of these tasks that have ended, in no particular order."""
-    return [TaskId(_str(row[0])) for row in await connection.fetch(_ENDED, ids=ids)]
-
-
-async def read_attempts_by_id(connection: Connection, ids: Sequence[AttemptId]) -> list[Attempt]:
-    """In no particular order."""
-    return [_attempt(row) for row in await connection.fetch(_ATTEMPTS_BY_ID, ids=ids)]
-
-
-async def read_in_doubt(
-    connection: Connection, size: int, behind: tuple[int, str] = (-1, "")
-) -> list[tuple[Attempt, AccountId]]:
-    """Attempts of which nobody knows whether they were billed, with their tasks' accounts; oldest first, behind a (sent_at_ms, id)."""
-    rows = await connection.fetch(_IN_DOUBT, size=size, behind_ms=behind[0], behind_id=behind[1])
-    return [(_attempt(row[:-1]), AccountId(_str(row[-1]))) for row in rows]
-
-
-async def sum_in_doubt_by_upstream(connection: Connection, since_ms: int = 0) -> dict[str, int]:
-    """The presumed cost in microusd of what is in doubt and was sent from a time on."""
-    rows = await connection.fetch(_IN_DOUBT_BY_UPSTREAM, since_ms=since_ms)
-    return {_str(upstream): int(str(sum_microusd)) for upstream, sum_microusd in rows}
-
-
-async def sum_in_doubt_microusd(connection: Connection) -> int:
-    """The presumed cost of everything in doubt."""
-    return int(str((await connection.fetch(_SUM_IN_DOUBT))[0][0]))
+    return [TaskId(text(row[0])) for row in await connection.fetch(_ENDED, ids=ids)]
 
 
 async def read_page(
@@ -368,7 +285,7 @@ async def read_page(
     rows = await connection.fetch(
         _PAGE, account=account, state=state, model=model, size=page_size, skip=(page - 1) * page_size
     )
-    return _int(total[0][0]), [_task(row) for row in rows]
+    return number(total[0][0]), [_task(row) for row in rows]
 
 
 async def read_newest(
@@ -385,11 +302,11 @@ async def read_newest(
         _IN_SPAN, oldest=oldest, before=before, account=wanted.account, below=wanted.below, below_length=len(wanted.below),
         state=wanted.state, model=wanted.model, size=size,
     )  # fmt: skip
-    return [_task(row) for row in rows], _str(oldest) if _int(count) == scanned else None
+    return [_task(row) for row in rows], text(oldest) if number(count) == scanned else None
 
 
 async def count_unfinished(connection: Connection) -> list[StateCount]:
-    return [StateCount(TaskState(str(s)), _int(n), _int(o)) for s, n, o in await connection.fetch(_STATES)]
+    return [StateCount(TaskState(str(s)), number(n), number(o)) for s, n, o in await connection.fetch(_STATES)]
 
 
 def _task_row(task: Task) -> tuple[str | int | None, ...]:
@@ -399,6 +316,7 @@ def _task_row(task: Task) -> tuple[str | int | None, ...]:
         task.prompt, task.request_json, task.plan_json, task.owner, task.epoch, int(task.cancel_requested),
         task.error.code.value if task.error else None, task.error.message if task.error else None, _usage_text(task.usage),
         task.result_count, task.results_expire_at_ms, task.caller or None, task.callback_url,
+        _cache_text(task), task.source,
     )  # fmt: skip
 
 
@@ -406,71 +324,40 @@ def _task(row: Row) -> Task:
     values = dict(zip(_TASK_READ, row, strict=True))
     error = values["error_code"]
     return Task(
-        id=TaskId(_str(values["id"])),
-        account=AccountId(_str(values["account_id"])),
-        path=tuple(AccountId(account) for account in orjson.loads(_str(values["path"]))),
-        state=TaskState(_str(values["state"])),
-        contract=Contract(_str(values["contract"])),
-        model=_str(values["model"]),
-        n=_int(values["n"]), user_group=_str(values["user_group"]), created_at_ms=_int(values["created_at_ms"]),
-        deadline_at_ms=_int(values["deadline_at_ms"]), reserved_microcredits=_int(values["reserved_microcredits"]),
-        prompt=_optional_str(values["prompt"]), request_json=_str(values["request"]), plan_json=_str(values["plan"]),
-        owner=_str(values["owner"]), epoch=_int(values["epoch"]), cancel_requested=bool(values["cancel_requested"]),
-        finished_at_ms=_optional_int(values["finished_at_ms"]), used_microcredits=_int(values["used_microcredits"]),
-        used_microusd=_int(values["used_microusd"]),
-        error=None if error is None else TaskError(TaskErrorCode(_str(error)), _str(values["error_message"])),
-        usage=None if values["usage"] is None else Usage(*orjson.loads(_str(values["usage"]))),
-        result_count=_int(values["result_count"]), results_expire_at_ms=_optional_int(values["results_expire_at_ms"]),
-        caller=_optional_str(values["caller"]) or "", callback_url=_optional_str(values["callback_url"]),
-        erased_at_ms=_optional_int(values["erased_at_ms"]),
-    )  # fmt: skip
-
-
-def _attempt_row(attempt: Attempt) -> tuple[str | int | None, ...]:
-    return (
-        attempt.id, attempt.task_id, attempt.parent_id, attempt.offer_id, attempt.upstream, attempt.n, attempt.state.value,
-        attempt.presumed_cost_microusd, attempt.sent_at_ms, attempt.upstream_ref, attempt.ended_at_ms,
-        attempt.fault.value if attempt.fault else None, attempt.billed.value if attempt.billed else None,
-        attempt.cost_microusd, attempt.images, _storable(attempt.message),
-    )  # fmt: skip
-
-
-def _attempt(row: Row) -> Attempt:
-    values = dict(zip(_ATTEMPT_COLUMNS, row, strict=True))
-    parent, fault, billed = (_optional_str(values[name]) for name in ("parent_id", "fault", "billed"))
-    return Attempt(
-        id=AttemptId(_str(values["id"])),
-        task_id=TaskId(_str(values["task_id"])),
-        parent_id=None if parent is None else AttemptId(parent),
-        offer_id=_str(values["offer_id"]),
-        upstream=_str(values["upstream"]),
-        n=_int(values["n"]),
-        state=AttemptState(_str(values["state"])),
-        presumed_cost_microusd=_int(values["presumed_cost_microusd"]),
-        sent_at_ms=_int(values["sent_at_ms"]),
-        upstream_ref=_optional_str(values["upstream_ref"]),
-        ended_at_ms=_optional_int(values["ended_at_ms"]), fault=Fault(fault) if fault else None, billed=Billed(billed) if billed else None,
-        cost_microusd=_int(values["cost_microusd"]), images=_int(values["images"]), message=_optional_str(values["message"]),
+        id=TaskId(text(values["id"])),
+        account=AccountId(text(values["account_id"])),
+        path=tuple(AccountId(account) for account in orjson.loads(text(values["path"]))),
+        state=TaskState(text(values["state"])),
+        contract=Contract(text(values["contract"])),
+        model=text(values["model"]),
+        n=number(values["n"]), user_group=text(values["user_group"]), created_at_ms=number(values["created_at_ms"]),
+        deadline_at_ms=number(values["deadline_at_ms"]), reserved_microcredits=number(values["reserved_microcredits"]),
+        prompt=optional_text(values["prompt"]), request_json=text(values["request"]), plan_json=text(values["plan"]),
+        owner=text(values["owner"]), epoch=number(values["epoch"]), cancel_requested=bool(values["cancel_requested"]),
+        finished_at_ms=optional_number(values["finished_at_ms"]), used_microcredits=number(values["used_microcredits"]),
+        used_microusd=number(values["used_microusd"]),
+        error=None if error is None else TaskError(TaskErrorCode(text(error)), text(values["error_message"])),
+        usage=None if values["usage"] is None else Usage(*orjson.loads(text(values["usage"]))),
+        result_count=number(values["result_count"]), results_expire_at_ms=optional_number(values["results_expire_at_ms"]),
+        caller=optional_text(values["caller"]) or "", callback_url=optional_text(values["callback_url"]),
+        erased_at_ms=optional_number(values["erased_at_ms"]),
+        cache=None if values["cache"] is None else CacheResult(text(values["cache"])),
+        source=None if values["source_id"] is None else TaskId(text(values["source_id"])),
     )  # fmt: skip
 
 
 def _result_parts(result: ImageResult) -> tuple[str | int | None, ...]:
     return (
         result.blob, result.content_type, result.extension, result.size_bytes, result.width, result.height, result.sha256,
-        _storable(result.revised_prompt),
+        storable(result.revised_prompt),
     )  # fmt: skip
 
 
 def _result(row: Row) -> ImageResult:
     _, _, blob, content_type, extension, size, width, height, sha256, revised = row
     return ImageResult(
-        _str(blob), _str(content_type), _str(extension), _int(size), _int(width), _int(height), _str(sha256), _optional_str(revised)
+        text(blob), text(content_type), text(extension), number(size), number(width), number(height), text(sha256), optional_text(revised)
     )  # fmt: skip
-
-
-def _storable(text: str | None) -> str | None:
-    """An upstream's words may hold a NUL, which PostgreSQL refuses, or half a surrogate pair, which nothing encodes: a task must end all the same."""
-    return None if text is None else text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _usage_text(usage: Usage | None) -> str | None:
@@ -480,21 +367,5 @@ def _usage_text(usage: Usage | None) -> str | None:
     return orjson.dumps(counts + ([usage.output_text_tokens] if usage.output_text_tokens else [])).decode()
 
 
-def _str(value: str | int | None) -> str:
-    if not isinstance(value, str):
-        raise AssertionError(f"a text was expected in the row, not {value!r}")
-    return value
-
-
-def _int(value: str | int | None) -> int:
-    if not isinstance(value, int):
-        raise AssertionError(f"a number was expected in the row, not {value!r}")
-    return value
-
-
-def _optional_str(value: str | int | None) -> str | None:
-    return None if value is None else _str(value)
-
-
-def _optional_int(value: str | int | None) -> int | None:
-    return None if value is None else _int(value)
+def _cache_text(task: Task) -> str | None:
+    return None if task.cache is None else task.cache.value

@@ -52,7 +52,7 @@ from gateway.pipeline.commands import (
     RecordSubmitted,
     SendRefused,
 )
-from gateway.tasks import store as task_store
+from gateway.tasks import attempt_store
 from tests.acceptance import money_world
 from tests.acceptance.money_world import (
     BOUNDED,
@@ -306,7 +306,9 @@ class Client:
         self._bank.told.counts["claimed"] += len(outcome.tasks)
         ids = [task.id for task in outcome.tasks]
         found = (
-            await self._bank.database.read(lambda connection: task_store.read_attempts(connection, ids)) if ids else []
+            await self._bank.database.read(lambda connection: attempt_store.read_attempts(connection, ids))
+            if ids
+            else []
         )
         self._mine += [
             Mine(task, [attempt for attempt in found if attempt.task_id == task.id and attempt.state.is_open])
@@ -343,7 +345,7 @@ class Client:
 
     async def _resolve(self) -> None:
         """A doubt ends as an operator found out; perhaps somebody else was quicker."""
-        found = await self._bank.database.read(lambda connection: task_store.read_in_doubt(connection, 5))
+        found = await self._bank.database.read(lambda connection: attempt_store.read_in_doubt(connection, 5))
         if not found:
             return
         attempt, _ = self._random.choice(found)

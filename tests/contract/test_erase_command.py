@@ -12,6 +12,7 @@ from gateway.domain.money import NOTHING
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.commands import Accepted, Finish, Finished, Lost
 from gateway.pipeline.erasure import ERASED_TEXT
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erased, NotErased
 from tests.books import (
@@ -49,7 +50,7 @@ async def accepted(database: Gateway) -> tuple[Task, Attempt]:
 
 async def kept(database: Gateway, task_id: TaskId) -> tuple[Task, list[Attempt]]:
     [task] = await database.read(lambda connection: task_store.read_tasks(connection, [task_id]))
-    return task, await database.read(lambda connection: task_store.read_attempts(connection, [task_id]))
+    return task, await database.read(lambda connection: attempt_store.read_attempts(connection, [task_id]))
 
 
 async def test_in_the_batch_of_its_end(database: Gateway) -> None:

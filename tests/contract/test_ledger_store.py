@@ -42,6 +42,7 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
 )
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from tests.books import (
     CREDIT,
@@ -97,7 +98,7 @@ async def test_a_call_is_held_sent_settled_and_the_rest_returned(database: Gatew
     assert stored.used_microcredits == 4 * CREDIT
     assert stored.usage == Usage(5, 0, 1000)
     assert stored.results[0].revised_prompt == "a cat, revised"
-    [seen] = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    [seen] = await database.read(lambda connection: attempt_store.read_attempts(connection, [task.id]))
     assert seen == succeeded(attempt)
     assert await clean(database)
 
@@ -128,7 +129,7 @@ async def test_an_attempt_in_doubt_stays_pending_at_its_upstream(database: Gatew
     unknown = replace(attempt, state=AttemptState.UNKNOWN, ended_at_ms=1, fault=Fault.NO_ANSWER, billed=Billed.UNKNOWN)
     await database.write(Finish(task.id, 1, TaskState.FAILED, RATE, Amount(), ended=(unknown,)))
     assert await balance(database, UPSTREAM) == (Amount(), Amount(microusd=20_000))
-    assert [a.id for a, _ in await database.read(lambda c: task_store.read_in_doubt(c, 10))] == [attempt.id]
+    assert [a.id for a, _ in await database.read(lambda c: attempt_store.read_in_doubt(c, 10))] == [attempt.id]
     assert await clean(database)
 
 
@@ -263,7 +264,7 @@ async def test_a_job_id_is_stored(database: Gateway) -> None:
     attempt = new_attempt(task)
     await database.write(accept(task, 2, attempts=(attempt,)))
     assert await database.write(RecordSubmitted(task.id, 1, attempt.id, "job-7")) == Recorded()
-    [stored] = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    [stored] = await database.read(lambda connection: attempt_store.read_attempts(connection, [task.id]))
     assert (stored.state, stored.upstream_ref) == (AttemptState.SUBMITTED, "job-7")
 
 
@@ -375,7 +376,7 @@ async def test_a_whole_life_in_one_batch(database: Gateway) -> None:
     )
     assert isinstance(outcomes[3], Finished)
     [stored] = await database.read(lambda connection: task_store.read_tasks(connection, [task.id], KEY))
-    [seen] = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    [seen] = await database.read(lambda connection: attempt_store.read_attempts(connection, [task.id]))
     assert (stored.state, stored.result_count, len(stored.results)) == (TaskState.COMPLETED, 1, 1)
     assert (seen.state, seen.upstream_ref, seen.cost_microusd) == (AttemptState.SUCCEEDED, "job-9", 15_000)
     assert await clean(database)

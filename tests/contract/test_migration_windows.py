@@ -20,7 +20,7 @@ from gateway.ledger import decide
 from gateway.ledger import store as ledger_store
 from gateway.ledger.audit import audit
 from gateway.pipeline.commands import Cancel, Finish, Finished, RecordAttempts, Recorded
-from gateway.tasks import store as task_store
+from gateway.tasks import attempt_store
 from tests.books import KEY, ORG, RATE, TEAM, UPSTREAM, Gateway, accept, balance, clean, completed, new_task, opened
 from tests.earlier_schemas import run_on, upgrade_to
 from tests.property.ledger_model import began, moment
@@ -153,7 +153,7 @@ def _unfinished() -> Iterator[Old]:
 
 
 async def _attempts(database: Gateway, old: Old) -> list[Attempt]:
-    return await database.read(lambda connection: task_store.read_attempts(connection, [old.id]))
+    return await database.read(lambda connection: attempt_store.read_attempts(connection, [old.id]))
 
 
 def _paid(attempt: Attempt, cost: int) -> Attempt:

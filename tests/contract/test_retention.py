@@ -28,6 +28,7 @@ from gateway.retention import kinds as kinds_module
 from gateway.retention import sweeper as sweeper_module
 from gateway.retention.kinds import Kind, Pictures, Prompts, Tasks
 from gateway.retention.sweeper import Sweeper
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.telemetry.metrics import Metrics
 from tests.books import (
@@ -187,7 +188,7 @@ def _adding(packed: Sequence[Any]) -> Callable[[Connection, int], Awaitable[None
     """Further attempts of an ended task, as fail-overs leave them."""
 
     async def add(connection: Connection, _: int) -> None:
-        await connection.write(*task_store.added_attempts([succeeded(attempt) for attempt in packed]))
+        await connection.write(*attempt_store.added_attempts([succeeded(attempt) for attempt in packed]))
 
     return add
 
@@ -352,7 +353,7 @@ async def _fill(world: World, count: int) -> None:
 
         async def fill(connection: Connection, _: int, part: Sequence[Any] = part) -> None:
             await connection.write(*task_store.added_tasks([(task, 0) for task, _ in part]))
-            await connection.write(*task_store.added_attempts([attempt for _, attempt in part]))
+            await connection.write(*attempt_store.added_attempts([attempt for _, attempt in part]))
             await connection.write(*task_store.added_results([task for task, _ in part]))
 
         await world.database.write(Transact(fill))

@@ -34,6 +34,7 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
 )
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from tests.books import (
     CREDIT,
@@ -99,7 +100,7 @@ async def test_an_upstreams_words_never_keep_a_task_from_ending(database: Gatewa
     assert isinstance(outcome, Finished)
     [stored] = await database.read(lambda connection: task_store.read_tasks(connection, [task.id]))
     assert stored.results[0].revised_prompt == "the upstream said \ufffd and ?"
-    [seen] = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    [seen] = await database.read(lambda connection: attempt_store.read_attempts(connection, [task.id]))
     assert seen.message == seen.upstream_ref == "the upstream said \ufffd and ?"
 
 

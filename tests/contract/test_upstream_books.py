@@ -15,7 +15,7 @@ from gateway.domain.windows import day_of, starts_at
 from gateway.ledger.model import DoubtfulTask, NotInDoubt, Resolve, Resolved
 from gateway.ledger.usage import read_usage
 from gateway.pipeline.commands import Accepted, Finish, Finished, RecordAttempts, Recorded, SendRefused
-from gateway.tasks import store as task_store
+from gateway.tasks import attempt_store
 from tests.books import (
     RATE,
     UPSTREAM,
@@ -68,7 +68,7 @@ async def sent(database: Gateway, task: Task, presumed: int, at_ms: int | None =
 
 
 async def attempts_of(database: Gateway, task: Task) -> dict[AttemptId, Attempt]:
-    found = await database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    found = await database.read(lambda connection: attempt_store.read_attempts(connection, [task.id]))
     return {attempt.id: attempt for attempt in found}
 
 

@@ -26,6 +26,7 @@ from gateway.domain.ids import TaskId
 from gateway.domain.money import Amount
 from gateway.domain.tasks import AttemptState, TaskErrorCode, TaskState
 from gateway.pipeline.commands import Accepted, Finished, RecordAttempts
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erased
 from tests.books import (
@@ -115,7 +116,7 @@ async def one_call(database: Gateway) -> None:
 
 async def read_one(database: Gateway, task_id: TaskId) -> tuple[object, ...]:
     [task] = await database.read(lambda connection: task_store.read_tasks(connection, [task_id]))
-    attempts = await database.read(lambda connection: task_store.read_attempts(connection, [task_id]))
+    attempts = await database.read(lambda connection: attempt_store.read_attempts(connection, [task_id]))
     return task.state, task.error.code if task.error else None, *(attempt.state for attempt in attempts)
 
 

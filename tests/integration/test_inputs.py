@@ -31,7 +31,7 @@ from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Ending, Runner, Work
 from gateway.pipeline.tools import Tools
 from gateway.routing.health import Circuits
-from gateway.tasks import store as task_store
+from gateway.tasks import attempt_store
 from gateway.upstreams.base import (
     Adapter,
     Generated,
@@ -342,7 +342,7 @@ async def test_pictures_that_cannot_be_used_cost_nothing(studio: Studio) -> None
         assert (ending.task.error.code, text in ending.task.error.message) == (code, True), (name, ending.task.error)
         assert "Nothing is charged" in ending.task.error.message
         assert ending.attempts == ()
-        assert await studio.database.read(partial(task_store.read_attempts, ids=[task.id])) == []
+        assert await studio.database.read(partial(attempt_store.read_attempts, ids=[task.id])) == []
     assert upstream.images == []
     assert await studio.desk.blobs.list() == (foreign.id,)
     posted, pending = await balance(studio.database, KEY)

@@ -25,6 +25,7 @@ from gateway.pipeline.results import Results
 from gateway.pipeline.runner import Ending, Runner, Work
 from gateway.pipeline.tools import Tools
 from gateway.routing.health import Circuits
+from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.base import (
@@ -185,7 +186,7 @@ async def house_of(database: Gateway, tmp_path: Path, *adapters: ScriptedAdapter
 
 async def stored(house: House, task: Task) -> tuple[Task, list[Attempt]]:
     [found] = await house.database.read(lambda connection: task_store.read_tasks(connection, [task.id]))
-    return found, await house.database.read(lambda connection: task_store.read_attempts(connection, [task.id]))
+    return found, await house.database.read(lambda connection: attempt_store.read_attempts(connection, [task.id]))
 
 
 async def test_a_count_above_the_upstreams_maximum_is_split_side_by_side(database: Gateway, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ from gateway.pipeline.offering import Terms
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.runner import Work
-from gateway.tasks import store as task_store
+from gateway.tasks import attempt_store
 from gateway.tasks.erasing import Erasing
 from gateway.telemetry.metrics import Metrics
 from gateway.tokens.counter import TokenCounter
@@ -282,7 +282,7 @@ async def test_a_bug_of_ours_puts_only_what_is_open_in_doubt(
     assert ending.task.error.code is TaskErrorCode.UNKNOWN_ERROR
     _, rows = await stored(house, ending.task)
     assert [row.state for row in rows] == [AttemptState.FAILED, AttemptState.UNKNOWN]
-    in_doubt = await database.read(task_store.sum_in_doubt_microusd)
+    in_doubt = await database.read(attempt_store.sum_in_doubt_microusd)
     pending = [(await balance(database, AccountId(f"upstream:{name}")))[1].microusd for name in ("first", "second")]
     assert pending == [0, in_doubt]
     assert await clean(database)

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 from gateway.db.schema import idempotency, tasks
 from gateway.db.statements import Statement, Together, any_of
 from gateway.db.url import Dialect
-from gateway.pipeline import apply
+from gateway.pipeline import batch
 
 EACH_DIALECT = pytest.mark.parametrize("dialect", list(Dialect))
 
@@ -51,5 +51,5 @@ def test_a_batch_has_no_parameter_but_what_it_asks_for(dialect: Dialect) -> None
         "left_bodies",
         "left_ids",
     ]
-    _, values = apply._WITH_REPEATS.statement.render(dialect, {**dict.fromkeys(lists, ()), "left_since": 5})
+    _, values = batch._WITH_REPEATS.statement.render(dialect, {**dict.fromkeys(lists, ()), "left_since": 5})
     assert [value for value in values if value != ()] == [5]
