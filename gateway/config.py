@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
 from gateway.config_builtin import BUILT_IN_UPSTREAMS, PROVIDER_VARIABLES, SANDBOX, built_in_upstreams
+from gateway.config_cache import Cache, cache_of
 from gateway.config_catalog import (
     ModelsFound,
     UpstreamNames,
@@ -137,6 +138,7 @@ class Config:
     """How long a task belongs to a process that gives no sign of life."""
     egress: EgressPolicy
     retention: Retention
+    cache: Cache
     quota: Quota
     """Of each key's uploads."""
     decoder: DecoderLimits
@@ -293,6 +295,7 @@ class _Resolver:
                 tasks_s=round(file.retention.tasks),
                 prompts_s=round(file.retention.prompts),
             ),
+            cache=cache_of(file.cache, round(file.retention.results)),
             quota=quota_of(file.files),
             decoder=decoder_limits_of(file.images),
             upstreams=upstreams,
@@ -473,6 +476,8 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
     notes = [text for is_given, text in rows if is_given]
     if file.retention.tasks < file.retention.results:
         notes.append("retention.tasks is shorter than retention.results: pictures and their links go with their tasks")
+    if file.cache.ttl > file.retention.results:
+        notes.append("cache.ttl is longer than retention.results: no call is answered with pictures that are gone")
     if file.secret_key and len(file.secret_key) < SECRET_KEY_CHARS_MIN:
         notes.append(
             f"secret_key is shorter than {SECRET_KEY_CHARS_MIN} characters: make one with `openssl rand -hex 32`"

@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 
+from gateway.config_cache import CacheSection
 from gateway.config_pictures import FilesSection, ImagesSection
 from gateway.config_sections import (
     DURATION_FIX,
     AlertsSection,
-    CacheSection,
     Duration,
     EgressSection,
     LimitsSection,

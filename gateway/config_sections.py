@@ -178,18 +178,6 @@ class EgressSection(Section):
     ca_file: Annotated[str | None, OrNone] = Field(None, description="Write the path of a PEM file, or null.")
 
 
-class CacheSection(Section):
-    enabled: bool = Field(True, description="Write true or false.")
-    ttl: Duration = Field(86_400.0, description=DURATION_FIX)
-    scope: Literal["key", "team", "org"] = Field("org", description="Write key, team or org.")
-    charge: Decimal = Field(
-        Decimal(0), ge=0, le=1, description="Write the share of the price that a hit costs, 0 to 1."
-    )
-    single_flight: Literal["other_keys", "always", "never"] = Field(
-        "other_keys", description="Write other_keys, always or never."
-    )
-
-
 class RetentionSection(Section):
     results: Duration = Field(86_400.0, gt=0, description=DURATION_FIX)
     uploads: Duration = Field(259_200.0, gt=0, description=DURATION_FIX)

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Config, load
+from gateway.config_cache import Cache
 from gateway.config_schema import ConfigFile
 from gateway.config_sections import UPSTREAM_OPTIONS, ModelSection, OfferSection, UpstreamSection
 from gateway.config_text import Problems, parse_duration_s, read_file
 from gateway.domain.accounts import Budget, Limits, Unit
 from gateway.domain.catalog import OnUnknown, PerImage, PriceFormula, TokenPrice
 from gateway.domain.images import Contract, Pixels, Quality
+from gateway.domain.sharing import CacheScope, SingleFlight
 from gateway.files.quota import Quota
 from gateway.imaging.decode import DecoderLimits
 from gateway.limits.outage import OnStoreFailure
@@ -41,7 +43,7 @@ admin_token: ${ADMIN:-none given}
 default_model: picture
 egress:    {allow: [10.1.0.0/16, minio.internal], allow_http: true, ports: [443, 8443], ca_file: null}
 limits:    {on_store_failure: refuse}
-cache:     {enabled: true, ttl: 24h, scope: org, charge: 0.5, single_flight: other_keys}
+cache:     {enabled: true, ttl: 24h, scope: team, charge: 0.5, single_flight: always, entries_max: 500, picture_bytes_max: 0}
 aliases:   {old-picture: picture}
 retention: {results: 2h, uploads: 72h, tasks: 30d, prompts: 90m}
 files:     {quota: {mb: 50, files: 20}}
@@ -168,6 +170,15 @@ def test_every_key_of_the_top_level_arrives(full: Config) -> None:
         2_592_000,
         5400,
     )
+    assert full.cache == Cache(
+        enabled=True,
+        ttl_s=7200,
+        scope=CacheScope.TEAM,
+        charge=Decimal("0.5"),
+        single_flight=SingleFlight.ALWAYS,
+        entries_max=500,
+        picture_bytes_max=0,
+    )
     assert full.quota == Quota(50_000_000, 20)
     assert full.decoder == DecoderLimits(workers=2, job_s=60.0, cpu_s=40, memory_bytes=2 << 30, pixels_max=40_000_000)
     assert (full.catalog.default_model, full.catalog.aliases) == ("picture", {"old-picture": "picture"})
@@ -239,6 +250,17 @@ def test_settings_without_effect_are_said_aloud(full: Config) -> None:
     ):
         assert part in text
     assert set(full.notes) < set(full.summary())
+
+
+def test_no_cached_picture_outlives_its_links(tmp_path: Path) -> None:
+    """A longer ttl than results are kept is cut to that, and said; the defaults, which are equal, say nothing."""
+    longer = read(tmp_path, "cache: {ttl: 48h}\nretention: {results: 90m}")
+    assert longer.cache.ttl_s == 5400
+    assert [note.partition(" ")[0] for note in longer.notes if "retention.results" in note] == ["cache.ttl"]
+    plain = read(tmp_path, "retention: {results: 24h}")
+    assert (plain.cache.enabled, plain.cache.ttl_s, plain.cache.charge) == (True, 86_400, Decimal(0))
+    assert not [note for note in plain.notes if "cache.ttl" in note]
+    assert read(tmp_path, "cache: {ttl: 100ms}").cache.ttl_s == 1
 
 
 def test_a_charge_below_cost_is_named(full: Config) -> None:
