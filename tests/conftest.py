@@ -15,6 +15,7 @@ from gateway.db.migrate import migrate
 from gateway.db.url import parse_database_url
 from tests import tripwire
 from tests.postgresql import PostgresqlServer, running_server
+from tests.valkey import ValkeyServer, valkey_server
 
 # Emulated upstreams: openai_emulator, evolink_emulator, emulator_process. Figures that are printed at the end: proof, and the crash matrix in sum.
 pytest_plugins = ["tests.emulators.fixtures", "tests.proofs", "tests.acceptance.crash_report"]
@@ -87,6 +88,27 @@ def _new_postgresql(server: PostgresqlServer, template: str) -> Iterator[str]:
     server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield server.url(name)
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_valkey() -> Iterator[ValkeyServer]:
+    """One server a test process; `valkey` is how a test gets it."""
+    with valkey_server() as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(shared_valkey: ValkeyServer) -> ValkeyServer:
+    """An empty server, shared with the tests before and after. Who stops or pauses one takes `own_valkey`."""
+    shared_valkey.ask("FLUSHALL")
+    return shared_valkey
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[ValkeyServer]:
+    """A server of the test's own, to be stopped, paused and started again."""
+    with valkey_server() as server:
+        yield server
 
 
 @pytest.fixture

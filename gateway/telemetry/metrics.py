@@ -28,6 +28,8 @@ _DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 
 _OVERHEAD_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 # At once, after each of the retries (1, 3, 7 s), after a circuit's pauses, and the most that those may take.
 _CALLBACK_LAG_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800)
+# A round trip on a local network takes half a millisecond; nobody waits longer than 0.2 s.
+_STATE_BUCKETS_S = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2)
 # The rule is that nothing blocks the loop for 50 ms; the buckets around that decide.
 _LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -82,6 +84,7 @@ class Metrics:
         self._task_ages = kept(
             _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
         )
+        self._state = _State(registry)
         self._alerts = kept(_Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",)))
         self._callbacks, self._retention = _Callbacks(registry), _Retention(registry)
         self._budgets = kept(_Budgets())
@@ -174,6 +177,17 @@ class Metrics:
         """By state; a state that is absent stands at 0 from now on."""
         self._tasks.replace({(state,): count for state, count in counts.items()})
         self._task_ages.replace({(state,): age for state, age in oldest_age_s.items()})
+
+    def state_up(self, is_up: bool) -> None:
+        """Of the shared state; without one it is never told."""
+        self._state.up.set((), 1 if is_up else 0)
+
+    def state_answered(self, after_s: float) -> None:
+        self._state.answers.observe((), after_s)
+
+    def state_failed(self, reason: str) -> None:
+        """`reason` is timeout, lost (the connection), error (the server's own) or left_alone (not asked)."""
+        self._state.failures.add((reason,), 1)
 
     def alert(self, outcome: str) -> None:
         """`outcome` is sent, failed (it will be tried again) or dead."""
@@ -333,6 +347,17 @@ class _Callbacks:
             registry.register(collector)
         self.due = Gauge("gateway_callbacks_due", "Callbacks still to be delivered.", registry=registry)
         self.dead = Gauge("gateway_callbacks_dead", "Callbacks that were given up.", registry=registry)
+
+
+class _State:
+    """The state that processes share."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.up = _Gauges("gateway_state_up", "1 while the shared state answers.", ())
+        self.failures = _Counter("gateway_state_failures", "Calls that the shared state did not answer.", ("reason",))
+        self.answers = _Histograms("gateway_state_seconds", "Until the shared state answered.", (), _STATE_BUCKETS_S)
+        for collector in (self.up, self.failures, self.answers):
+            registry.register(collector)
 
 
 class _Retention:
