@@ -53,6 +53,7 @@ from gateway.app_pictures import Pictures, open_pictures
 from gateway.app_quote import QuoteCommands
 from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_retention import sweeper
+from gateway.app_sharing import sharing_of
 from gateway.app_shutdown import drain
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
@@ -233,7 +234,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         tools = Tools(
             office.database, adapters, slots, circuits, Results(blobs, clock, pictures.decoder), metrics, clock, refusals.note, pictures.inputs
         )  # fmt: skip
-        runner = Runner(tools, results_ms=config.retention.results_s * 1000)
+        runner = Runner(tools, sharing_of(office, metrics, clock), results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
         current = office.current
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
@@ -243,6 +244,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             tools,
             runner,
             limiting,
+            runner.sharing,
             terms=lambda: _terms(current, lease_ms),
             owner=owner,
             callers=Callers(callers_key, clock) if config.usage_callers else None,

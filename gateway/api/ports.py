@@ -14,6 +14,7 @@ from gateway.domain.files import Purpose, StoredFile
 from gateway.domain.ids import FileId
 from gateway.domain.images import Contract, ImageRequest, PartialImage
 from gateway.domain.repeats import Repeat
+from gateway.domain.sharing import NO_WISH, CacheWish
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
 from gateway.pipeline.quoting import Quote
@@ -66,6 +67,8 @@ class TaskView(Protocol):
 
     @property
     def remaining_microcredits(self) -> int | None: ...
+    @property
+    def age_s(self) -> int: ...
 
 
 class RunningTask(Protocol):
@@ -78,6 +81,11 @@ class RunningTask(Protocol):
     @property
     def replayed(self) -> bool:
         """Accepted for an earlier call, of which this one is the repeat."""
+        ...
+
+    @property
+    def served(self) -> bool:
+        """It ended with its acceptance, with pictures that were there."""
         ...
 
     @property
@@ -190,8 +198,9 @@ class Pipeline(Protocol):
         contract: Contract,
         max_microcredits: int | None = None,
         repeat: Repeat | None = None,
+        wish: CacheWish = NO_WISH,
     ) -> RunningTask:
-        """`max_microcredits`: the most that may be held for it; `repeat`: what it may be told by when it comes again."""
+        """`max_microcredits`: the most that may be held for it; `repeat`: what it may be told by when it comes again; `wish`: of the cache."""
         ...
 
     async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:

@@ -11,6 +11,7 @@ from gateway.api.ports import TaskView
 from gateway.domain import money
 from gateway.domain.considered import Considered, upstream_and_model
 from gateway.domain.images import Background, ImageRequest, Quality, ResponseFormat
+from gateway.domain.sharing import CacheResult
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.telemetry.redaction import without_keys
 
@@ -140,7 +141,8 @@ def image_answer(
 def task_headers(view: TaskView, also_dropped: Iterable[str] = ()) -> dict[str, str]:
     """What every answer about one task says in its headers."""
     task = view.task
-    headers = {"X-Task-Id": str(task.id), "X-Cache": "bypass"}
+    cache = CacheResult.BYPASS if task.cache is None else task.cache
+    headers = {"X-Task-Id": str(task.id), "X-Cache": cache.value, "Age": str(view.age_s)}
     if view.upstream is not None:
         headers["X-Upstream"] = view.upstream
     if task.state.is_final:

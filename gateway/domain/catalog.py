@@ -263,6 +263,8 @@ class Model:
     markup: Decimal | None = None
     qualities: tuple[Quality, ...] = (Quality.AUTO, Quality.LOW, Quality.MEDIUM, Quality.HIGH)
     image_urls_max: int = 0
+    cache: bool = True
+    """Whether identical calls may share pictures."""
     convert: bool = False
     """Whether `output_format`, `output_compression` and an opaque background are honoured here, where an upstream cannot."""
     created_at_s: int = 1_757_165_031

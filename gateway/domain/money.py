@@ -46,6 +46,14 @@ class Amount:
             min(self.images, limit.images),
         )
 
+    def raised_to(self, other: Self) -> "Amount":
+        """The larger of the two in every part."""
+        return Amount(
+            max(self.microcredits, other.microcredits),
+            max(self.microusd, other.microusd),
+            max(self.images, other.images),
+        )
+
     @property
     def is_negative(self) -> bool:
         return self.microcredits < 0 or self.microusd < 0 or self.images < 0
@@ -112,6 +120,23 @@ def split(total: int, weights: Sequence[int]) -> tuple[int, ...]:
 def proportion(amount: int, part: int, whole: int) -> int:
     """What `part` of `whole` comes to, half-up: of a price for four pictures, that of three."""
     return (2 * amount * part + whole) // (2 * whole)
+
+
+def share_of(amount: Amount, share: Decimal) -> Amount:
+    """That share (0 to 1) of a charge, half-up; its pictures count whole, or not at all where it is nothing."""
+    return _share(amount, share, ROUND_HALF_UP)
+
+
+def share_of_hold(amount: Amount, share: Decimal) -> Amount:
+    """The same, rounded up: the share of no charge within the hold is larger."""
+    return _share(amount, share, ROUND_CEILING)
+
+
+def _share(amount: Amount, share: Decimal, rounding: str) -> Amount:
+    microcredits, microusd = (
+        int((part * share).to_integral_value(rounding=rounding)) for part in (amount.microcredits, amount.microusd)
+    )
+    return Amount(microcredits, microusd, amount.images if share else 0)
 
 
 def format_micro(micro: int) -> str:

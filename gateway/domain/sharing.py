@@ -1,5 +1,6 @@
 """Whether a call is answered with pictures that another call had made: the words for it."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -26,3 +27,22 @@ class CacheScope(StrEnum):
     KEY = "key"
     TEAM = "team"
     ORG = "org"
+
+
+SHARED_MS_MIN = 300_000
+"""Pictures that expire sooner are not shared any more: whoever is answered with them has a new promise of a day to keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheWish:
+    """What a caller says with `Cache-Control` (RFC 9111, 5.2.1)."""
+
+    looks: bool = True
+    """Pictures that another call made will do; `no-cache` and `no-store` decline."""
+    keeps: bool = True
+    """Other calls may have the pictures that this one makes; `no-store` declines."""
+    age_s_max: int | None = None
+    """`max-age`: older ones will not do, and an identical call of the same key that is in flight will."""
+
+
+NO_WISH = CacheWish()

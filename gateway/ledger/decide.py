@@ -55,14 +55,37 @@ def place_hold(
     for index, amount in enumerate(options):
         if amount.is_negative:
             raise AssertionError(f"a hold cannot be negative: {amount}")
-        refusal = _refusal(books, path, amount, accepted_at_ms)
+        refusal = None if amount == NOTHING else _refusal(books, path, amount, accepted_at_ms)
         if refusal is None:
             windows = tuple(windows_of(books, account, accepted_at_ms) for account in path)
-            for account, starts in zip(path, windows, strict=True):
-                _post(books, Entry(account, EntryKind.HOLD, NOTHING, amount, now_ms, starts, task_id))
+            _hold(books, path, windows, amount, task_id, now_ms)
             books.holds[task_id] = Hold(task_id, path, amount, accepted_at_ms, windows=windows)
             books.placed.append(task_id)
             return Held(index, amount, remaining_microcredits(books, path, credits_per_usd, accepted_at_ms))
+    if refusal is None:
+        raise AssertionError("a hold needs at least one amount")
+    return refusal
+
+
+def raise_hold(
+    books: Books, task_id: TaskId, options: Sequence[Amount], credits_per_usd: Decimal, now_ms: int
+) -> Held | BudgetRefusal | NoHold:
+    """Hold more for a task, in the windows in which it was placed: the first of the amounts (largest first) that fits; what is held already counts
+    towards it, and none of it is given back. A hold that has ended is none."""
+    hold = books.holds.get(task_id)
+    if hold is None or hold.state is not HoldState.PENDING:
+        return NoHold(task_id)
+    refusal: BudgetRefusal | None = None
+    for index, wanted in enumerate(options):
+        amount = wanted.raised_to(hold.amount)
+        more = amount - hold.amount
+        refusal = None if more == NOTHING else _refusal(books, hold.path, more, hold.created_at_ms)
+        if refusal is None:
+            _hold(books, hold.path, hold.windows, more, task_id, now_ms)
+            books.holds[task_id] = replace(hold, amount=amount)
+            books.raised.append(task_id)
+            remaining = remaining_microcredits(books, hold.path, credits_per_usd, hold.created_at_ms)
+            return Held(index, amount, remaining)
     if refusal is None:
         raise AssertionError("a hold needs at least one amount")
     return refusal
@@ -245,11 +268,26 @@ def _refusal(books: Books, path: Sequence[AccountId], amount: Amount, now_ms: in
     return None
 
 
+def _hold(
+    books: Books,
+    path: Sequence[AccountId],
+    windows: Sequence[WindowStarts],
+    amount: Amount,
+    task_id: TaskId,
+    now_ms: int,
+) -> None:
+    """Nothing changes no balance, and needs no entry."""
+    for account, starts in zip(path, windows, strict=True):
+        if amount != NOTHING:
+            _post(books, Entry(account, EntryKind.HOLD, NOTHING, amount, now_ms, starts, task_id))
+
+
 def _end(books: Books, hold: Hold, state: HoldState, charge: Amount, now_ms: int) -> Ended:
     kind = EntryKind.SETTLE if state is HoldState.SETTLED else EntryKind.RELEASE
     given_back = -hold.amount
     for account, starts in zip(hold.path, hold.windows, strict=True):
-        _post(books, Entry(account, kind, charge, given_back, now_ms, starts, hold.task_id))
+        if hold.amount != NOTHING:
+            _post(books, Entry(account, kind, charge, given_back, now_ms, starts, hold.task_id))
     ended = Hold(hold.task_id, hold.path, hold.amount, hold.created_at_ms, state, charge, now_ms, hold.windows)
     books.holds[hold.task_id] = ended
     books.ended.append(hold.task_id)

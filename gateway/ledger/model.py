@@ -228,6 +228,7 @@ class Books:
     holds: dict[TaskId, Hold] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     placed: list[TaskId] = field(default_factory=list)
+    raised: list[TaskId] = field(default_factory=list)
     ended: list[TaskId] = field(default_factory=list)
     touched: set[AccountId] = field(default_factory=set)
     """Whose balances changed."""

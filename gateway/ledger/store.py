@@ -63,6 +63,7 @@ HOLDS = select(*(holds.c[name] for name in _HOLD_COLUMNS)).where(any_of(holds.c.
 _READ_PATHS = Statement(select(holds.c.path).where(any_of(holds.c.task_id, "ids")))
 _ADD_HOLDS = insert_rows(holds, _HOLD_COLUMNS)
 _END_HOLDS = update_rows(holds, ("task_id",), (*(f"settled_{u}" for u in _AMOUNTS), "state", "ended_at_ms"))
+_RAISE_HOLDS = update_rows(holds, ("task_id",), tuple(f"held_{u}" for u in _AMOUNTS))
 _OLDEST_PENDING = Statement(
     select(holds.c.created_at_ms)
     .where(holds.c.state == HoldState.PENDING.value)
@@ -137,6 +138,10 @@ def changes(books: Books) -> list[tuple[BulkStatement, BulkRows]]:
         (_MOVE_DOWN, [row for row in moves if min(row[3:]) < 0]),
         (_ADD_ENTRIES, [_entry_row(entry) for entry in books.entries]),
         (_ADD_HOLDS, [_hold_row(books.holds[task_id]) for task_id in books.placed]),
+        (
+            _RAISE_HOLDS,
+            [(*_parts(books.holds[id].amount), id) for id in dict.fromkeys(books.raised) if id not in placed],
+        ),
         (_END_HOLDS, [_hold_end(books.holds[task_id]) for task_id in books.ended if task_id not in placed]),
     ]
 

@@ -63,6 +63,8 @@ class UsageRow:
     charged: Amount = money.NOTHING
     paid_microusd: int = 0
     routing_saved_microusd: int = 0
+    cache_hits: int = 0
+    cache_saved_microusd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class EndedTask:
     caller: str
     charged: Amount
     delivered: bool
+    shared_microusd: int | None = None
+    """What its pictures had cost another task, whose they are; None: its own."""
 
 
 def losses(attempts: Iterable[Attempt]) -> tuple[Share, ...]:
@@ -112,6 +116,8 @@ def rows_of(task: EndedTask, shares: Sequence[Share]) -> list[UsageRow]:
             charged=Amount(*amount),
             paid_microusd=share.paid_microusd,
             routing_saved_microusd=share.routing_saved_microusd,
+            cache_hits=int(index == main and task.shared_microusd is not None),
+            cache_saved_microusd=(task.shared_microusd or 0) if index == main else 0,
         )
         for index, (share, amount) in enumerate(zip(makers, charged, strict=True))
     ]
@@ -138,8 +144,8 @@ class Daily:
     def add(self, rows: Iterable[UsageRow]) -> None:
         for row in rows:
             added = (
-                row.tasks, row.failed, row.charged.images, row.charged.microcredits, row.charged.microusd, row.paid_microusd, 0, 0,
-                row.routing_saved_microusd,
+                row.tasks, row.failed, row.charged.images, row.charged.microcredits, row.charged.microusd, row.paid_microusd, row.cache_hits,
+                row.cache_saved_microusd, row.routing_saved_microusd,
             )  # fmt: skip
             key = (row.day, row.account, row.model, row.upstream, row.caller)
             before = self._sums.get(key)

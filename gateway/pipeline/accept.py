@@ -6,6 +6,7 @@ the task contract is answered first: its attempts get their rows right after, so
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,7 +23,9 @@ from gateway.domain.errors import (
 )
 from gateway.domain.ids import AttemptId, TaskId, new_task_id
 from gateway.domain.images import Contract
+from gateway.domain.money import share_of
 from gateway.domain.repeats import Repeat
+from gateway.domain.sharing import NO_WISH, CacheResult, CacheWish
 from gateway.domain.tasks import Attempt, Fault, Task, TaskState
 from gateway.domain.windows import zone
 from gateway.ledger.model import BudgetRefusal
@@ -32,17 +35,35 @@ from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempt_rows import new_attempt
 from gateway.pipeline.callers import Callers
-from gateway.pipeline.commands import Accept, Accepted, HoldOption
+from gateway.pipeline.commands import Accept, Accepted, Finished, HoldOption, Serve, SourceGone
 from gateway.pipeline.crash_points import CrashPoint, reached
-from gateway.pipeline.frozen import read_plan
+from gateway.pipeline.following import LANDING_MS
+from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, request_text
 from gateway.pipeline.idempotency import AcceptedBefore, Idempotency
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.offering import Offering, Terms
 from gateway.pipeline.partials import Partials
 from gateway.pipeline.quotation import Quotation
 from gateway.pipeline.repeating import Conflicting, Repeated
-from gateway.pipeline.runner import Runner, Work
+from gateway.pipeline.runner import Runner
+from gateway.pipeline.sharing import BYPASS, Begun, Sharing, Source
 from gateway.pipeline.tools import Tools
+from gateway.pipeline.work import Ending, Work
+
+HITS_MAX = 3
+"""How often a call is pointed to pictures that turn out to be gone, before it goes its own way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is to be accepted, under the id that its task will have."""
+
+    principal: Principal
+    admitted: Admitted
+    contract: Contract
+    max_microcredits: int | None
+    repeat: Repeat | None
+    task_id: TaskId
 
 
 class Acceptance:
@@ -53,6 +74,7 @@ class Acceptance:
         tools: Tools,
         runner: Runner,
         limiting: Limiting,
+        sharing: Sharing,
         *,
         terms: Callable[[], Terms],
         owner: str,
@@ -61,6 +83,7 @@ class Acceptance:
         self._tools = tools
         self._runner = runner
         self.limiting = limiting
+        self.sharing = sharing
         self.terms = terms
         self._owner = owner
         self._callers = callers
@@ -78,23 +101,84 @@ class Acceptance:
         contract: Contract,
         max_microcredits: int | None = None,
         repeat: Repeat | None = None,
+        wish: CacheWish = NO_WISH,
     ) -> tuple[Work, int | None, tuple[str, ...]]:
         """The running work, the credits left, and the parameters that nobody understands. `max_microcredits`: the most that may be held.
 
         Raises AcceptedBefore where the call is a repeat, IdempotencyConflict.
         """
-        await self.check_ready()
-        places = await self.limiting.take_places(principal, usual_s=self.usual_s(admitted.model))
+        self._check_open()
+        call = _Call(principal, admitted, contract, max_microcredits, repeat, new_task_id(self._tools.clock.now_ms()))
+        for _ in range(HITS_MAX):
+            begun = await self.sharing.begin(principal, admitted, wish, call.task_id)
+            if begun.hit is None:
+                break
+            served = await self._serve(call, begun.hit)
+            if served is not None:
+                self.sharing.count(begun.result)
+                return served
+            await self.sharing.index.dropped(begun.key, begun.hit.task.id)
+        else:
+            begun = BYPASS
         try:
-            return await self._accept(principal, admitted, contract, max_microcredits, places, repeat)
+            accepted = await self._make(call, begun)
+        except BaseException:
+            await begun.dropped()
+            raise
+        self.sharing.count(begun.result)
+        return accepted
+
+    async def _make(self, call: "_Call", begun: Begun) -> tuple[Work, int | None, tuple[str, ...]]:
+        await self.check_ready()
+        places = await self.limiting.take_places(call.principal, usual_s=self.usual_s(call.admitted.model))
+        try:
+            return await self._accept(call, begun, places)
         except BaseException:
             places.release()  # no budget, no upstream, no database: nothing of it is under way
             raise
 
-    async def check_ready(self) -> None:
-        """Raises ShuttingDown, StorageUnavailable where no call at all can be accepted."""
+    async def _serve(self, call: "_Call", source: Source) -> tuple[Work, int | None, tuple[str, ...]] | None:
+        """The ended task of a call that is answered with pictures which are there; None: they are there no more."""
+        accepted_s, terms, now_ms = self._tools.clock.monotonic_s(), self.terms(), self._tools.clock.now_ms()
+        options = (HoldOption(share_of(pricing.charged(source.task), self.sharing.rules().charge), ""),)
+        [option] = options_within(options, call.max_microcredits)
+        plan = FrozenPlan((), None, Decimal(1), terms.credits_per_usd)
+        request = call.admitted.request
+        task = replace(
+            self._task(call, now_ms, terms, request_text(request), CacheResult.HIT, source.task.id),
+            plan_json=plan_text(plan),
+            usage=source.task.usage,
+            results=source.task.results,
+            result_count=source.task.result_count,
+            results_expire_at_ms=now_ms + self._runner.results_ms,
+        )
+        outcome = await self._tools.database.write(
+            Serve(task, option.amount, terms.credits_per_usd, source.paid_microusd, call.repeat)
+        )
+        if isinstance(outcome, SourceGone):
+            self.sharing.forget(source.task.id)
+            return None
+        if isinstance(outcome, BudgetRefusal):
+            self._tools.tell_refusal(outcome)
+            raise insufficient(outcome, option.amount.microcredits, terms.credits_per_usd)
+        if isinstance(outcome, Repeated | Conflicting):
+            raise self._repeated(outcome)
+        if not isinstance(outcome, Finished):
+            raise AssertionError(f"a call that was to be served was answered with {outcome}")
+        ended = self._runner.new_future()
+        ended.set_result(Ending(outcome.task, (), (), outcome.remaining_microcredits))
+        self._runner.served(outcome, self._tools.clock.monotonic_s() - accepted_s)
+        self._tools.metrics.saved("cache", source.paid_microusd)
+        work = Work(outcome.task, plan, request, ended, accepted_s, made_at_ms=source.task.finished_at_ms)
+        return work, outcome.remaining_microcredits, ()
+
+    def _check_open(self) -> None:
         if self.closed:
             raise ShuttingDown("This gateway is shutting down. Try again: another one will answer.", retry_after_s=5)
+
+    async def check_ready(self) -> None:
+        """Raises ShuttingDown, StorageUnavailable where no call at all can be accepted."""
+        self._check_open()
         if not await self._tools.results.storable():
             raise StorageUnavailable(
                 "The gateway's picture store cannot be written now. Nothing was accepted; try again.",
@@ -106,29 +190,22 @@ class Acceptance:
         """How long a task of it takes."""
         return self._runner.estimated_time_s(model.name, model.estimated_time_s)
 
-    async def _accept(
-        self,
-        principal: Principal,
-        admitted: Admitted,
-        contract: Contract,
-        max_microcredits: int | None,
-        places: Places,
-        repeat: Repeat | None,
-    ) -> tuple[Work, int | None, tuple[str, ...]]:
+    async def _accept(self, call: "_Call", begun: Begun, places: Places) -> tuple[Work, int | None, tuple[str, ...]]:
         accepted_s, terms = self._tools.clock.monotonic_s(), self.terms()
-        quoted = self.offering.quoted(principal, admitted, terms)
-        options = options_within(quoted.options, max_microcredits)
+        contract, request = call.contract, call.admitted.request
+        quoted = self.offering.quoted(call.principal, call.admitted, terms)
+        own = options = options_within(quoted.options, call.max_microcredits)
+        if begun.leader is not None:
+            options = (pricing.shared_hold(own, self.sharing.rules().charge),)
         now_ms = self._tools.clock.now_ms()
-        task = self._task(principal, admitted, contract, now_ms, terms, quoted.request_json)
-        with_pictures = (
-            bool(admitted.request.images) or admitted.request.mask is not None
-        )  # to be fetched and checked first
+        task = self._task(call, now_ms, terms, quoted.request_json, begun.result, begun.leader)
+        with_pictures = bool(request.images) or request.mask is not None  # to be fetched and checked first
         at_once = contract is Contract.IMAGE and not with_pictures and any(option.has_first_offer for option in options)
         attempts, slots = self._first_attempts(task.id, quoted, now_ms) if at_once else ((), {})
         reached(CrashPoint.BEFORE_ACCEPT)
         try:
             outcome = await self._tools.database.write(
-                Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms, repeat)
+                Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms, call.repeat)
             )
         except BaseException as exc:
             self._give_back(attempts, slots)
@@ -162,16 +239,21 @@ class Acceptance:
         work = Work(
             task=task,
             plan=plan,
-            request=admitted.request,
+            request=request,
             ended=self._runner.new_future(),
             accepted_s=accepted_s,
             attempts=outcome.attempts,
             slots=slots,
             keep_pictures=contract is Contract.IMAGE,
-            partials=Partials() if admitted.request.partial_images else None,
+            partials=Partials() if request.partial_images else None,
             deadline_s=accepted_s + terms.deadline_s,
             places=places,
+            share_key=begun.key if begun.leader is not None else "",
+            flight=begun.flight,
+            options=own if begun.leader is not None else (),
         )
+        if work.flight is not None:
+            await work.flight.accepted(round(terms.deadline_s * 1000) + LANDING_MS)
         await self._runner.start(work)
         return work, outcome.remaining_microcredits, quoted.plan.dropped
 
@@ -179,14 +261,21 @@ class Acceptance:
         return self.idempotency.conflict(outcome) if isinstance(outcome, Conflicting) else AcceptedBefore(outcome)
 
     def _task(
-        self, principal: Principal, admitted: Admitted, contract: Contract, now_ms: int, terms: Terms, request_json: str
+        self,
+        call: "_Call",
+        now_ms: int,
+        terms: Terms,
+        request_json: str,
+        cache: CacheResult,
+        source: TaskId | None,
     ) -> Task:
+        principal, admitted = call.principal, call.admitted
         return Task(
-            id=new_task_id(now_ms),
+            id=call.task_id,
             account=principal.account,
             path=principal.path,
             state=TaskState.PENDING,
-            contract=contract,
+            contract=call.contract,
             model=admitted.model.name,
             n=admitted.request.n,
             user_group=principal.user_group,
@@ -200,6 +289,8 @@ class Acceptance:
             epoch=1,
             caller="" if self._callers is None else self._callers.of(admitted.request),
             callback_url=admitted.callback_url,
+            cache=cache,
+            source=source,
         )
 
     def _give_back(self, attempts: Sequence[Attempt], slots: Mapping[AttemptId, Slot]) -> None:

@@ -6,6 +6,7 @@ command by command, on the rows in hand, so that a batch sees its own earlier co
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from gateway.callbacks import store as callback_store
 from gateway.db.connection import Connection
@@ -13,11 +14,12 @@ from gateway.db.writer import Now, Transact
 from gateway.domain.ids import OURS_ACCOUNT_ID, TaskId, upstream_account_id
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
+from gateway.domain.sharing import SHARED_MS_MIN, CacheResult
 from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Billed, Task, TaskError, TaskState
 from gateway.ledger import decide, usage
-from gateway.ledger.model import NO_TERMS, BudgetRefusal, Ended, EntryKind, Grant, NotInDoubt, Resolve, Resolved
+from gateway.ledger.model import NO_TERMS, BudgetRefusal, Ended, EntryKind, Grant, NoHold, NotInDoubt, Resolve, Resolved
 from gateway.ledger.usage import Share
-from gateway.pipeline.batch import Batch, load, save
+from gateway.pipeline.batch import Batch, load, save, source_of
 from gateway.pipeline.cancel_rules import Wish, decided, was_cancelled_and_billed
 from gateway.pipeline.commands import (
     Accept,
@@ -31,6 +33,8 @@ from gateway.pipeline.commands import (
     Finish,
     Finished,
     HandBack,
+    Lead,
+    Leading,
     Lost,
     NoTask,
     NotCancellable,
@@ -39,6 +43,8 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
     SendRefused,
+    Serve,
+    SourceGone,
 )
 from gateway.pipeline.erasure import erased
 from gateway.pipeline.leasing import lease
@@ -65,11 +71,24 @@ async def apply(connection: Connection, commands: Sequence[Command], now: Now) -
 
 
 def _decide(
-    work: Batch, command: Accept | RecordAttempts | RecordSubmitted | Finish | Cancel | Grant | Erase | Resolve | TakeUp
+    work: Batch,
+    command: Accept
+    | Serve
+    | Lead
+    | RecordAttempts
+    | RecordSubmitted
+    | Finish
+    | Cancel
+    | Grant
+    | Erase
+    | Resolve
+    | TakeUp,
 ) -> Outcome:
     match command:
         case Accept():
             return _accept(work, command)
+        case Serve() | Lead():
+            return _serve(work, command) if isinstance(command, Serve) else _lead(work, command)
         case RecordAttempts():
             return _record(work, command)
         case RecordSubmitted():
@@ -124,6 +143,60 @@ def _accept(work: Batch, command: Accept) -> Accepted | BudgetRefusal | Repeated
     return Accepted(task, attempts, verdict.remaining_microcredits, closed)
 
 
+def _serve(work: Batch, command: Serve) -> Finished | SourceGone | BudgetRefusal | Repeated | Conflicting:
+    task = command.task
+    if command.repeat and (earlier := work.repeats.earlier(task.account, command.repeat)):
+        return earlier
+    if not _has_pictures(work, source_of(task)):
+        return SourceGone()
+    verdict = decide.place_hold(
+        work.books, task.id, task.path, [command.charge], command.credits_per_usd, task.created_at_ms, work.now_ms
+    )
+    if isinstance(verdict, BudgetRefusal):
+        return verdict
+    ended = decide.settle(work.books, task.id, verdict.amount, work.now_ms)
+    reserved = replace(task, reserved_microcredits=verdict.amount.microcredits)
+    final = _final(
+        work, reserved, TaskState.COMPLETED, verdict.amount, None, usage=task.usage, results=task.results,
+        results_expire_at_ms=task.results_expire_at_ms,
+    )  # fmt: skip
+    work.added.append((final, work.now_ms))
+    work.served.append(final)
+    if command.repeat is not None:
+        work.repeats.remember(final, command.repeat)
+    return _booked(
+        work, final, TaskState.PENDING, ended, verdict.amount, command.credits_per_usd, (), command.saved_microusd
+    )
+
+
+def _lead(work: Batch, command: Lead) -> Leading | BudgetRefusal | Lost:
+    lost = _lost(work, command.task_id, command.epoch)
+    if lost is not None:
+        return lost
+    task, before = work.tasks[command.task_id], work.books.holds[command.task_id].amount
+    amounts = [option.amount for option in command.options]
+    verdict = decide.raise_hold(work.books, task.id, amounts, command.credits_per_usd, work.now_ms)
+    if isinstance(verdict, BudgetRefusal):
+        return verdict
+    if isinstance(verdict, NoHold):
+        raise AssertionError(f"{task.id} is unfinished, and holds nothing")
+    work.tasks[task.id] = task = replace(
+        task,
+        plan_json=command.options[verdict.option].plan_json,
+        reserved_microcredits=verdict.amount.microcredits,
+        cache=CacheResult.MISS,
+        source=None,
+    )
+    work.leading.append(task)
+    return Leading(task, verdict.amount - before)
+
+
+def _has_pictures(work: Batch, source: TaskId) -> bool:
+    """And keeps them for a while: whoever deletes what has expired must not meet whoever has just been pointed to it."""
+    task = work.tasks.get(source)
+    return task is not None and task.state is TaskState.COMPLETED and task.has_results_at(work.now_ms + SHARED_MS_MIN)
+
+
 def _record(work: Batch, command: RecordAttempts) -> Recorded | SendRefused | CancelWished | Lost:
     lost = _lost(work, command.task_id, command.epoch)
     if lost is not None:
@@ -145,11 +218,15 @@ def _record(work: Batch, command: RecordAttempts) -> Recorded | SendRefused | Ca
     return Recorded()
 
 
-def _finish(work: Batch, command: Finish) -> Finished | Lost:
+def _finish(work: Batch, command: Finish) -> Finished | SourceGone | Lost:
     lost = _lost(work, command.task_id, command.epoch)
     if lost is not None:
         return lost
     task = work.tasks[command.task_id]
+    if command.source is not None:
+        if not _has_pictures(work, command.source):
+            return SourceGone()
+        task = replace(task, source=command.source)
     if command.forgets:
         work.repeats.forget(task)
     _end(work, command.ended)
@@ -160,7 +237,8 @@ def _finish(work: Batch, command: Finish) -> Finished | Lost:
         charged = command.charge.capped_at(hold.amount)
         ended = decide.settle(work.books, task.id, charged, work.now_ms)
         overrun = Amount(command.charge.microcredits - charged.microcredits, command.charge.microusd - charged.microusd)
-        decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.OVERRUN, overrun, work.now_ms, task.id)
+        if command.source is None:  # else nobody has paid more for them
+            decide.lose(work.books, OURS_ACCOUNT_ID, EntryKind.OVERRUN, overrun, work.now_ms, task.id)
     else:
         charged = NOTHING
         ended = decide.release(work.books, task.id, work.now_ms)
@@ -228,20 +306,39 @@ def _ended(
     command: Finish | Cancel,
     shares: Sequence[Share],
 ) -> Finished:
-    """The common end of finish and cancel. A task whose hold is gone or was ended before is a broken invariant."""
+    """The common end of finish and cancel."""
+    shared_microusd = command.saved_microusd if isinstance(command, Finish) and command.source is not None else None
+    finished = _booked(work, task, before, ended, charged, command.credits_per_usd, shares, shared_microusd)
+    work.finished.append(task)
+    return finished
+
+
+def _booked(
+    work: Batch,
+    task: Task,
+    before: TaskState,
+    ended: object,
+    charged: Amount,
+    credits_per_usd: Decimal,
+    shares: Sequence[Share],
+    shared_microusd: int | None,
+) -> Finished:
+    """What every end of a task adds besides its own rows. A task whose hold is gone or was ended before is a broken invariant."""
     if task.state not in TRANSITIONS[before]:
         raise AssertionError(f"{task.id}: {before} does not become {task.state}")
     if not isinstance(ended, Ended) or not ended.first:
         raise AssertionError(f"{task.id} is unfinished, but its hold says {ended}")
     work.tasks[task.id] = task
-    work.finished.append(task)
     callback = callback_store.callback_of(task, work.now_ms)
     work.callbacks += [] if callback is None else [callback]
     zone = work.books.terms.get(task.account, NO_TERMS).zone
     delivered = task.state is TaskState.COMPLETED
-    spent = usage.EndedTask(task.account, zone, ended.hold.created_at_ms, task.model, task.caller, charged, delivered)
+    accepted_at_ms = ended.hold.created_at_ms
+    spent = usage.EndedTask(
+        task.account, zone, accepted_at_ms, task.model, task.caller, charged, delivered, shared_microusd
+    )
     work.usage.add(usage.rows_of(spent, shares))
-    remaining = decide.remaining_microcredits(work.books, task.path, command.credits_per_usd, ended.hold.created_at_ms)
+    remaining = decide.remaining_microcredits(work.books, task.path, credits_per_usd, accepted_at_ms)
     return Finished(task, ended.hold.amount, charged, remaining)
 
 

@@ -25,8 +25,10 @@ from gateway.pipeline.commands import (
     Cancel,
     Command,
     Finish,
+    Lead,
     RecordAttempts,
     RecordSubmitted,
+    Serve,
     moments_ms,
 )
 from gateway.pipeline.repeating import Repeats, TakeUp, asked
@@ -53,6 +55,10 @@ class Batch:
     added: list[tuple[Task, int]] = field(default_factory=list)
     """With the end of its lease."""
     finished: list[Task] = field(default_factory=list)
+    served: list[Task] = field(default_factory=list)
+    """Of those added, the ones that ended with their acceptance; their rows are written as they end."""
+    leading: list[Task] = field(default_factory=list)
+    """Tasks that waited for another's pictures, and make their own."""
     states: list[tuple[TaskId, TaskState]] = field(default_factory=list)
     wishes: list[TaskId] = field(default_factory=list)
     started: list[Attempt] = field(default_factory=list)
@@ -75,7 +81,7 @@ class Batch:
 
 async def load(connection: Connection, commands: Sequence[Command], now: Now) -> Batch:
     account_ids, task_ids, looked_into = _named(commands)
-    ending = [command for command in commands if isinstance(command, Finish | Cancel)]
+    ending = [command for command in commands if isinstance(command, Finish | Cancel | Lead)]
     for command in ending:
         account_ids.update(command.path)
     unknown = [command.task_id for command in ending if not command.path]
@@ -93,7 +99,9 @@ async def load(connection: Connection, commands: Sequence[Command], now: Now) ->
     moments = moments_ms(commands)
     # In UTC, where most accounts have their windows; who has others is known only with this answer.
     starts = ledger_store.starts_of(("UTC",), moments)
-    accepts = [(item.task.account, item.repeat) for item in commands if isinstance(item, Accept) and item.repeat]
+    accepts = [
+        (item.task.account, item.repeat) for item in commands if isinstance(item, Accept | Serve) and item.repeat
+    ]
     again = asked(accepts, [item for item in commands if isinstance(item, TakeUp)])
     terms, windows, holds, tasks, *repeats = await connection.fetch_together(
         _WITH_REPEATS if again else _UNDER_LOCK,
@@ -136,7 +144,8 @@ async def save(connection: Connection, work: Batch) -> None:
         task_store.changed_plans(work.plans),
         attempt_store.ended_attempts(work.ended),
         task_store.finished_tasks(work.finished),
-        task_store.added_results(work.finished),
+        task_store.added_results([*work.finished, *work.served]),
+        task_store.leading_tasks(work.leading),
         callback_store.added_callbacks(work.callbacks),
         work.usage.write(),
         *work.repeats.writes(),
@@ -167,16 +176,20 @@ def _named(commands: Sequence[Command]) -> tuple[set[AccountId], list[TaskId], l
             case Accept(task=task, attempts=started):
                 account_ids.update(task.path)
                 account_ids.update(upstream_account_id(attempt.upstream) for attempt in started)
+            case Serve(task=task):
+                account_ids.update(task.path)
+                task_ids.append(source_of(task))
             case RecordAttempts(task_id=task_id, ended=ended, started=started):
                 task_ids.append(task_id)
                 account_ids.update(upstream_account_id(attempt.upstream) for attempt in (*ended, *started))
-            case Finish(task_id=task_id, ended=ended):
+            case Finish(task_id=task_id, ended=ended, source=source):
                 task_ids.append(task_id)
+                task_ids += [] if source is None else [source]
                 account_ids.update(upstream_account_id(attempt.upstream) for attempt in ended)
             case Cancel(task_id=task_id):
                 task_ids.append(task_id)
                 looked_into.append(task_id)
-            case RecordSubmitted(task_id=task_id) | Erase(task_id=task_id):
+            case RecordSubmitted(task_id=task_id) | Erase(task_id=task_id) | Lead(task_id=task_id):
                 task_ids.append(task_id)
             case Grant(account=account) | TakeUp(account=account):
                 account_ids.add(account)
@@ -191,6 +204,14 @@ def _rows_change_twice(work: Batch) -> bool:
     """Whether a task or an attempt is written more than once: then each statement must see what the one before it wrote."""
     tasks = [
         *(one.id for one, _ in work.added), *(id for id, _ in work.states), *work.plans, *work.wishes, *(one.id for one in work.finished),
+        *(one.id for one in work.leading),
     ]  # fmt: skip
     attempts = [*(one.id for one in work.started), *(id for id, _ in work.submitted), *(one.id for one in work.ended)]
-    return len(set(tasks)) < len(tasks) or len(set(attempts)) < len(attempts)
+    holds = {*work.books.raised} & {*work.books.ended}
+    return bool(holds) or len(set(tasks)) < len(tasks) or len(set(attempts)) < len(attempts)
+
+
+def source_of(task: Task) -> TaskId:
+    if task.source is None:
+        raise AssertionError(f"{task.id} is to be answered with another task's pictures, and names none")
+    return task.source

@@ -19,8 +19,9 @@ from gateway.pipeline.cancel_rules import Wish, decided
 from gateway.pipeline.commands import Cancel, CancelNoted, Finished, NotCancellable
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan
-from gateway.pipeline.runner import Ending, Runner, count_credits
+from gateway.pipeline.runner import Runner, count_credits
 from gateway.pipeline.tools import Tools
+from gateway.pipeline.work import Ending
 from gateway.tasks import store as task_store
 
 log = logging.getLogger(__name__)

@@ -58,6 +58,46 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """A call that is answered with another task's pictures: its task, held for, settled and finished at once; all or nothing.
+
+    `task` names its source and has the source's pictures; nothing is written where that has them no more.
+    """
+
+    task: Task
+    charge: Amount
+    credits_per_usd: Decimal
+    saved_microusd: int
+    """What the pictures had cost."""
+    repeat: Repeat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGone:
+    """The pictures that were to be shared are erased, or nearly expired; nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A task that waited for another's pictures makes its own: it holds the first option that fits, in place of its part of a price."""
+
+    task_id: TaskId
+    epoch: int
+    options: tuple[HoldOption, ...]
+    credits_per_usd: Decimal
+    path: tuple[AccountId, ...]
+    accepted_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """The task as it is now, with the plan that was held for; what it holds more than before."""
+
+    task: Task
+    more: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class RecordAttempts:
     """Attempts that ended and attempts that are about to be sent, in one commit: nothing is sent before it."""
 
@@ -132,6 +172,10 @@ class Finish:
     """What each upstream had to do with it, for the sums of usage."""
     forgets: bool = False
     """Its caller was told that nothing was accepted: the same call again is a new one."""
+    source: TaskId | None = None
+    """Whose pictures these are, where they are another task's; SourceGone where that has them no more."""
+    saved_microusd: int = 0
+    """What they had cost it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +260,9 @@ class HandBack:
 def moments_ms(commands: "Sequence[Command]") -> set[int]:
     """When the calls of these commands were accepted, as far as the commands say it, and when attempts are sent: in those windows they count."""
     accepted = {
-        command.task.created_at_ms if isinstance(command, Accept) else command.accepted_at_ms
+        command.task.created_at_ms if isinstance(command, Accept | Serve) else command.accepted_at_ms
         for command in commands
-        if isinstance(command, Accept | Finish | Cancel)
+        if isinstance(command, Accept | Serve | Lead | Finish | Cancel)
     } - {0}
     sent = {
         attempt.sent_at_ms
@@ -231,6 +275,8 @@ def moments_ms(commands: "Sequence[Command]") -> set[int]:
 
 Command = (
     Accept
+    | Serve
+    | Lead
     | RecordAttempts
     | RecordSubmitted
     | Finish
@@ -246,6 +292,8 @@ Command = (
 )
 Outcome = (
     Accepted
+    | SourceGone
+    | Leading
     | BudgetRefusal
     | Recorded
     | SendRefused

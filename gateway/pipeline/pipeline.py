@@ -4,12 +4,13 @@ Every method raises classes of domain/errors.py and nothing else on purpose. A d
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 from gateway.blobs.links import LinkSigner
-from gateway.blobs.store import CHUNK_BYTES, BlobStore, BlobStoreUnavailable
+from gateway.blobs.store import BlobStore, BlobStoreUnavailable
 from gateway.db.connection import Connection
 from gateway.db.writer import Database
 from gateway.domain.accounts import Principal, RateState
@@ -26,6 +27,7 @@ from gateway.domain.errors import (
 from gateway.domain.ids import TaskId, is_task_id
 from gateway.domain.images import Contract, ImageRequest, PartialImage
 from gateway.domain.repeats import Repeat
+from gateway.domain.sharing import NO_WISH, CacheResult, CacheWish
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.ledger import decide
 from gateway.ledger import store as ledger_store
@@ -39,11 +41,13 @@ from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.idempotency import AcceptedBefore
 from gateway.pipeline.quoting import Quote, Quoting
 from gateway.pipeline.repeating import Repeated
+from gateway.pipeline.result_files import CONTENT_TYPES, ResultFile, no_blobs
 from gateway.pipeline.results import base64_text
-from gateway.pipeline.runner import Ending, Runner, Work
+from gateway.pipeline.runner import Runner
 from gateway.pipeline.shared_reads import SharedReads
 from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
-from gateway.pipeline.waits import HasGone, Waits
+from gateway.pipeline.waits import HasGone
+from gateway.pipeline.work import Ending, Work
 from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erasing
@@ -58,37 +62,6 @@ READY_KEPT_S = 1.0
 """A look writes and reads a probe file and asks the database: not for every stranger anew."""
 SLOW_LOOKS = 2
 """So many looks in a row must have waited a second for the database in vain."""
-CONTENT_TYPES = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "gif": "image/gif",
-}
-"""By the extension in a signed link, which was made from what the bytes are."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResultFile:
-    """One stored picture behind a signed link."""
-
-    content_type: str
-    size_bytes: int
-    blobs: BlobStore = field(repr=False)
-    name: str = field(repr=False)
-
-    async def read(self, start: int, length: int) -> AsyncIterator[bytes]:
-        """The bytes from `start`, in pieces. Raises StorageUnavailable."""
-        end = start + length
-        while start < end:
-            try:
-                piece = await self.blobs.read_range(self.name, start, min(CHUNK_BYTES, end - start))
-            except BlobStoreUnavailable as exc:
-                raise _no_blobs(exc) from exc
-            if not piece:
-                return
-            yield piece
-            start += len(piece)
 
 
 @dataclass(slots=True)
@@ -105,6 +78,11 @@ class RunningTask:
     @property
     def task_id(self) -> TaskId:
         return self.work.task.id
+
+    @property
+    def served(self) -> bool:
+        """It ended with its acceptance: its pictures were there, and the caller's own are not needed."""
+        return self.work.task.cache is CacheResult.HIT
 
     @property
     def request(self) -> ImageRequest:
@@ -124,6 +102,7 @@ class RunningTask:
             self.work.attempts,
             dropped=self.dropped,
             remaining_microcredits=self.remaining_microcredits,
+            made_at_ms=self.work.made_at_ms,
         )
 
     async def next_partial(self) -> PartialImage | None:
@@ -151,6 +130,7 @@ class RunningTask:
             self.ending.attempts,
             dropped=self.dropped,
             remaining_microcredits=self.ending.remaining_microcredits,
+            made_at_ms=self.work.made_at_ms,
         )
 
     async def pictures(self) -> list[bytes]:
@@ -161,7 +141,7 @@ class RunningTask:
             return []
         if ending.pictures:
             return list(ending.pictures)
-        return [await base64_text(data) for data in await self.pipeline.read_results(ending.task)]
+        return await self.pipeline.base64_results(ending.task)
 
 
 class Pipeline:
@@ -197,7 +177,8 @@ class Pipeline:
         self._credits_per_usd = credits_per_usd
         self._quoting = Quoting(acceptance.offering, acceptance.terms, database, clock)
         self._reads: SharedReads[Rows] = SharedReads()
-        self.waits = Waits(database, runner)
+        self._encoded: SharedReads[bytes] = SharedReads()
+        self.waits = runner.waits
         self._looked_s: float | None = None
         self._slow_looks = 0
         self._troubles: list[str] = []
@@ -236,6 +217,7 @@ class Pipeline:
         contract: Contract,
         max_microcredits: int | None = None,
         repeat: Repeat | None = None,
+        wish: CacheWish = NO_WISH,
     ) -> RunningTask:
         """Hold, store and start a call. `max_microcredits`: the most that may be held for it; `repeat`: what it may be told by when it comes again.
 
@@ -245,7 +227,7 @@ class Pipeline:
         reached(CrashPoint.ADMITTED)
         try:
             work, remaining, dropped = await self._acceptance.accept(
-                principal, admitted, contract, max_microcredits, repeat
+                principal, admitted, contract, max_microcredits, repeat, wish
             )
         except AcceptedBefore as exc:
             return await self._again(principal, exc.outcome, contract)
@@ -375,7 +357,7 @@ class Pipeline:
         try:
             size_bytes = await self._blobs.size(target.blob_name)
         except BlobStoreUnavailable as exc:
-            raise _no_blobs(exc) from exc
+            raise no_blobs(exc) from exc
         content_type = CONTENT_TYPES.get(target.extension)
         if size_bytes is None or content_type is None:
             return None
@@ -418,6 +400,7 @@ class Pipeline:
         *,
         dropped: tuple[str, ...] = (),
         remaining_microcredits: int | None = None,
+        made_at_ms: int | None = None,
     ) -> TaskView:
         model = self.find_model(task.model)
         return view_of(
@@ -429,7 +412,11 @@ class Pipeline:
             credits_per_usd=self._credits_per_usd(),
             dropped=dropped,
             remaining_microcredits=remaining_microcredits,
+            age_s=self._age_s(made_at_ms or task.finished_at_ms),
         )
+
+    def _age_s(self, made_at_ms: int | None) -> int:
+        return 0 if made_at_ms is None else max(0, self._clock.now_ms() - made_at_ms) // 1000
 
     async def wait_elsewhere(self, task: Task) -> TaskView:
         """The end of a task that another process works on, or nobody: then until its deadline has passed."""
@@ -454,18 +441,26 @@ class Pipeline:
             task_id, lambda: self._database.read(lambda connection: _with_attempts(connection, [task_id], owner))
         )
 
-    async def read_results(self, task: Task) -> list[bytes]:
-        """A task's pictures from the store. Raises StorageUnavailable."""
-        pictures = []
+    async def base64_results(self, task: Task) -> list[bytes]:
+        """A task's pictures as base64 text, from the store where nobody asked for them lately. Raises StorageUnavailable."""
+        kept = self._acceptance.sharing.pictures
+        texts = []
         for result in task.results:
-            try:
-                data = await self._blobs.read(result.blob)
-            except BlobStoreUnavailable as exc:
-                raise _no_blobs(exc) from exc
-            if data is None:
-                raise StorageUnavailable("A stored picture is gone.", log=f"blob {result.blob} is missing")
-            pictures.append(data)
-        return pictures
+            text = kept.get(result.blob)
+            if text is None:
+                text = await self._encoded.ask(result.blob, partial(self._encode, result.blob))
+                kept.put(result.blob, text)
+            texts.append(text)
+        return texts
+
+    async def _encode(self, blob: str) -> bytes:
+        try:
+            data = await self._blobs.read(blob)
+        except BlobStoreUnavailable as exc:
+            raise no_blobs(exc) from exc
+        if data is None:
+            raise StorageUnavailable("A stored picture is gone.", log=f"blob {blob} is missing")
+        return await base64_text(data)
 
     async def _views(self, principal: Principal, ids: Sequence[TaskId]) -> list[TaskView]:
         if not ids:
@@ -482,9 +477,3 @@ async def _with_attempts(connection: Connection, ids: Sequence[TaskId], owner: P
 
 async def _ping(connection: Connection) -> None:
     await task_store.count_unfinished(connection)
-
-
-def _no_blobs(exc: BlobStoreUnavailable) -> StorageUnavailable:
-    return StorageUnavailable(
-        "The gateway's picture store does not answer now. Try again.", log=str(exc), retry_after_s=5
-    )

@@ -9,7 +9,7 @@ from gateway.domain.catalog import Capabilities, Model, Offer
 from gateway.domain.considered import CONSIDERED_MAX, Considered, Skip
 from gateway.domain.images import ImageRequest, Pixels
 from gateway.domain.money import Amount
-from gateway.domain.tasks import Attempt, Receipt
+from gateway.domain.tasks import Attempt, Receipt, Task
 from gateway.ledger import usage
 from gateway.ledger.usage import Share
 from gateway.pipeline.commands import HoldOption
@@ -83,6 +83,26 @@ def within(options: Sequence[HoldOption], max_microcredits: int) -> tuple[HoldOp
         ))))
         for option, plan in zip(kept, plans, strict=True)
     )  # fmt: skip
+
+
+def charged(task: Task) -> Amount:
+    """What a finished task was charged."""
+    return Amount(task.used_microcredits, task.used_microusd, task.result_count)
+
+
+def shared_hold(options: Sequence[HoldOption], share: Decimal) -> HoldOption:
+    """For a call that waits for an identical one: its part of the dearest price, with the whole plan, in case it has to make its own."""
+    return HoldOption(money.share_of_hold(options[0].amount, share), options[0].plan_json, has_first_offer=False)
+
+
+def whole_hold(plan: FrozenPlan, n: int, plan_json: str) -> tuple[HoldOption, ...]:
+    """What the whole of a stored plan may cost."""
+    if plan.charge_microcredits is not None:
+        held = n * plan.charge_microcredits
+    else:
+        most = max((item.most_microusd or 0 for item in plan.considered if item.is_tried), default=0)
+        held = money.hold_of_cost(most, markup=plan.markup, credits_per_usd=plan.credits_per_usd)
+    return (HoldOption(money.charge_amount(held, n, credits_per_usd=plan.credits_per_usd), plan_json),)
 
 
 def presumed_microusd(offer: Offer, capabilities: Capabilities, request: ImageRequest, n: int) -> int:

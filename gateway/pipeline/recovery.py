@@ -21,7 +21,8 @@ from gateway.pipeline.commands import LEASE_MS, Claim, Claimed, Command, ExtendL
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.limiting import Limiting
-from gateway.pipeline.runner import Runner, Work
+from gateway.pipeline.runner import Runner
+from gateway.pipeline.work import Work
 from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 

@@ -9,82 +9,38 @@ import logging
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from aiojobs import Scheduler
 
 from gateway.db.writer import Database
 from gateway.domain.errors import ShuttingDown, StorageUnavailable, Unavailable
-from gateway.domain.ids import AttemptId, TaskId
-from gateway.domain.images import ImageRequest, Usage, add_usages
+from gateway.domain.ids import TaskId
+from gateway.domain.images import Usage, add_usages
 from gateway.domain.money import NOTHING
 from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
 from gateway.ledger import usage
-from gateway.limits.concurrency import Places
-from gateway.limits.slots import Slot
 from gateway.pipeline import pricing
 from gateway.pipeline.attempt_rows import in_doubt
 from gateway.pipeline.attempts import Making
 from gateway.pipeline.cancel_rules import was_cancelled_and_billed
 from gateway.pipeline.commands import Command, Finish, Finished, Lost, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
-from gateway.pipeline.frozen import FrozenPlan
-from gateway.pipeline.partials import Partials
+from gateway.pipeline.following import Following
 from gateway.pipeline.results import Made
+from gateway.pipeline.sharing import Flight, Sharing
 from gateway.pipeline.stored import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, TaskLost
 from gateway.pipeline.tools import Tools
 from gateway.pipeline.verdict import end_without_pictures
+from gateway.pipeline.waits import Waits
+from gateway.pipeline.work import Ending, Work
 from gateway.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 DURATIONS_KEPT = 50
 """Completed tasks of a model that its estimated time is the median of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a task ended: its row, all its attempts, and its pictures as base64 text where they were made just now for somebody who waits."""
-
-    task: Task
-    attempts: tuple[Attempt, ...]
-    pictures: tuple[bytes, ...]
-    remaining_microcredits: int | None
-
-
-@dataclass(slots=True)
-class Work:
-    """One task in the hands of this process. `ended` is set when its end is committed, or with None when it was lost."""
-
-    task: Task
-    plan: FrozenPlan
-    request: ImageRequest
-    ended: "asyncio.Future[Ending | None]"
-    accepted_s: float
-    """Monotonic: when the call came in."""
-    attempts: tuple[Attempt, ...] = ()
-    slots: dict[AttemptId, Slot] = field(default_factory=dict)
-    keep_pictures: bool = False
-    """A caller waits for them."""
-    partials: Partials | None = None
-    """The caller streams, and wishes to see partial pictures."""
-    deadline_s: float = 0.0
-    owner_may_live: bool = False
-    making: Making | None = None
-    """While its walk goes on."""
-    worker: "asyncio.Task[None] | None" = None
-    places: Places | None = None
-    """Among its accounts' tasks under way; free as soon as `ended` is set."""
-
-    @property
-    def may_be_left(self) -> bool:
-        """Nobody waits for an answer, and what is not sent or asked for can be by another process as well."""
-        return self.making is not None and self.making.may_be_left and not self.keep_pictures
-
-    def free_places(self, _: object) -> None:
-        if self.places is not None:
-            self.places.release()
 
 
 class _Durations:
@@ -110,9 +66,10 @@ class _Durations:
 class Runner:
     """Runs tasks. One a process."""
 
-    def __init__(self, tools: Tools, *, results_ms: int) -> None:
+    def __init__(self, tools: Tools, sharing: Sharing, *, results_ms: int) -> None:
         self._tools = tools
-        self._results_ms = results_ms
+        self.sharing = sharing
+        self.results_ms = results_ms
         self._scheduler = Scheduler(limit=None, pending_limit=0, close_timeout=None, wait_timeout=None)
         self._working: dict[TaskId, Work] = {}
         self._durations: dict[str, _Durations] = {}
@@ -124,6 +81,10 @@ class Runner:
         """Tasks that are being ended without work, and tasks whose end could not be written for a fault of ours: an operator must look."""
         self.closing = False
         """Set when nothing more should be taken over from others."""
+        self.waits = Waits(tools.database, self.work_of)
+        self._following = Following(
+            sharing, self.waits, tools.database, tools.metrics, tools.clock, results_ms=results_ms
+        )
 
     @property
     def stopped(self) -> bool:
@@ -197,25 +158,17 @@ class Runner:
 
     async def _run(self, work: Work) -> None:
         work.worker = asyncio.current_task()
-        work.making = making = Making(
-            self._tools,
-            work.task,
-            work.plan,
-            work.request,
-            work.deadline_s,
-            work.attempts,
-            work.slots,
-            work.owner_may_live,
-            work.keep_pictures,
-            work.partials,
-        )
         ending: Ending | None = None
-        over = False
+        over, making = False, None
         reached(CrashPoint.TASK_STARTED)
         try:
-            await making.run()
-            work.making = None
-            ending = await self._finish(work, making)
+            if work.follows:
+                ending = await self._followed(work)
+            if ending is None:
+                work.making = making = self._making(work)
+                await making.run()
+                work.making = None
+                ending = await self._finish(work, making)
         except asyncio.CancelledError:
             self._interrupted += 1
             raise
@@ -227,13 +180,38 @@ class Runner:
             self.stranded.add(work.task.id)
         except Exception as exc:
             log.exception("a task broke", extra={"task": work.task.id})
-            ending = await self._fail(work, making, exc)
+            ending = await self._fail(work, making or self._making(work), exc)
         finally:
             self._working.pop(work.task.id, None)
+            if work.flight is not None and (over or ending is not None):
+                await _land(work.flight, ending)
             if not work.ended.done():
                 work.ended.set_result(ending)
         if self._tools.inputs is not None and (over or ending is not None):
             await self._tools.inputs.discard(work.task, work.request)
+
+    def _making(self, work: Work) -> Making:
+        return Making(
+            self._tools,
+            work.task,
+            work.plan,
+            work.request,
+            work.deadline_s,
+            work.attempts,
+            work.slots,
+            work.owner_may_live,
+            work.keep_pictures,
+            work.partials,
+        )
+
+    async def _followed(self, work: Work) -> Ending | None:
+        """The end of a task that waits for another's pictures; None: it makes its own."""
+        begun_s = self._tools.clock.monotonic_s()
+        finished = (await self._following.follow(work)).finished
+        if finished is None:
+            return None
+        self._count(work, finished, (), self._tools.clock.monotonic_s() - begun_s)
+        return Ending(finished.task, (), (), finished.remaining_microcredits)
 
     async def _finish(self, work: Work, making: Making) -> Ending:
         """Commit the end. A task that delivered at least one picture is completed; the caller pays for what was delivered."""
@@ -258,7 +236,7 @@ class Runner:
             usage=_usage(made),
             error=error,
             # Not earlier because a clock was set back meanwhile.
-            results_expire_at_ms=max(self._tools.clock.now_ms(), work.task.created_at_ms) + self._results_ms
+            results_expire_at_ms=max(self._tools.clock.now_ms(), work.task.created_at_ms) + self.results_ms
             if results
             else None,
             path=work.task.path,
@@ -326,21 +304,38 @@ class Runner:
 
         await self._scheduler.spawn(end(), name=f"end {command.task_id}")
 
+    def served(self, finished: Finished, duration_s: float) -> None:
+        """For the metrics: a task that ended with its acceptance."""
+        task = finished.task
+        self._tools.metrics.credits(
+            "held", model=task.model, team=task.user_group, microcredits=finished.held.microcredits
+        )
+        self._tell(finished, None, duration_s, duration_s)
+
     def _count(self, work: Work, finished: Finished, attempts: Sequence[Attempt], upstream_s: float) -> None:
-        task, metrics, clock = finished.task, self._tools.metrics, self._tools.clock
-        duration_s = max(0.0, clock.monotonic_s() - work.accepted_s)  # not by the rows' times: clocks jump
+        duration_s = max(0.0, self._tools.clock.monotonic_s() - work.accepted_s)  # not by the rows' times: clocks jump
         upstream = next((a.upstream for a in attempts if a.state is AttemptState.SUCCEEDED), None)
+        self._tell(finished, upstream, duration_s, max(0.0, duration_s - upstream_s))
+        if finished.task.state is TaskState.COMPLETED:
+            self._durations.setdefault(finished.task.model, _Durations()).add(round(duration_s * 1000))
+
+    def _tell(self, finished: Finished, upstream: str | None, duration_s: float, own_s: float) -> None:
+        task, metrics = finished.task, self._tools.metrics
+        contract = task.contract.value
         metrics.task_finished(
-            model=task.model,
-            upstream=upstream,
-            contract=task.contract.value,
-            outcome=task.state.value,
-            duration_s=duration_s,
+            model=task.model, upstream=upstream, contract=contract, outcome=task.state.value, duration_s=duration_s
         )
         count_credits(metrics, finished)
-        metrics.overhead(task.contract.value, max(0.0, clock.monotonic_s() - work.accepted_s - upstream_s))
-        if task.state is TaskState.COMPLETED:
-            self._durations.setdefault(task.model, _Durations()).add(round(duration_s * 1000))
+        metrics.overhead(contract, own_s)
+
+
+async def _land(flight: Flight, ending: Ending | None) -> None:
+    """Before anybody hears of the end: the next identical call finds the pictures, or nothing."""
+    if ending is None:
+        await flight.dropped()
+        return
+    paid = sum(attempt.cost_microusd for attempt in ending.attempts if attempt.state is AttemptState.SUCCEEDED)
+    await flight.landed(ending.task, paid, ending.pictures)
 
 
 def _failure_of(task: Task, ended: Sequence[Attempt], error: TaskError, attempts: Sequence[Attempt]) -> Finish:

@@ -25,6 +25,8 @@ class TaskView:
     dropped: tuple[str, ...]
     credits_per_usd: Decimal
     remaining_microcredits: int | None = None
+    age_s: int = 0
+    """Since the pictures were made."""
 
     @property
     def considered(self) -> tuple[Considered, ...]:
@@ -81,6 +83,7 @@ def view_of(
     credits_per_usd: Decimal,
     dropped: tuple[str, ...] = (),
     remaining_microcredits: int | None = None,
+    age_s: int = 0,
 ) -> TaskView:
     expires_at_s = (task.results_expire_at_ms or 0) // 1000
     return TaskView(
@@ -93,6 +96,7 @@ def view_of(
         dropped=_with_unconverted(task, dropped),
         credits_per_usd=credits_per_usd,
         remaining_microcredits=remaining_microcredits,
+        age_s=age_s,
     )
 
 

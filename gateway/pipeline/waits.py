@@ -16,7 +16,7 @@ from gateway.db.writer import Database
 from gateway.domain.errors import GatewayError, Overloaded, TooManyTasks
 from gateway.domain.ids import AccountId, TaskId
 from gateway.pipeline.commands import Command, Outcome
-from gateway.pipeline.runner import Ending, Runner
+from gateway.pipeline.work import Ending, Work
 from gateway.tasks import store as task_store
 
 log = logging.getLogger(__name__)
@@ -36,15 +36,16 @@ HasGone = Callable[[], bool]
 @dataclass(slots=True, eq=False)
 class _Waiter:
     has_gone: HasGone
+    of_a_task: bool = False
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Waits:
     """The waiting callers of one process. `run` is its look at the database."""
 
-    def __init__(self, database: Database[Command, Outcome], runner: Runner) -> None:
+    def __init__(self, database: Database[Command, Outcome], work_of: Callable[[TaskId], Work | None]) -> None:
         self._database = database
-        self._runner = runner
+        self._work_of = work_of
         self._waiters: dict[TaskId, set[_Waiter]] = {}
         self._of_key: Counter[AccountId] = Counter()
         self._ended = False
@@ -59,17 +60,32 @@ class Waits:
     def end(self) -> None:
         """The process stops: nobody waits any more."""
         self._ended = True
-        for task_id in list(self._waiters):
-            self._wake(task_id)
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.of_a_task:
+                    waiter.woken.set()
 
     async def until_ended(self, task_id: TaskId, account: AccountId, wait_s: float, has_gone: HasGone) -> None:
         """Returns when the task may have ended, its caller is gone, or the time is over. Raises TooManyTasks, Overloaded."""
         if self._ended:
             return
         self._check_room(account)
-        waiter = _Waiter(has_gone)
-        work = self._runner.work_of(task_id)
         self._of_key[account] += 1
+        try:
+            await self._wait(task_id, _Waiter(has_gone), wait_s)
+        finally:
+            self._of_key[account] -= 1
+            if not self._of_key[account]:
+                del self._of_key[account]
+
+    async def ended(self, task_id: TaskId, wait_s: float) -> bool:
+        """Whether a task that another one waits for may have ended within the time: those who wait are tasks in hand, and counted as such. The end of
+        the process does not wake them: it waits for its tasks."""
+        return await self._wait(task_id, _Waiter(_never, of_a_task=True), wait_s)
+
+    async def _wait(self, task_id: TaskId, waiter: "_Waiter", wait_s: float) -> bool:
+        """Whether it was woken."""
+        work = self._work_of(task_id)
         self._waiters.setdefault(task_id, set()).add(waiter)
 
         def ended(future: "asyncio.Future[Ending | None]") -> None:
@@ -82,11 +98,12 @@ class Waits:
             async with asyncio.timeout(wait_s):
                 await waiter.woken.wait()
         except TimeoutError:
-            return
+            return False
         finally:
             if work is not None:
                 work.ended.remove_done_callback(ended)
-            self._forget(task_id, account, waiter)
+            self._forget(task_id, waiter)
+        return True
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -100,7 +117,7 @@ class Waits:
             for waiter in waiters:
                 if waiter.has_gone():
                     waiter.woken.set()
-        elsewhere = [task_id for task_id in self._waiters if self._runner.work_of(task_id) is None]
+        elsewhere = [task_id for task_id in self._waiters if self._work_of(task_id) is None]
         try:
             for first in range(0, len(elsewhere), LOOK_SIZE):
                 for task_id in await self._ask(elsewhere[first : first + LOOK_SIZE]):
@@ -133,11 +150,12 @@ class Waits:
                 retry_after_s=RETRY_AFTER_S,
             )
 
-    def _forget(self, task_id: TaskId, account: AccountId, waiter: _Waiter) -> None:
+    def _forget(self, task_id: TaskId, waiter: _Waiter) -> None:
         waiters = self._waiters[task_id]
         waiters.discard(waiter)
         if not waiters:
             del self._waiters[task_id]
-        self._of_key[account] -= 1
-        if not self._of_key[account]:
-            del self._of_key[account]
+
+
+def _never() -> bool:
+    return False

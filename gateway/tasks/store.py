@@ -133,6 +133,7 @@ _ADD_TASKS = insert_rows(tasks, (*_TASK_COLUMNS, "lease_until_ms"))
 _FINISH = update_rows(tasks, ("id",), _TASK_FINISH)
 _SET_STATE = update_rows(tasks, ("id",), ("state",))
 _SET_PLAN = update_rows(tasks, ("id",), ("plan",))
+_LEAD = update_rows(tasks, ("id",), ("plan", "reserved_microcredits", "cache", "source_id"))
 _WISH = update_rows(tasks, ("id",), ("cancel_requested",))
 _CLAIM = update_rows(tasks, ("id",), ("owner", "epoch", "lease_until_ms"))
 _ADD_RESULTS = insert_rows(results, _RESULT_COLUMNS)
@@ -206,6 +207,13 @@ def changed_states(changed: Sequence[tuple[TaskId, TaskState]]) -> Write:
 
 def changed_plans(changed: Mapping[TaskId, str]) -> Write:
     return _SET_PLAN, [(plan_json, task_id) for task_id, plan_json in changed.items()]
+
+
+def leading_tasks(leading: Sequence[Task]) -> Write:
+    """Tasks that waited for another's pictures, and make their own."""
+    return _LEAD, [
+        (task.plan_json, task.reserved_microcredits, _cache_text(task), task.source, task.id) for task in leading
+    ]
 
 
 def wished_tasks(ids: Sequence[TaskId]) -> Write:

@@ -76,6 +76,7 @@ class Metrics:
             )
         )
         self._repeats = kept(_Counter("gateway_repeated_calls", "Calls that were made before, by how.", ("result",)))
+        self._cache, self._cache_bytes = kept(_cache_requests()), kept(_cache_bytes())
         self._circuits = kept(
             _Gauges("gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model"))
         )
@@ -161,6 +162,13 @@ class Metrics:
     def repeated(self, result: str) -> None:
         """`result` is a word of `domain.repeats.Replay`."""
         self._repeats.add((result,), 1)
+
+    def cache_asked(self, result: str) -> None:
+        """`result` is a word of `domain.sharing.CacheResult`."""
+        self._cache.add((result,), 1)
+
+    def cache_holds(self, count_bytes: int) -> None:
+        self._cache_bytes.set((), count_bytes)
 
     def circuit(self, *, upstream: str, model: str, is_open: bool) -> None:
         self._circuits.set((self._upstream(upstream), self._model(model)), 1 if is_open else 0)
@@ -278,6 +286,14 @@ class _Histograms(Collector):
         for labels, seen in self._seen.items():
             family.add_metric(labels, list(zip(bounds, accumulate(seen.counts), strict=True)), seen.sum)
         yield family
+
+
+def _cache_requests() -> "_Counter":
+    return _Counter("gateway_cache_requests", "Accepted calls, by what the cache was to them.", ("result",))
+
+
+def _cache_bytes() -> "_Gauges":
+    return _Gauges("gateway_cache_bytes", "Base64 text of pictures kept in memory.", ())
 
 
 def _routing_counters() -> "tuple[_Counter, _Counter, _Counter]":

@@ -24,10 +24,12 @@ from gateway.pipeline import stopping as stopping_module
 from gateway.pipeline.cancelling import Cancelling
 from gateway.pipeline.crash_points import CrashPoint as P
 from gateway.pipeline.frozen import read_plan, read_request
-from gateway.pipeline.runner import Ending, Runner, Work
+from gateway.pipeline.runner import Runner
+from gateway.pipeline.work import Ending, Work
 from gateway.upstreams.base import Generated, OnSubmitted, Stop, UpstreamCall, UpstreamFailure
 from tests.books import CREDIT, KEY, RATE, Gateway, balance, clean, opened
 from tests.integration.test_making import House, ScriptedAdapter, house_of, made, sending, stored
+from tests.sharing import sharing_over
 
 COST = 20_000
 TURNS = 12
@@ -231,7 +233,9 @@ async def test_a_wish_that_only_the_row_knows_stops_the_fail_over(database: Gate
     stage.vendor.begins.clear()
     ended = await stage.start()
     await stage.until(lambda: bool(stage.vendor.calls))
-    stage.cancelling._runner = Runner(stage.house.tools, results_ms=1)  # another process's: it has no such task
+    stage.cancelling._runner = Runner(
+        stage.house.tools, sharing_over(stage.house.database), results_ms=1
+    )  # another process's: it has no such task
     assert await stage.cancel() == "heard"
     stage.vendor._stopped.add("job1")  # it fails there by itself, unbilled: any other offer might be tried
     task, attempts = await stage.settled(ended)

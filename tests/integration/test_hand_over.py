@@ -23,7 +23,8 @@ from gateway.pipeline.commands import HandBack
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.in_hand import InHand
 from gateway.pipeline.recovery import Recovery as Recoverer
-from gateway.pipeline.runner import Ending, Runner, Work
+from gateway.pipeline.runner import Runner
+from gateway.pipeline.work import Ending, Work
 from gateway.telemetry.logs import LineWriter
 from gateway.upstreams.base import Generated, OnSubmitted, UpstreamCall
 from tests.books import Gateway, clean
@@ -42,6 +43,7 @@ from tests.integration.test_making import (  # noqa: F401 - `database` is a fixt
     stored,
 )
 from tests.limits import limiting
+from tests.sharing import sharing_over
 
 BY_JOBS, BY_CALLS = "gpt-4o-image", "gpt-image-2"
 
@@ -95,7 +97,7 @@ class Left:
         await house.database.write(HandBack(self.work.task.owner, (self.work.task.id,)))
         if adapter.release is not None:
             adapter.release.set()
-        successor = Runner(house.tools, results_ms=86_400_000)
+        successor = Runner(house.tools, sharing_over(house.tools.database), results_ms=86_400_000)
         assert await Recoverer(house.database, successor, limiting(), SystemClock(), owner="run_new").start() == 1
         await successor.drain(5)
         task, attempts = await stored(house, self.work.task)

@@ -28,8 +28,9 @@ from gateway.pipeline.commands import Accept, Accepted, HoldOption
 from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, read_request, request_text
 from gateway.pipeline.inputs import CallPictures, InputsFailed, TaskInputs
 from gateway.pipeline.results import Results
-from gateway.pipeline.runner import Ending, Runner, Work
+from gateway.pipeline.runner import Runner
 from gateway.pipeline.tools import Tools
+from gateway.pipeline.work import Ending, Work
 from gateway.routing.health import Circuits
 from gateway.tasks import attempt_store
 from gateway.upstreams.base import (
@@ -44,6 +45,7 @@ from gateway.upstreams.base import (
     UpstreamSettings,
 )
 from tests.books import CREDIT, KEY, RATE, Gateway, add_upstreams, balance, clean, new_task, opened
+from tests.sharing import sharing_over
 from tests.uploads import OTHER, Desk, desk_on, picture
 
 PNG, WEBP, JPEG = picture(mode="RGBA"), picture("WEBP"), picture("JPEG")
@@ -177,7 +179,7 @@ class Studio:
             lambda _: None,
             self.inputs(),
         )
-        runner = Runner(tools, results_ms=86_400_000)
+        runner = Runner(tools, sharing_over(tools.database), results_ms=86_400_000)
         ended: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
         await runner.start(
             Work(

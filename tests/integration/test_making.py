@@ -22,8 +22,9 @@ from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, read_reque
 from gateway.pipeline.partials import Partials
 from gateway.pipeline.recovery import Recovery as Recoverer
 from gateway.pipeline.results import Results
-from gateway.pipeline.runner import Ending, Runner, Work
+from gateway.pipeline.runner import Runner
 from gateway.pipeline.tools import Tools
+from gateway.pipeline.work import Ending, Work
 from gateway.routing.health import Circuits
 from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
@@ -41,6 +42,7 @@ from gateway.upstreams.base import (
 from tests.books import CREDIT, KEY, RATE, Gateway, add_upstreams, balance, clean, new_attempt, new_task, opened
 from tests.emulators import pictures
 from tests.limits import limiting
+from tests.sharing import sharing_over
 
 Outcome = Generated | UpstreamFailure | Exception
 REQUEST = ImageRequest("m", "a cat", n=1, size="1024x1024", pixels=Pixels(1024, 1024))
@@ -181,7 +183,7 @@ async def house_of(database: Gateway, tmp_path: Path, *adapters: ScriptedAdapter
         clock,
         lambda _: None,
     )
-    return House(database, by_name, Runner(tools, results_ms=86_400_000), tools)
+    return House(database, by_name, Runner(tools, sharing_over(tools.database), results_ms=86_400_000), tools)
 
 
 async def stored(house: House, task: Task) -> tuple[Task, list[Attempt]]:

@@ -11,7 +11,7 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.tasks import Fault, TaskState
 from gateway.pipeline.commands import Cancel, Finished
 from gateway.pipeline.frozen import read_plan
-from gateway.pipeline.runner import Work
+from gateway.pipeline.work import Work
 from gateway.routing.health import FAILURES_IN_A_ROW_MAX, _Circuit
 from tests.books import KEY, RATE, Gateway, opened
 from tests.integration.test_making import REQUEST, ScriptedAdapter, house_of, resumed, sending

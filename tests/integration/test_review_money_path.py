@@ -44,7 +44,7 @@ from gateway.pipeline.frozen import FrozenPlan
 from gateway.pipeline.offering import Terms
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recovery import Recovery as Recoverer
-from gateway.pipeline.runner import Work
+from gateway.pipeline.work import Work
 from gateway.tasks import attempt_store
 from gateway.tasks.erasing import Erasing
 from gateway.telemetry.metrics import Metrics
@@ -53,6 +53,7 @@ from gateway.upstreams.base import UpstreamFailure
 from tests.books import CREDIT, KEY, PATH, RATE, Gateway, balance, clean, opened, set_budgets
 from tests.integration.test_making import FAILED, PNG, REQUEST, House, ScriptedAdapter, house_of, sending, stored
 from tests.limits import limiting
+from tests.sharing import sharing_over
 
 T = TypeVar("T")
 PRINCIPAL = Principal(KeyId("key_ci"), "ci", PATH, "acme", "design")
@@ -115,7 +116,14 @@ async def pipeline_of(house: House, tmp_path: Path, clock: SystemClock | None = 
     )
     catalog = Catalog({"m": model})
     terms = Terms(Decimal(1), RATE, deadline_s=5.0)
-    acceptance = Acceptance(house.tools, house.runner, limiting(clock), terms=lambda: terms, owner="run_test")
+    acceptance = Acceptance(
+        house.tools,
+        house.runner,
+        limiting(clock),
+        sharing_over(house.database, clock),
+        terms=lambda: terms,
+        owner="run_test",
+    )
     blobs = BlobsOnDemand(tmp_path / "images")
     pipeline = Pipeline(
         cancelling=Cancelling(house.tools, house.runner, owner="run_test", credits_per_usd=lambda: RATE),

@@ -24,6 +24,7 @@ from gateway.pipeline.commands import (
     Finish,
     Finished,
     HandBack,
+    Leading,
     Lost,
     NoTask,
     NotCancellable,
@@ -32,6 +33,7 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
     SendRefused,
+    SourceGone,
 )
 from gateway.pipeline.repeating import Conflicting, NothingLeft, Repeated, TakenUp, TakeUp
 from gateway.tasks.erasing import Erase, Erased, NotErased
@@ -369,5 +371,7 @@ def told(outcome: Outcome) -> Answer:  # noqa: PLR0911, PLR0912 - a branch an ou
             return "taken up", task_id
         case NothingLeft():
             return ("nothing left",)
-        case Granted() | SendRefused() | Resolved() | NotInDoubt():  # the ledger's machine has these, not this one
+        case (
+            Granted() | SendRefused() | Resolved() | NotInDoubt() | SourceGone() | Leading()
+        ):  # the ledger's machine has these, not this one
             raise AssertionError(outcome)

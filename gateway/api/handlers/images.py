@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from gateway.api.answers import json_answer, send_parts
+from gateway.api.cache_control import cache_wish
 from gateway.api.call import Call, Read, read_call, read_edit, read_generation, read_variation
 from gateway.api.contract import Choice, choose
 from gateway.api.errors import error_of_task
@@ -81,8 +82,9 @@ async def _accepted(request: web.Request, pictures: BodyPictures, call: Call, ch
     await take_rate(request)
     draft = await pictures.resolved(call.generation, call.draft)
     admitted = await pipeline.admit(principal, draft)
-    running = await pipeline.accept(principal, admitted, choice.contract, call.most, call.repeat)
-    if not running.replayed:
+    wish = cache_wish(request)
+    running = await pipeline.accept(principal, admitted, choice.contract, call.most, call.repeat, wish)
+    if not running.replayed and not running.served:
         pictures.keep()
     return running
 
@@ -186,6 +188,7 @@ def _note(request: web.Request, view: TaskView) -> None:
     task = view.task
     request[LOG].update(
         upstream=view.upstream,
+        cache=None if task.cache is None else task.cache.value,
         attempts=len(view.attempts),
         outcome=task.state.value,
         credits=money.format_micro(task.used_microcredits),

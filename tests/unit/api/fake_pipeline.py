@@ -12,6 +12,7 @@ from gateway.domain.errors import GatewayError, InvalidKey, MissingKey, ModelNot
 from gateway.domain.ids import AccountId, AttemptId, KeyId, TaskId
 from gateway.domain.images import Contract, ImageRequest, ImageResult, OutputFormat, PartialImage, Quality, Usage
 from gateway.domain.repeats import Repeat
+from gateway.domain.sharing import NO_WISH, CacheWish
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
 from gateway.pipeline.quoting import Quote
@@ -47,6 +48,7 @@ class View:
     credits_per_usd: Decimal = Decimal(72)
     considered: tuple[Considered, ...] = ()
     last_resorts: frozenset[str] = frozenset()
+    age_s: int = 0
 
 
 def pending_task(contract: Contract = Contract.TASK) -> Task:
@@ -96,6 +98,7 @@ class Running:
     base64: tuple[bytes, ...] = ()
     request: ImageRequest = field(default_factory=lambda: ImageRequest("gpt-image-2", "a red fox", 1))
     replayed: bool = False
+    served: bool = False
     gate: asyncio.Event | None = None
     error: GatewayError | None = None
     partials: list[PartialImage] = field(default_factory=list)
@@ -183,6 +186,7 @@ class FakePipeline:
     max_microcredits: int | None = None
     repeat: Repeat | None = None
     """Of the last call."""
+    wish: CacheWish = NO_WISH
     found: View | None = None
     """What answers repeats."""
     partials: tuple[PartialImage, ...] = ()
@@ -232,8 +236,10 @@ class FakePipeline:
         contract: Contract,
         max_microcredits: int | None = None,
         repeat: Repeat | None = None,
+        wish: CacheWish = NO_WISH,
     ) -> Running:
         self._ask(contract)
+        self.wish = wish
         self.repeat = repeat
         self.max_microcredits = max_microcredits
         view = View(replace(pending_task(contract), model=admitted.model.name, n=admitted.request.n))

@@ -46,7 +46,7 @@ def world() -> World:
 
 @pytest.fixture
 def waits(world: World) -> Waits:
-    return Waits(world, world)  # type: ignore[arg-type]  # what is used of both
+    return Waits(world, world.work_of)  # type: ignore[arg-type]  # what is used of it
 
 
 async def begun(
