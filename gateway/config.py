@@ -295,7 +295,7 @@ class _Resolver:
                 tasks_s=round(file.retention.tasks),
                 prompts_s=round(file.retention.prompts),
             ),
-            cache=cache_of(file.cache, round(file.retention.results)),
+            cache=cache_of(file.cache, file.retention),
             quota=quota_of(file.files),
             decoder=decoder_limits_of(file.images),
             upstreams=upstreams,

@@ -5,8 +5,11 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from gateway.config_sections import Duration, Section
+from gateway.config_sections import Duration, RetentionSection, Section
 from gateway.domain.sharing import CacheScope, SingleFlight
+
+SHARED_S_MIN = 300
+"""Before its task is deleted: whoever deletes must not meet whoever has just been answered with its pictures."""
 
 
 class CacheSection(Section):
@@ -45,11 +48,12 @@ class Cache:
     """Of pictures that a process keeps in memory."""
 
 
-def cache_of(section: CacheSection, results_s: int) -> Cache:
-    """`results_s`: how long results are kept. No picture outlives its links, whatever the section says."""
+def cache_of(section: CacheSection, retention: RetentionSection) -> Cache:
+    """No picture is shared beyond its time, whatever the section says, nor where its task may be deleted while it is pointed to."""
+    ttl_s = min(section.ttl, retention.results, retention.tasks - SHARED_S_MIN)
     return Cache(
         enabled=section.enabled,
-        ttl_s=min(max(1, round(section.ttl)), results_s),
+        ttl_s=max(1, round(ttl_s)),
         scope=section.scope,
         charge=section.charge,
         single_flight=section.single_flight,

@@ -216,7 +216,7 @@ tasks = Table(
     _number("results_expire_at_ms", nullable=True),
     _text("caller", nullable=True),  # a keyed hash of whom the key's own user is, where that is kept
     _number("erased_at_ms", nullable=True),  # the caller's words were deleted, and then
-    _number("pictures_erased_at_ms", nullable=True),  # pictures and manifests
+    _number("pictures_erased_at_ms", nullable=True),  # pictures and manifests, or its claim on another's
     _text("callback_url", nullable=True),
     _text("cache", nullable=True),  # hit, joined, miss, bypass; null: from before there was a cache
     _text("source_id", nullable=True),  # the task whose pictures these are, or are to be
@@ -253,8 +253,8 @@ tasks = Table(
     Index(
         None,
         "source_id",
-        sqlite_where=Column("source_id").is_not(None),
-        postgresql_where=Column("source_id").is_not(None),
+        sqlite_where=(Column("source_id").is_not(None)) & (Column("pictures_erased_at_ms").is_(None)),
+        postgresql_where=(Column("source_id").is_not(None)) & (Column("pictures_erased_at_ms").is_(None)),
     ),
     Index(
         "ix_tasks_erasing",

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, not_, null, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, not_, null, or_, select
 
+from gateway.db.claims import IS_SHARED
 from gateway.db.connection import Connection
 from gateway.db.schema import attempts, callbacks, holds, job_leases, results, tasks
 from gateway.db.statements import Statement, any_of, insert_rows, update_rows
@@ -53,8 +54,9 @@ PICTURES = Due(
 )
 """Links tell their own end: a changed setting changes nothing for pictures that were promised before."""
 PROMPTS = Due(tasks.c.finished_at_ms, (tasks.c.prompt.is_not(None),), (tasks.c.finished_at_ms, tasks.c.id))
-TASKS = Due(tasks.c.finished_at_ms, (tasks.c.id < bindparam("below"),), (tasks.c.id,))
-"""With all they have. Ids begin with the second in which they were made, so the oldest come first, and what is not below `below` is not looked at."""
+TASKS = Due(tasks.c.finished_at_ms, (tasks.c.id < bindparam("below"), not_(IS_SHARED)), (tasks.c.id,))
+"""With all they have; but an attempt names its files while others claim them. Ids begin with the second in which they were made, so the oldest come
+first, and what is not below `below` is not looked at."""
 
 _OLDEST = {due: Statement(due.rows(due.moment)) for due in (PICTURES, PROMPTS, TASKS)}
 _FIND = {due: Statement(due.rows()) for due in (PICTURES, TASKS)}
@@ -63,7 +65,12 @@ _FIND_PROMPTS = Statement(PROMPTS.rows(tasks.c.request), postgresql_suffix=_LOCK
 _DELIVERIES = Statement(
     select(attempts.c.id)
     .join(tasks, tasks.c.id == attempts.c.task_id)
-    .where(any_of(attempts.c.task_id, "ids"), tasks.c.pictures_erased_at_ms.is_(None))
+    .where(
+        or_(
+            and_(any_of(attempts.c.task_id, "ids"), tasks.c.pictures_erased_at_ms.is_(None)),
+            any_of(attempts.c.task_id, "makers"),
+        )
+    )
     .order_by(attempts.c.id)
 )
 _FORGET_PROMPTS = update_rows(tasks, ("id",), ("prompt", "request"))
@@ -98,9 +105,9 @@ async def find_due(connection: Connection, due: Due, before_ms: int, size: int) 
     return [TaskId(str(row[0])) for row in await connection.fetch(_FIND[due], **_bounds(before_ms), size=size)]
 
 
-async def read_deliveries(connection: Connection, ids: Sequence[TaskId]) -> list[AttemptId]:
-    """The attempts of these tasks whose pictures may still be there."""
-    return [AttemptId(str(row[0])) for row in await connection.fetch(_DELIVERIES, ids=ids)]
+async def read_deliveries(connection: Connection, ids: Sequence[TaskId], makers: Sequence[TaskId]) -> list[AttemptId]:
+    """The attempts of these tasks whose pictures may still be there. Those of `makers` may, although their own claim has ended."""
+    return [AttemptId(str(row[0])) for row in await connection.fetch(_DELIVERIES, ids=ids, makers=makers)]
 
 
 async def mark_pictures(connection: Connection, ids: Sequence[TaskId], before_ms: int, at_ms: int) -> int:

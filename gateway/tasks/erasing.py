@@ -3,7 +3,8 @@
 The database first: in one commit the prompt, what an upstream said about it, the caller's own parameters and the results are gone, and the task
 says that it is erased. Then the pictures and manifests of all its attempts are deleted, and that is noted. What a crash or a broken disk leaves
 between the two is finished at the next start, by the background job, or by erasing again. An attempt whose outcome nobody knows may still be stored
-by a process that was paused: for LATE_MS its pictures are looked for again.
+by a process that was paused: for LATE_MS its pictures are looked for again. Pictures that it shares with other tasks go with the last
+that claims them (db/claims.py); to this one they are gone at once.
 
 Only ended tasks are erased: recovery needs what an unfinished one says. How it fails: TaskNotFound, Conflict, StorageUnavailable.
 """
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.blobs.store import BlobStore, BlobStoreUnavailable
+from gateway.db import claims
 from gateway.db.connection import Connection, StatementFailed
 from gateway.db.writer import Database, Transact
 from gateway.domain.clock import Clock
@@ -111,19 +113,36 @@ class Erasing:
 
     async def _delete_pictures(self, ids: list[TaskId]) -> None:
         blobs = await self._open_blobs()
-        tasks = await self._database.read(lambda connection: task_store.read_tasks(connection, ids))
-        attempts = await self._database.read(lambda connection: attempt_store.read_attempts(connection, ids))
-        for attempt in attempts:
-            await blobs.delete_prefix(attempt.id)
         for task_id in ids:
             await blobs.delete_prefix(task_id)
         if self._also is not None:
             await self._also(blobs, ids)
+        last = await self._last_claims(ids)
+        makers = sorted(set(last.values()))
+        tasks = await self._database.read(lambda connection: task_store.read_tasks(connection, makers))
+        attempts = await self._database.read(lambda connection: attempt_store.read_attempts(connection, makers))
+        for attempt in attempts:
+            await blobs.delete_prefix(attempt.id)
         before_ms = self._clock.now_ms() - LATE_MS
         recent = {task.id for task in tasks if (task.finished_at_ms or 0) > before_ms}
         late = {a.task_id for a in attempts if a.state is AttemptState.UNKNOWN and a.task_id in recent}
-        done = [task_id for task_id in ids if task_id not in late]
+        done = [task_id for task_id, maker in last.items() if maker not in late]
         if done:
             await self._database.write(
                 Transact(lambda connection, now_ms: task_store.mark_pictures_erased(connection, done, now_ms))
             )
+
+    async def _last_claims(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskId]:
+        """Those of these tasks whose pictures nobody else claims, each with the task that made them. The claims of the others have ended then."""
+        shared = await self._database.read(lambda connection: claims.read_shared(connection, ids))
+        last = {task_id: task_id for task_id in ids if task_id not in shared}
+
+        async def let_go(connection: Connection, now_ms: int) -> None:
+            nonlocal last
+            ending = await claims.ending(connection, sorted(shared))
+            last = {task_id: task_id for task_id in ids if task_id not in shared} | ending.last
+            await task_store.mark_pictures_erased(connection, ending.kept, now_ms)
+
+        if shared:
+            await self._database.write(Transact(let_go))
+        return last

@@ -261,6 +261,7 @@ def test_no_cached_picture_outlives_its_links(tmp_path: Path) -> None:
     assert (plain.cache.enabled, plain.cache.ttl_s, plain.cache.charge) == (True, 86_400, Decimal(0))
     assert not [note for note in plain.notes if "cache.ttl" in note]
     assert read(tmp_path, "cache: {ttl: 100ms}").cache.ttl_s == 1
+    assert read(tmp_path, "retention: {tasks: 1h}").cache.ttl_s == 3300, "and is not pointed to when its task goes"
 
 
 def test_a_charge_below_cost_is_named(full: Config) -> None:

@@ -22,5 +22,5 @@ def upgrade() -> None:
     op.add_column("keys", sa.Column("cache", sa.BigInteger(), nullable=False, server_default="1"))
     with op.batch_alter_table("results") as results:
         results.drop_constraint("uq_results_blob", type_="unique")
-    shared = sa.text("source_id IS NOT NULL")
+    shared = sa.text("source_id IS NOT NULL AND pictures_erased_at_ms IS NULL")
     op.create_index("ix_tasks_source_id", "tasks", ["source_id"], sqlite_where=shared, postgresql_where=shared)
