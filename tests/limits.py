@@ -28,8 +28,9 @@ def limiting(
     concurrency: ConcurrencyLimiter | None = None,
     on_failure: OnStoreFailure = OnStoreFailure.ALLOW,
     metrics: Metrics | None = None,
+    meanwhile: tuple[RateLimiter, ConcurrencyLimiter] | None = None,
 ) -> Limiting:
     clock, metrics = clock or SystemClock(), metrics or Metrics()
     outage = Outage(clock, lambda: on_failure, metrics.limiter_failed)
     rates = SlidingWindows(clock) if rates is None else rates  # an empty one is false
-    return Limiting(rates, RunningTasks() if concurrency is None else concurrency, outage, metrics)
+    return Limiting(rates, RunningTasks() if concurrency is None else concurrency, outage, metrics, meanwhile)

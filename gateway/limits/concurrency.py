@@ -1,9 +1,8 @@
 """How many at once: the tasks of an account under way, on all accounts of a call's path or on none.
 
 Every task counts on its whole path, limited or not, so that a limit set at noon knows what has been running since the morning.
-`ConcurrencyLimiter` is the interface, `RunningTasks` keeps it in this process's memory (several processes count each for itself).
-A shared store fits without changing callers: a sorted set of places an account, scored by the end of a lease that the process renews for all its
-places at once; `release` is queued and returns at once. How it fails: LimitStoreDown, met as the operator chose (outage.py).
+`ConcurrencyLimiter` is the interface, `RunningTasks` keeps it in this process's memory (several processes count each for itself), and
+shared_tasks.py for all processes. How it fails: LimitStoreDown, met as the operator chose (outage.py).
 """
 
 from collections.abc import Sequence
@@ -105,11 +104,14 @@ class NoPlaces:
 
 
 class GuardedConcurrency:
-    """A limiter whose failures are met as the operator chose."""
+    """A limiter whose failures are met as the operator chose. `meanwhile` counts while it is down; without one nobody does."""
 
-    def __init__(self, limiter: ConcurrencyLimiter, outage: Outage) -> None:
+    def __init__(
+        self, limiter: ConcurrencyLimiter, outage: Outage, meanwhile: ConcurrencyLimiter | None = None
+    ) -> None:
         self._limiter = limiter
         self._outage = outage
+        self._meanwhile = meanwhile
 
     async def take(self, path: Sequence[AccountId], limits: PathPlaces) -> Places | Full:
         """Raises StorageUnavailable where a call that cannot be counted may not go on."""
@@ -118,7 +120,7 @@ class GuardedConcurrency:
         except LimitStoreDown as exc:
             if limits:  # a call without a limit has nothing to be refused for
                 self._outage.met("concurrency", exc)
-            return NoPlaces()
+            return NoPlaces() if self._meanwhile is None else await self._meanwhile.take(path, limits)
 
     async def look(self, limits: PathPlaces) -> Full | None:
         """Raises StorageUnavailable as `take` does."""
@@ -127,7 +129,7 @@ class GuardedConcurrency:
         except LimitStoreDown as exc:
             if limits:
                 self._outage.met("concurrency", exc)
-            return None
+            return None if self._meanwhile is None else await self._meanwhile.look(limits)
 
     async def count(self, path: Sequence[AccountId]) -> Places:
         """Work that was accepted before goes on, whatever the store does."""

@@ -1,7 +1,7 @@
-"""What happens to calls while the store behind a limiter is down: let through and counted, or refused. The operator decides.
+"""What happens to calls while the store behind a limiter is down: each process counts for itself, or they are refused. The operator decides.
 
-Limits protect upstreams and colleagues; money has its own guard in the ledger, which needs no limiter. So the default lets calls through.
-How it fails: not at all when letting through; StorageUnavailable, with a time to come back, when refusing.
+Limits protect upstreams and colleagues; money has its own guard in the ledger, which needs no limiter. So by default calls go on, within what
+each process grants by itself. How it fails: not at all when calls go on; StorageUnavailable, with a time to come back, when refusing.
 """
 
 import logging
@@ -23,7 +23,7 @@ class LimitStoreDown(Exception):
 
 
 class OnStoreFailure(StrEnum):
-    """ALLOW: calls go on without this limit. REFUSE: they get 503 until the store is back."""
+    """ALLOW: calls go on within the limit that this process keeps by itself. REFUSE: they get 503 until the store is back."""
 
     ALLOW = "allow"
     REFUSE = "refuse"

@@ -1,11 +1,10 @@
 """How often: at most so many requests of an account in any 60 seconds, on all accounts of a call's path at once or on none.
 
-`RateLimiter` is the interface, `SlidingWindows` keeps it in this process's memory, `GuardedRates` adds what happens while the store is down.
-A shared store fits without changing callers: one Lua script over a sorted set of request times an account (keys with the org as hash tag, the
-server's TIME as the clock), which answers what `RateVerdict` says; its time-outs and errors become LimitStoreDown within STORE_S_MAX.
-How it fails: LimitStoreDown, which GuardedRates turns into what the operator chose (outage.py).
+`RateLimiter` is the interface, `SlidingWindows` keeps it in this process's memory, shared_rates.py for all processes, and `GuardedRates` adds what
+happens while the store is down. How it fails: LimitStoreDown, which GuardedRates turns into what the operator chose (outage.py).
 """
 
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,11 +127,12 @@ _NONE: deque[float] = deque(maxlen=0)
 
 
 class GuardedRates:
-    """A limiter whose failures are met as the operator chose."""
+    """A limiter whose failures are met as the operator chose. `meanwhile` counts while it is down; without one nobody does."""
 
-    def __init__(self, limiter: RateLimiter, outage: Outage) -> None:
+    def __init__(self, limiter: RateLimiter, outage: Outage, meanwhile: RateLimiter | None = None) -> None:
         self._limiter = limiter
         self._outage = outage
+        self._meanwhile = meanwhile
 
     async def take(self, limits: PathRates) -> RateVerdict | None:
         """None: nobody could count it, and it may go on. Raises StorageUnavailable where it may not."""
@@ -140,11 +140,13 @@ class GuardedRates:
             return await self._limiter.take(limits)
         except LimitStoreDown as exc:
             self._outage.met("rate", exc)
-            return None
+        with contextlib.suppress(LimitStoreDown):
+            return None if self._meanwhile is None else await self._meanwhile.take(limits)
+        return None
 
     async def look(self, limits: PathRates) -> RateVerdict | None:
         """For an answer that has its own reason: a store that is down changes nothing about it."""
-        try:
-            return await self._limiter.look(limits)
-        except LimitStoreDown:
-            return None
+        for limiter in (self._limiter, self._meanwhile):
+            with contextlib.suppress(LimitStoreDown):
+                return None if limiter is None else await limiter.look(limits)
+        return None

@@ -1,4 +1,4 @@
-"""Concurrency slots: how many attempts may be out at one upstream, in this process.
+"""Concurrency slots: how many attempts may be out at one upstream, in this process. For all processes: shared_slots.py.
 
 A slot is held from immediately before an attempt's row is committed until the attempt's outcome is known. Waiting is bounded by who waits (until the
 task's deadline, or for a while where another offer could do it), and each queue by its length: a longer one is turned away at once. How it fails:
@@ -55,8 +55,11 @@ class Slots:
         """How many attempts are out there now, or about to be."""
         return self._semaphores[upstream].taken
 
-    def try_acquire(self, upstream: str, count: int) -> list[Slot]:
-        """So many slots at once without waiting, or none."""
+    async def try_acquire(self, upstream: str, count: int) -> list[Slot]:
+        """So many slots at once without waiting for any, or none."""
+        return self._now(upstream, count)
+
+    def _now(self, upstream: str, count: int) -> list[Slot]:
         semaphore = self._semaphores[upstream]
         taken: list[Slot] = []
         while len(taken) < count and not semaphore.locked():

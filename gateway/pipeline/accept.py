@@ -201,7 +201,7 @@ class Acceptance:
         task = self._task(call, now_ms, terms, quoted.request_json, begun.result, begun.leader)
         with_pictures = bool(request.images) or request.mask is not None  # to be fetched and checked first
         at_once = contract is Contract.IMAGE and not with_pictures and any(option.has_first_offer for option in options)
-        attempts, slots = self._first_attempts(task.id, quoted, now_ms) if at_once else ((), {})
+        attempts, slots = await self._first_attempts(task.id, quoted, now_ms) if at_once else ((), {})
         reached(CrashPoint.BEFORE_ACCEPT)
         try:
             outcome = await self._tools.database.write(
@@ -300,12 +300,12 @@ class Acceptance:
         for attempt in attempts:
             self._tools.circuits.failed(attempt.offer_id, Fault.CANCELLED)
 
-    def _first_attempts(
+    async def _first_attempts(
         self, task_id: TaskId, quoted: Quotation, now_ms: int
     ) -> tuple[tuple[Attempt, ...], dict[AttemptId, Slot]]:
         """The cheapest offer's attempts, where it may be tried and has slots for all of them at this moment."""
         offer, parts = quoted.plan.offers[0].offer, quoted.first_parts
-        slots = self._tools.slots.try_acquire(offer.upstream, len(parts))
+        slots = await self._tools.slots.try_acquire(offer.upstream, len(parts))
         if not slots or not self._tools.circuits.allows(offer.id):
             for slot in slots:
                 slot.release()

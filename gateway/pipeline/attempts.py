@@ -212,11 +212,9 @@ class Making:
 
     async def _place(self, offer: Offer, until_s: float) -> Slot | None:
         """Waits for it until that time. None: it did not come free, which is among the failures."""
-        slots = self.tools.slots
         try:
             async with self.stopping.unless_wished():
-                free = slots.try_acquire(offer.upstream, 1)
-                return free[0] if free else await slots.acquire(offer.upstream, until_s)
+                return await self.tools.slots.acquire(offer.upstream, until_s)
         except TimeoutError:
             self._no_verdict(offer.id)
             self.failures.append(Failure(Fault.CANCELLED))

@@ -22,11 +22,19 @@ _REPEATS = "repeats of "
 
 
 class Limiting:
-    """The limits of one gateway."""
+    """The limits of one gateway. The limiters of `meanwhile` count while the others' store is down."""
 
-    def __init__(self, rates: RateLimiter, concurrency: ConcurrencyLimiter, outage: Outage, metrics: Metrics) -> None:
-        self._rates = GuardedRates(rates, outage)
-        self._concurrency = GuardedConcurrency(concurrency, outage)
+    def __init__(
+        self,
+        rates: RateLimiter,
+        concurrency: ConcurrencyLimiter,
+        outage: Outage,
+        metrics: Metrics,
+        meanwhile: tuple[RateLimiter, ConcurrencyLimiter] | None = None,
+    ) -> None:
+        rates_meanwhile, concurrency_meanwhile = meanwhile or (None, None)
+        self._rates = GuardedRates(rates, outage, rates_meanwhile)
+        self._concurrency = GuardedConcurrency(concurrency, outage, concurrency_meanwhile)
         self._metrics = metrics
 
     async def take_rate(self, principal: Principal) -> RateState | None:

@@ -85,14 +85,18 @@ class Valkey:
 
     async def publish(self, channel: str, message: bytes) -> None:
         """To all who listen now, this process too. Raises StateDown."""
-        await self._ask("PUBLISH", self._channels + channel, message)
+        await self._ask("PUBLISH", self.channel(channel), message)
+
+    def channel(self, name: str) -> str:
+        """As a script that publishes must name it."""
+        return self._channels + name
 
     async def subscribe(self, channel: str, hear: Hear) -> None:
         """Messages that are published while the server is away are lost: see `on_return`."""
-        await self._listening.subscribe(self._channels + channel, hear)
+        await self._listening.subscribe(self.channel(channel), hear)
 
     async def unsubscribe(self, channel: str, hear: Hear) -> None:
-        await self._listening.unsubscribe(self._channels + channel, hear)
+        await self._listening.unsubscribe(self.channel(channel), hear)
 
     def on_return(self, back: Callable[[], None]) -> None:
         """Called whenever the server, or its messages, are back: it may have lost everything, and this process messages. Must not raise, nor wait."""

@@ -245,7 +245,7 @@ async def test_a_wish_that_only_the_row_knows_stops_the_fail_over(database: Gate
 async def test_nobody_waits_for_a_place_any_more(database: Gateway, tmp_path: Path) -> None:
     """Of two pictures one is at the upstream, the other waits for the only place: once it is cancelled both are over, and the place is free."""
     stage = await staged(database, tmp_path, Vendor(), n=2)
-    slots = stage.house.tools.slots.try_acquire("vendor", 3)
+    slots = await stage.house.tools.slots.try_acquire("vendor", 3)
     stage.vendor.begins.clear()
     ended = await stage.start()
     await stage.until(lambda: bool(stage.vendor.calls))

@@ -136,7 +136,7 @@ async def waits_for_a_place(database: Gateway, folder: Path) -> None:  # noqa: F
     """Nothing was sent: left."""
     adapter = ScriptedAdapter("only")
     house = await house_of(database, folder, adapter)
-    out = house.tools.slots.try_acquire("only", 4)
+    out = await house.tools.slots.try_acquire("only", 4)
     work = await begun(house)
     await settled()
     left = await stopping(house, work, adapter)
@@ -150,7 +150,7 @@ async def gets_its_place_in_that_moment(database: Gateway, folder: Path) -> None
     """It stops where it waits, although its place is there already: no row is written that nobody sends."""
     adapter = ScriptedAdapter("only")
     house = await house_of(database, folder, adapter)
-    out = house.tools.slots.try_acquire("only", 4)
+    out = await house.tools.slots.try_acquire("only", 4)
     work = await begun(house)
     await settled()
     for slot in out:
@@ -222,7 +222,7 @@ async def a_failure_is_not_in_the_books(database: Gateway, folder: Path) -> None
     adapter, second = ScriptedAdapter("only"), ScriptedAdapter("second")
     adapter.script.append(FAILED)
     house = await house_of(database, folder, adapter, second)
-    out = house.tools.slots.try_acquire("second", 4)
+    out = await house.tools.slots.try_acquire("second", 4)
     work = await begun(house)
     await settled()
     left = await stopping(house, work, adapter)

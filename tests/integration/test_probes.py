@@ -36,7 +36,7 @@ async def test_a_task_that_is_lost_gives_its_probe_back(database: Gateway, tmp_p
     work = Work(
         task, read_plan(task.plan_json), REQUEST, ended, 0.0, deadline_s=SystemClock().monotonic_s() + 5
     )  # fmt: skip
-    taken = house.tools.slots.try_acquire("only", 4)
+    taken = await house.tools.slots.try_acquire("only", 4)
     await house.runner.start(work)
     for _ in range(100):
         await asyncio.sleep(0)

@@ -24,7 +24,7 @@ async def test_a_full_upstream_is_waited_for_only_for_a_while(database: Gateway,
     """Without a free place the next offer makes the picture after `queue.wait`; nothing is sent to the first, and its circuit hears nothing."""
     first, second = ScriptedAdapter("first", queue_wait_s=0.02), ScriptedAdapter("second")
     house = await house_of(database, tmp_path, first, second)
-    out = house.tools.slots.try_acquire("first", 4)
+    out = await house.tools.slots.try_acquire("first", 4)
     ending = await house.run(await house.accepted(n=2))
     assert [attempt.upstream for attempt in ending.attempts] == ["second", "second"]
     assert not first.calls
@@ -42,7 +42,7 @@ async def test_a_place_that_comes_in_time_is_taken(database: Gateway, tmp_path: 
     """The cheapest is worth a short wait."""
     first, second = ScriptedAdapter("first", queue_wait_s=5.0), ScriptedAdapter("second")
     house = await house_of(database, tmp_path, first, second)
-    out = house.tools.slots.try_acquire("first", 4)
+    out = await house.tools.slots.try_acquire("first", 4)
     asyncio.get_running_loop().call_later(0.05, out[0].release)
     ending = await house.run(await house.accepted())
     assert [attempt.upstream for attempt in ending.attempts] == ["first"]
@@ -62,7 +62,7 @@ async def test_without_another_offer_the_wait_is_for_the_deadline(database: Gate
             house.tools.circuits.closed.refused("second", Budget(1, Unit.USD, Window.MONTH), 1, None)
         case "gone":
             del house.adapters["second"]
-    out = house.tools.slots.try_acquire("first", 4)
+    out = await house.tools.slots.try_acquire("first", 4)
     asyncio.get_running_loop().call_later(0.05, out[0].release)
     ending = await house.run(task)
     assert [attempt.upstream for attempt in ending.attempts] == ["first"]
@@ -77,7 +77,7 @@ async def test_a_full_upstream_is_waited_for_again_where_nobody_else_may_be_trie
     task = await house.accepted()
     circuits = house.tools.circuits
     circuits._circuits.setdefault("second/m", _Circuit()).open(Fault.FAILED, 0.0, alert=False)
-    out = house.tools.slots.try_acquire("first", 4)
+    out = await house.tools.slots.try_acquire("first", 4)
     asyncio.get_running_loop().call_later(0.05, circuits.allows, "second/m")
     asyncio.get_running_loop().call_later(0.4, out[0].release)
     ending = await house.run(task)
@@ -90,7 +90,7 @@ async def test_a_queue_that_is_full_is_not_asked_for_ever(database: Gateway, tmp
     house = await house_of(database, tmp_path, first, second)
     task = await house.accepted()
     house.tools.slots._waiters_max = {"first": 0, "second": 0}  # as `queue: {max: 0}` has it
-    out = [*house.tools.slots.try_acquire("first", 4), *house.tools.slots.try_acquire("second", 4)]
+    out = [slot for name in ("first", "second") for slot in await house.tools.slots.try_acquire(name, 4)]
     ending = await house.run(task)
     assert ending.task.error is not None
     assert ending.task.error.code is TaskErrorCode.RESOURCE_EXHAUSTED

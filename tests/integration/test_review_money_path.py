@@ -201,7 +201,7 @@ async def test_a_caller_cancelled_while_it_is_accepted(database: Troubled, tmp_p
         await asyncio.gather(accepting, return_exceptions=True)
     await house.runner.drain(5)
     assert await nothing_is_out(database, "only")
-    assert len(house.tools.slots.try_acquire("only", 4)) == 4
+    assert len(await house.tools.slots.try_acquire("only", 4)) == 4
 
 
 async def test_an_acceptance_of_unknown_fate_is_ended_without_work(database: Troubled, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ async def test_a_refused_call_gives_back_its_slots(database: Troubled, tmp_path:
     for _ in range(8):
         with pytest.raises(InsufficientQuota):
             await pipeline.accept(PRINCIPAL, admitted, Contract.IMAGE)
-    assert len(house.tools.slots.try_acquire("only", 4)) == 4
+    assert len(await house.tools.slots.try_acquire("only", 4)) == 4
 
 
 async def test_a_refused_call_does_not_use_up_the_probe(
