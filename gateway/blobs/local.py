@@ -90,6 +90,10 @@ class LocalBlobStore:
             raise
         return store
 
+    @property
+    def piece_bytes(self) -> int:
+        return CHUNK_BYTES
+
     async def put(self, name: str, data: bytes) -> None:
         await self._run(self._put, check_name(name), data)
 

@@ -21,6 +21,10 @@ class BlobStoreUnavailable(BlobError):
     """The store cannot be read or written now: out of space, read-only, gone, broken. The text is for operators and names the cause."""
 
 
+class BlobStoreRefused(BlobStoreUnavailable):
+    """Plainly wrong: credentials, permissions, no such bucket. Trying again does not help; somebody has to set it right."""
+
+
 class BlobTooLarge(BlobError):
     """A stream had more bytes than its writer allowed."""
 
@@ -34,6 +38,11 @@ class BlobStore(Protocol):
 
     No blob's name is the beginning segments of another's: a file cannot also be a directory.
     """
+
+    @property
+    def piece_bytes(self) -> int:
+        """What is best asked for at once with `read_range` by who reads a blob in pieces: a call costs a bucket's round trip, and memory a piece."""
+        ...
 
     async def put(self, name: str, data: bytes) -> None:
         """Stores the bytes durably under the name, replacing whole what was there."""

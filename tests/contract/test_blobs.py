@@ -7,15 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from gateway.blobs.bucket import BucketBlobStore
+from gateway.blobs.clouds import Patience
 from gateway.blobs.local import LocalBlobStore
 from gateway.blobs.store import CHUNK_BYTES, BlobNameInvalid, BlobStore, BlobTooLarge
+from tests.buckets import S3Server
 
-OPENERS: dict[str, Callable[[Path], Awaitable[BlobStore]]] = {"local": LocalBlobStore.open}
+
+async def _on_disk(request: pytest.FixtureRequest) -> BlobStore:
+    folder: Path = request.getfixturevalue("tmp_path")
+    return await LocalBlobStore.open(folder / "images")
+
+
+async def _in_bucket(request: pytest.FixtureRequest) -> BlobStore:
+    server: S3Server = request.getfixturevalue("s3")
+    return BucketBlobStore(server.new_place(), Patience())
+
+
+OPENERS: dict[str, Callable[[pytest.FixtureRequest], Awaitable[BlobStore]]] = {"local": _on_disk, "s3": _in_bucket}
 
 
 @pytest.fixture(params=sorted(OPENERS))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BlobStore]:
-    opened = await OPENERS[request.param](tmp_path / "images")
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlobStore]:
+    opened = await OPENERS[request.param](request)
     yield opened
     await opened.close()
 
