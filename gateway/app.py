@@ -49,7 +49,7 @@ from gateway.app_office import (
     first_secrets,
     open_office,
 )
-from gateway.app_pictures import Pictures, open_pictures
+from gateway.app_pictures import Pictures, open_pictures, presigned_links
 from gateway.app_quote import QuoteCommands
 from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_retention import sweeper
@@ -262,6 +262,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             database=office.database,
             blobs=blobs,
             signer=signer,
+            presigned=presigned_links(config, blobs, signer, clock),
             metrics=metrics,
             clock=clock,
             catalog=lambda: current.config.catalog,

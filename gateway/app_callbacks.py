@@ -38,6 +38,7 @@ def callback_deliverer(
 
     async def render(ids: Sequence[TaskId]) -> Mapping[TaskId, str]:
         found = await database.read(partial(_with_attempts, ids=ids))
+        await pipeline.prepare_links([task for task, _ in found])
         return {task.id: orjson.dumps(task_answer(pipeline.view(task, attempts))).decode() for task, attempts in found}
 
     resolver = OwnThreadsResolver(2 * IN_ALL)  # what was given up keeps its thread for a while

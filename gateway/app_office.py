@@ -127,7 +127,7 @@ async def open_office(config: Config, clock: Clock, *, migrating: bool) -> Async
             cause = exc.log if isinstance(exc, StorageUnavailable) else None
             raise StartFailed(f"the database cannot be opened: {exc}" + (f" ({cause})" if cause else "")) from exc
         stack.push_async_callback(database.close)
-        blobs = BlobsOnDemand(config.blobs)
+        blobs = BlobsOnDemand(config.bucket or config.blobs)
         stack.push_async_callback(blobs.close)
         yield _furnished(config, database, blobs, secret_key, clock)
 

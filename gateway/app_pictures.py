@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from gateway.blobs.links import LinkSigner
+from gateway.blobs.presigned import PresignedLinks
 from gateway.blobs.store import BlobStore
 from gateway.config import Config
+from gateway.config_blobs import BlobLinks
 from gateway.db.writer import Database
 from gateway.domain.clock import Clock
 from gateway.egress.errors import EgressRefused
@@ -55,6 +57,16 @@ async def open_pictures(
     finally:
         await decoder.aclose()
         await fetching.close()
+
+
+def presigned_links(config: Config, blobs: BlobStore, signer: LinkSigner, clock: Clock) -> PresignedLinks | None:
+    """None: links lead to this gateway."""
+    if config.blob_links is not BlobLinks.PRESIGNED:
+        return None
+    from gateway.blobs.bucket import BucketBlobStore  # loaded already where there is a bucket
+
+    assert isinstance(blobs, BucketBlobStore), "the config allows this with a bucket alone"
+    return PresignedLinks(blobs.presigned, signer, clock)
 
 
 def is_public(public_url: str) -> bool:

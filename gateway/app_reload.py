@@ -37,6 +37,8 @@ RESTART = {
     "database": "database",
     "state": "state",
     "blobs": "blobs",
+    "bucket": "blobs",
+    "blob_links": "blob_links",
     "lease_s": "lease",
     "egress": "egress",
     "retention": "retention",

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from gateway.blobs.bucket_url import BucketPlace
 from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
+from gateway.config_blobs import BlobLinks, blob_notes, blobs_of
 from gateway.config_builtin import BUILT_IN_UPSTREAMS, PROVIDER_VARIABLES, SANDBOX, built_in_upstreams
 from gateway.config_cache import Cache, cache_of
 from gateway.config_catalog import (
@@ -128,6 +130,9 @@ class Config:
     database: DatabaseUrl
     state: str
     blobs: Path
+    bucket: BucketPlace | None
+    """Where pictures are kept; None: in files below `blobs`."""
+    blob_links: BlobLinks
     catalog: Catalog
     catalog_path: Path
     """The file that it came from."""
@@ -253,7 +258,7 @@ class _Resolver:
         file, problems = self.file, self.problems
         upstreams, off = self._upstreams()
         catalog, found = self._catalog(upstreams, now)
-        database, blobs = self._database(), self._blobs()
+        database, blobs = self._database(), blobs_of(file, self.environ, problems)
         if file.state != "memory":
             known_later = file.state.startswith(("redis://", "rediss://", "valkey://"))
             why = "is not in this version" if known_later else "is no kind of state"
@@ -281,7 +286,9 @@ class _Resolver:
             admin_token=file.admin_token or None,
             database=database,
             state=file.state,
-            blobs=blobs,
+            blobs=blobs.folder,
+            bucket=blobs.bucket,
+            blob_links=blobs.links,
             catalog=catalog,
             catalog_path=self.catalog_path,
             credits_per_usd=file.credits_per_usd,
@@ -392,15 +399,6 @@ class _Resolver:
             )
         return url
 
-    def _blobs(self) -> Path:
-        """`file:///var/images` is relative to the working folder, as SQLite's URL is; `file:////srv/images` is absolute."""
-        text = self.file.blobs
-        if text.startswith(("s3://", "gs://", "az://")):
-            self.problems.add("blobs", text, "object storage is not in this version", "Write file:///var/images.")
-        elif not text.startswith("file:///") or not text.removeprefix("file:///"):
-            self.problems.add("blobs", text, "is no place for pictures", "Write file:///var/images.")
-        return Path(text.removeprefix("file:///"))
-
     def _egress(self) -> EgressPolicy | None:
         egress = self.file.egress
         self._check_file_exists("egress.ca_file", egress.ca_file)
@@ -471,9 +469,8 @@ def _notes_without_effect(file: ConfigFile) -> list[str]:
             bool(file.server.trusted_proxies),
             "server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers",
         ),
-        (file.s3_endpoint is not None, "s3_endpoint has no effect in this version: pictures are kept in files"),
     )
-    notes = [text for is_given, text in rows if is_given]
+    notes = [*(text for is_given, text in rows if is_given), *blob_notes(file)]
     if file.retention.tasks < file.retention.results:
         notes.append("retention.tasks is shorter than retention.results: pictures and their links go with their tasks")
     if file.cache.ttl > file.retention.results:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 
+from gateway.config_blobs import DEFAULT_BLOBS, BlobLinks
 from gateway.config_cache import CacheSection
 from gateway.config_pictures import FilesSection, ImagesSection
 from gateway.config_sections import (
@@ -14,6 +15,7 @@ from gateway.config_sections import (
     AlertsSection,
     Duration,
     EgressSection,
+    HttpUrl,
     LimitsSection,
     MetricsSection,
     Name,
@@ -42,10 +44,17 @@ class ConfigFile(Section):
         DEFAULT_DATABASE, description="Write sqlite:///var/gateway.db or postgresql://user:pass@host/db."
     )
     state: str = Field("memory", description="Write memory.")
-    blobs: str = Field("file:///var/images", description="Write file:///var/images.")
-    s3_endpoint: Annotated[str | None, OrNone] = Field(
-        None, description="Write the URL of the object storage, or leave it out."
+    blobs: str = Field(DEFAULT_BLOBS, description="Write file:///var/images, or a bucket such as s3://BUCKET/FOLDER.")
+    s3_endpoint: Annotated[HttpUrl | None, OrNone] = Field(
+        None, description="Write the URL of the object storage, such as https://minio:9000, or leave it out."
     )
+    s3_region: Annotated[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None, OrNone] = Field(
+        None, description="Write the bucket's region, such as eu-central-1, or leave it out for that of AWS_REGION."
+    )
+    s3_path_style: Annotated[bool | None, OrNone] = Field(
+        None, description="Write true for the bucket in the path of URLs, false for their host, or leave it out."
+    )
+    blob_links: BlobLinks = Field(BlobLinks.GATEWAY, description="Write gateway or presigned.")
     catalog: Annotated[str | None, OrNone] = Field(
         None,
         description="Write the path of a catalogue, relative to the config file, or leave it out for the shipped one.",

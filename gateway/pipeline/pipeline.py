@@ -4,12 +4,14 @@ Every method raises classes of domain/errors.py and nothing else on purpose. A d
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
 from gateway.blobs.links import LinkSigner
+from gateway.blobs.presigned import PresignedLinks
 from gateway.blobs.store import BlobStore, BlobStoreUnavailable
 from gateway.db.connection import Connection
 from gateway.db.writer import Database
@@ -42,16 +44,18 @@ from gateway.pipeline.idempotency import AcceptedBefore
 from gateway.pipeline.quoting import Quote, Quoting
 from gateway.pipeline.repeating import Repeated
 from gateway.pipeline.result_files import CONTENT_TYPES, ResultFile, no_blobs
-from gateway.pipeline.results import base64_text
+from gateway.pipeline.results import SILENT, base64_text
 from gateway.pipeline.runner import Runner
 from gateway.pipeline.shared_reads import SharedReads
-from gateway.pipeline.views import Credits, TaskPage, TaskView, view_of
+from gateway.pipeline.views import Credits, TaskPage, TaskView, expiries_of, view_of
 from gateway.pipeline.waits import HasGone
 from gateway.pipeline.work import Ending, Work
 from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erasing
 from gateway.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 Rows = list[tuple[Task, tuple[Attempt, ...]]]
 ELSEWHERE_POLL_S = 0.5
@@ -60,6 +64,7 @@ LOOK_S_MAX = 5.0
 """A loaded disk takes a probe in this time, a hanging one never."""
 READY_KEPT_S = 1.0
 """A look writes and reads a probe file and asks the database: not for every stranger anew."""
+NO_BLOBS = "pictures cannot be stored"
 SLOW_LOOKS = 2
 """So many looks in a row must have waited a second for the database in vain."""
 
@@ -125,6 +130,7 @@ class RunningTask:
             view = await self.pipeline.wait_elsewhere(self.work.task)
             self.ending = Ending(view.task, view.attempts, (), view.remaining_microcredits)
             return view
+        await self.pipeline.prepare_links([self.ending.task])
         return self.pipeline.view(
             self.ending.task,
             self.ending.attempts,
@@ -158,6 +164,7 @@ class Pipeline:
         database: Database[Command, Outcome],
         blobs: BlobStore,
         signer: LinkSigner,
+        presigned: PresignedLinks | None = None,
         metrics: Metrics,
         clock: Clock,
         catalog: Callable[[], Catalog],
@@ -170,7 +177,7 @@ class Pipeline:
         self._erasing = erasing
         self._database = database
         self._blobs = blobs
-        self._signer = signer
+        self._signer, self._presigned = signer, presigned
         self._metrics = metrics
         self._clock = clock
         self._catalog = catalog
@@ -255,6 +262,7 @@ class Pipeline:
         idempotency.count(found, joins=pictures and not task.state.is_final)
         plan, request = read_plan(task.plan_json), read_request(task.request_json, task.prompt)
         work = Work(task, plan, request, ended, self._clock.monotonic_s(), attempts)
+        await self.prepare_links([task])
         return RunningTask(self, work, plan.dropped, None, replayed=True)
 
     async def quote(self, principal: Principal, admitted: Admitted, max_microcredits: int | None = None) -> Quote:
@@ -389,9 +397,16 @@ class Pipeline:
         try:
             async with asyncio.timeout(LOOK_S_MAX):
                 await self._blobs.check()
-        except (BlobStoreUnavailable, TimeoutError):
-            reasons.append("pictures cannot be stored")
+        except (BlobStoreUnavailable, TimeoutError) as exc:
+            reasons.append(NO_BLOBS)
+            if NO_BLOBS not in self._troubles:  # the first look that finds it
+                log.warning("not ready: pictures cannot be stored", extra={"cause": str(exc) or SILENT})
         return reasons
+
+    async def prepare_links(self, tasks: Sequence[Task]) -> None:
+        """Before views of tasks that have ended are rendered, for links that lead to a bucket."""
+        if self._presigned is not None:
+            await self._presigned.prepare(expiries_of(tasks))
 
     def view(
         self,
@@ -406,7 +421,7 @@ class Pipeline:
         return view_of(
             task,
             attempts,
-            self._signer,
+            (self._presigned or self._signer).url,
             can_cancel=self._cancelling.can_cancel(task, attempts),
             estimated_time_s=self._runner.estimated_time_s(task.model, model.estimated_time_s if model else 30),
             credits_per_usd=self._credits_per_usd(),
@@ -430,6 +445,7 @@ class Pipeline:
                     raise
                 found = []
             if found and (found[0][0].state.is_final or late):
+                await self.prepare_links([found[0][0]])
                 return self.view(*found[0])
             if late:
                 raise StorageUnavailable("The gateway lost its database while this call ran. Look for the task later.")
@@ -466,6 +482,7 @@ class Pipeline:
         if not ids:
             return []
         found = await self._database.read(lambda connection: _with_attempts(connection, ids, principal))
+        await self.prepare_links([task for task, _ in found])
         return [self.view(task, attempts) for task, attempts in found]
 
 

@@ -1,9 +1,9 @@
-"""A stored picture, as it is read by whoever has a link to it."""
+"""A stored picture on its way to whoever has its link. How it fails: StorageUnavailable."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from gateway.blobs.store import CHUNK_BYTES, BlobStore, BlobStoreUnavailable
+from gateway.blobs.store import BlobStore, BlobStoreUnavailable
 from gateway.domain.errors import StorageUnavailable
 
 CONTENT_TYPES = {
@@ -30,7 +30,7 @@ class ResultFile:
         end = start + length
         while start < end:
             try:
-                piece = await self.blobs.read_range(self.name, start, min(CHUNK_BYTES, end - start))
+                piece = await self.blobs.read_range(self.name, start, min(self.blobs.piece_bytes, end - start))
             except BlobStoreUnavailable as exc:
                 raise no_blobs(exc) from exc
             if not piece:

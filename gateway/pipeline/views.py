@@ -1,11 +1,10 @@
 """A task as its caller sees it: the row with what answers need besides. Pure values; rendering is the edge's."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.blobs.links import LinkSigner
 from gateway.domain.considered import Considered
 from gateway.domain.tasks import Attempt, AttemptState, Task, TaskState
 from gateway.pipeline.frozen import read_considered, read_last_resorts
@@ -62,6 +61,8 @@ class Credits:
     account_used_microcredits: int
 
 
+Link = Callable[[str, str, int], str]
+"""Blob, extension and expiry (seconds since 1970) to an absolute URL."""
 _ASKED_FORMAT = re.compile(r'"output_format":"([a-z]+)"')
 """In the text that frozen.py writes; inside of a value its quotes would be escaped."""
 PROGRESS = {
@@ -76,7 +77,7 @@ PROGRESS = {
 def view_of(
     task: Task,
     attempts: Sequence[Attempt],
-    signer: LinkSigner,
+    link: Link,
     *,
     can_cancel: bool,
     estimated_time_s: int,
@@ -85,11 +86,11 @@ def view_of(
     remaining_microcredits: int | None = None,
     age_s: int = 0,
 ) -> TaskView:
-    expires_at_s = (task.results_expire_at_ms or 0) // 1000
+    expires_at_s = _expires_at_s(task)
     return TaskView(
         task=task,
         attempts=tuple(attempts),
-        links=tuple(signer.url(result.blob, result.extension, expires_at_s) for result in task.results),
+        links=tuple(link(result.blob, result.extension, expires_at_s) for result in task.results),
         estimated_time_s=estimated_time_s,
         can_cancel=can_cancel,
         progress=PROGRESS[task.state],
@@ -98,6 +99,15 @@ def view_of(
         remaining_microcredits=remaining_microcredits,
         age_s=age_s,
     )
+
+
+def expiries_of(tasks: Sequence[Task]) -> dict[str, int]:
+    """When the links to results end, in seconds since 1970, by the name of their blob."""
+    return {result.blob: _expires_at_s(task) for task in tasks for result in task.results}
+
+
+def _expires_at_s(task: Task) -> int:
+    return (task.results_expire_at_ms or 0) // 1000
 
 
 def _with_unconverted(task: Task, dropped: tuple[str, ...]) -> tuple[str, ...]:

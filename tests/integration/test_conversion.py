@@ -131,7 +131,7 @@ async def test_a_paid_picture_is_kept_where_it_cannot_be_converted(results: Resu
     def dropped(results: tuple[ImageResult, ...], before: tuple[str, ...] = ()) -> tuple[str, ...]:
         shown = replace(task, results=results)
         return view_of(
-            shown, (), signer, can_cancel=False, estimated_time_s=1, credits_per_usd=Decimal(1), dropped=before
+            shown, (), signer.url, can_cancel=False, estimated_time_s=1, credits_per_usd=Decimal(1), dropped=before
         ).dropped
 
     assert dropped((image,), ("style",)) == ("style", "output_format")

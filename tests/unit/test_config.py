@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.blobs.bucket_url import BucketPlace, Cloud
 from gateway.config import Config, load
 from gateway.config_cache import Cache
 from gateway.config_schema import ConfigFile
@@ -22,7 +23,8 @@ from tests.unit.config_files import SetClock, problems, read, write
 
 PROMISED_KEYS = {  # docs: the operator's interface
     "server", "metrics", "secret_key", "database", "state", "blobs", "catalog", "credits_per_usd", "markup", "deadline", "admin_token",
-    "default_model", "egress", "cache", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint", "lease", "limits", "alerts",
+    "default_model", "egress", "cache", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint",
+    "s3_region", "s3_path_style", "blob_links", "lease", "limits", "alerts",
     "usage", "files", "images",
 }  # fmt: skip
 
@@ -155,7 +157,7 @@ def test_every_key_of_the_top_level_arrives(full: Config) -> None:
     assert (full.metrics.port, full.metrics.public) == (9090, True)
     assert (full.secret_key, full.admin_token) == ("s" * 32, "none given")
     assert full.database.path == Path("/srv/gateway.db")
-    assert full.blobs == Path("/srv/images")
+    assert (full.blobs, full.bucket, full.blob_links) == (Path("/srv/images"), None, "gateway")
     assert full.state == "memory"
     assert (full.credits_per_usd, full.markup, full.deadline_s) == (Decimal("68.5"), Decimal("1.25"), 300.0)
     assert (full.egress.allow, full.egress.allow_http, full.egress.ports) == (
@@ -262,6 +264,20 @@ def test_no_cached_picture_outlives_its_links(tmp_path: Path) -> None:
     assert not [note for note in plain.notes if "cache.ttl" in note]
     assert read(tmp_path, "cache: {ttl: 100ms}").cache.ttl_s == 1
     assert read(tmp_path, "retention: {tasks: 1h}").cache.ttl_s == 3300, "and is not pointed to when its task goes"
+
+
+def test_pictures_in_a_bucket(tmp_path: Path) -> None:
+    """The bucket with how it is reached; what S3 alone understands is of no use, and said, elsewhere."""
+    text = "blobs: s3://pictures/prod/\ns3_endpoint: http://minio:9000\ns3_region: eu-central-1\ns3_path_style: false\nblob_links: presigned\n"
+    config = read(tmp_path, text)
+    assert config.bucket == BucketPlace(Cloud.S3, "pictures", "prod", "http://minio:9000", "eu-central-1", False)
+    assert (config.blob_links, [note for note in config.notes if "s3_" in note]) == ("presigned", [])
+    config = read(tmp_path, "blobs: gs://pictures\ns3_region: eu-central-1\n")
+    assert config.bucket == BucketPlace(Cloud.GCS, "pictures")
+    assert "s3_region has no effect: blobs is no s3:// URL" in config.notes
+    key = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}
+    config = read(tmp_path, "blobs: az://pictures\nblob_links: presigned\n", key)
+    assert (config.bucket, config.blob_links) == (BucketPlace(Cloud.AZURE, "pictures"), "presigned")
 
 
 def test_a_charge_below_cost_is_named(full: Config) -> None:
