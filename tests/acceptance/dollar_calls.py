@@ -45,7 +45,7 @@ FAULTS: Mapping[str, b.Behaviour] = {
 """What the upstream does with prompts of these animals: fails unbilled, makes a picture, bills and withholds it, refuses unbilled, is slow."""
 _IN_TURN = ("elephant", "squirrel", "leopard", "rabbit", "squirrel", "elephant", "rabbit", "leopard")
 FAULTY: Mapping[int, str] = dict(enumerate(2 * _IN_TURN, start=12))
-"""Which calls meet which fault, at even places and at odd ones, for one gateway or two. Four that fail are not yet the five that open a circuit."""
+"""Which calls meet which fault, at even places and at odd ones, for one gateway or more. Four that fail are not yet the five that open a circuit."""
 FAULT_STATUS: Mapping[str, int] = {"elephant": 502, "squirrel": 400, "leopard": 400}
 
 

@@ -1,5 +1,6 @@
 """What must hold after everything: every task final, no hold left, the ledger clean, and the same numbers whoever tells them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +13,8 @@ from tests.emulators.process import EmulatorProcess
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
 HALF_A_MICRO = Decimal("0.0000005")
+OPENAI_PRICE = Decimal("0.005905")
+"""Of one low 1024x1024 picture of gpt-image-2 for such a prompt: 196 output tokens at 30 and 5 text tokens at 5 USD a million."""
 
 
 def is_final(task: dict[str, Any]) -> bool:
@@ -87,3 +90,19 @@ def assert_bills(books: Books, emulator: EmulatorProcess, upstream: str, *, atte
     assert len({bill.prompt for bill in bills}) == len(bills), "a prompt was paid twice"
     known = books.used_usd(f"upstream:{upstream}") + books.in_doubt_usd(upstream)
     assert abs(emulator.billed_usd - known) <= HALF_A_MICRO * attempts, (emulator.billed_usd, known)
+
+
+def assert_openai_agrees(books: Books, openai: EmulatorProcess, attempts: Sequence[dict[str, object]]) -> None:
+    """Bills = paid + in doubt, where a doubt whose request never left the dying process is the only one without a bill."""
+    bills = openai.bills
+    assert len({bill.prompt for bill in bills}) == len(bills), "a prompt was paid twice"
+    assert {bill.usd for bill in bills} == {OPENAI_PRICE}
+    statuses = Counter(attempt["status"] for attempt in attempts)
+    assert set(statuses) == {"succeeded", "unknown"}, statuses
+    assert statuses["unknown"] == len(books.in_doubt)
+    received = [request for request in openai.requests if request.at == "create" and request.json is not None]
+    never_left = len(attempts) - len(received)
+    assert 0 <= never_left <= statuses["unknown"]
+    assert len(bills) == len(received)
+    known = books.used_usd("upstream:openai") + books.in_doubt_usd("openai")
+    assert abs(openai.billed_usd + never_left * OPENAI_PRICE - known) <= HALF_A_MICRO * len(attempts)

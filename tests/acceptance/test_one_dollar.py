@@ -1,15 +1,16 @@
 """Five hundred calls at once against one dollar: not a millionth more is charged, and not less than fits.
 
-On SQLite through one process, on PostgreSQL through two that the callers take in turn. Whatever order a machine serves the calls in, the sums hold.
+On SQLite through one process, on PostgreSQL through three behind a TCP balancer. Whatever order a machine serves the calls in, the sums hold.
 """
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -32,13 +33,15 @@ from tests.acceptance.dollar_calls import (
     usd,
     warming,
 )
-from tests.acceptance.gateway_process import GatewayProcess
+from tests.acceptance.gateway_process import GatewayProcess, until
 from tests.acceptance.invariants import assert_bills, assert_settled
 from tests.acceptance.settings import KEY, PATH, config
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
+from tests.tcp_balancer import Balancer
 
 CALLS, SEED = 500, 20261126
+GATEWAYS = 3
 DOLLAR = 1_000_000
 CREDITS_PER_USD = 72
 TEAM = "team:acme/design"
@@ -83,7 +86,7 @@ def zone_at_noon() -> str:
 
 
 def serving(new_gateway: NewGateway, openai: EmulatorProcess, database: str, purse: Purse) -> list[GatewayProcess]:
-    """One process on SQLite, two on PostgreSQL, which share everything."""
+    """One process on SQLite, three on PostgreSQL, which share everything."""
     offer = {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}
     priced = {
         "prompt_tokens_max": 100,
@@ -102,13 +105,31 @@ def serving(new_gateway: NewGateway, openai: EmulatorProcess, database: str, pur
     gateways = [first]
     if database.startswith("postgresql"):
         first.migrate()
-        gateways.append(new_gateway(settings, key=KEY, folder=first.folder))
+        gateways += [new_gateway(settings, key=KEY, folder=first.folder) for _ in range(GATEWAYS - 1)]
     for gateway in gateways:
         gateway.start()
     if purse.granted:
         done = first.command("accounts", "grant", "acme/design", purse.granted, "--why", "a dollar to begin with")
         assert done.returncode == 0, done.stderr
     return gateways
+
+
+@contextlib.contextmanager
+def balanced(gateways: Sequence[GatewayProcess]) -> Iterator[str]:
+    """Where callers find the gateways: the only one itself, or the balancer in front of them."""
+    if len(gateways) == 1:
+        yield gateways[0].base_url
+        return
+    with Balancer() as balancer:
+        balancer.backends = tuple(port_of(gateway.base_url) for gateway in gateways)
+        until(lambda: len(balancer.ready) == len(gateways), 10, "the balancer does not see all of them")
+        yield f"{balancer.origin}/v1"
+
+
+def port_of(base_url: str) -> int:
+    port = urlsplit(base_url).port
+    assert port is not None
+    return port
 
 
 @pytest.mark.slow
@@ -119,26 +140,29 @@ def test_one_dollar(new_gateway: NewGateway, emulator_process: StartProcess, dat
     for animal, behaviour in FAULTS.items():
         openai.when(animal, behaviour)
     gateways = serving(new_gateway, openai, database, purse)
-    callers = Callers([gateway.base_url for gateway in gateways], KEY)
+    with balanced(gateways) as base_url:
+        callers = Callers([base_url], KEY)
 
-    # The first call of a process builds its tokeniser; after it, all processes are equally fast, and compete.
-    first = [asyncio.run(callers.at_once([call]))[0] for call in warming(len(gateways))]
-    answers = [*first, *asyncio.run(callers.at_once(mixed(CALLS, SEED)))]
-    accepted = [answer for answer in answers if not answer.refused]
-    refused = [answer for answer in answers if answer.refused]
-    for answer in accepted:
-        assert_truthful(answer)
-    charged = sum(answer.call.cost_microusd for answer in accepted if answer.delivered)
-    assert charged <= DOLLAR
-    assert len(accepted) + len(refused) == CALLS + len(gateways)
-    assert {answer.call.animal for answer in accepted} == {"dolphin", *FAULTS}, "a fault was never met"
-    assert {answer.call.as_task for answer in accepted} == {answer.call.as_task for answer in refused} == {True, False}
+        # The first call of a process builds its tokeniser; after it, all processes are equally fast, and compete.
+        first = [asyncio.run(callers.at_once([call]))[0] for call in warming(len(gateways))]
+        answers = [*first, *asyncio.run(callers.at_once(mixed(CALLS, SEED)))]
+        accepted = [answer for answer in answers if not answer.refused]
+        refused = [answer for answer in answers if answer.refused]
+        for answer in accepted:
+            assert_truthful(answer)
+        charged = sum(answer.call.cost_microusd for answer in accepted if answer.delivered)
+        assert charged <= DOLLAR
+        assert len(accepted) + len(refused) == CALLS + len(gateways)
+        assert {answer.call.animal for answer in accepted} == {"dolphin", *FAULTS}, "a fault was never met"
+        assert (
+            {answer.call.as_task for answer in accepted} == {answer.call.as_task for answer in refused} == {True, False}
+        )
 
-    walked = assert_last_cent(callers, purse, DOLLAR - charged)
-    served = [*accepted, *(answer for answer in walked if not answer.refused)]
-    refused += [answer for answer in walked if answer.refused]
-    charged = sum(answer.call.cost_microusd for answer in served if answer.delivered)
-    assert DOLLAR - kinds()[-1].held_microusd < charged <= DOLLAR
+        walked = assert_last_cent(callers, purse, DOLLAR - charged)
+        served = [*accepted, *(answer for answer in walked if not answer.refused)]
+        refused += [answer for answer in walked if answer.refused]
+        charged = sum(answer.call.cost_microusd for answer in served if answer.delivered)
+        assert DOLLAR - kinds()[-1].held_microusd < charged <= DOLLAR
 
     assert_sent(openai, served, refused)
     assert_booked(gateways[0], openai, served, charged)

@@ -7,7 +7,6 @@ upstream, which a stopping process hands over. Twenty rounds in `make soak`, thr
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import pytest
 
 from tests.acceptance.callback_receiver import CallbackReceiver, assert_told_of, receiving_callbacks
 from tests.acceptance.conftest import NewGateway
+from tests.acceptance.fleet import free_port
 from tests.acceptance.gateway_process import START_S_MAX, GatewayProcess, until
 from tests.acceptance.invariants import all_final, assert_bills, assert_settled
 from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, KEY, config
@@ -224,7 +224,7 @@ def test_rolling_restarts_are_not_noticed(
             },
         )
         first = new_gateway(settings, key=KEY).migrate()
-        gateways = {_free_port(): first, _free_port(): new_gateway(settings, key=KEY, folder=first.folder)}
+        gateways = {free_port(): first, free_port(): new_gateway(settings, key=KEY, folder=first.folder)}
         balancer.backends = tuple(gateways)
         for port, gateway in gateways.items():
             _start(gateway, port, balancer)
@@ -264,10 +264,3 @@ def _start(gateway: GatewayProcess, port: int, balancer: Balancer) -> None:
     gateway.launch("--port", str(port))
     until(lambda: port in balancer.ready, START_S_MAX, f"the balancer does not see it\n{gateway.log}")
     gateway.base_url = f"{balancer.origin}/v1"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
