@@ -238,6 +238,7 @@ def _declared(org: str, team: str | None, key: KeyDeclaration, zone: str) -> Dec
         key.expires_at_ms,
         zone,
         key.choose_upstream,
+        key.cache,
     )
 
 

@@ -52,6 +52,7 @@ class KeyDeclaration:
     choose_upstream: bool = False
     callback_secret: bytes | None = None
     """What signs its callbacks in place of a derived secret."""
+    cache: bool = True
 
     def __repr__(self) -> str:
         return f"KeyDeclaration(name={self.name!r})"

@@ -255,6 +255,7 @@ def _model(name: str, section: ModelSection, offers: Sequence[Offer]) -> Model:
         qualities=section.qualities,
         image_urls_max=section.image_urls_max,
         convert=section.convert,
+        cache=section.cache,
         owned_by=section.owned_by,
     )
     if section.created_at is None:

@@ -66,6 +66,7 @@ class Declarations:
                     key.expires,
                     key.choose_upstream,
                     None if key.callback_secret is None else any_secret_bytes(key.callback_secret),
+                    key.cache,
                 )
             )
         return tuple(made)

@@ -394,6 +394,7 @@ class ModelSection(Section):
         False,
         description="Write true to have this gateway convert pictures where an upstream makes another format, or false.",
     )
+    cache: bool = Field(True, description="Write false where no two calls are to share its pictures, or true.")
     estimated_time: Duration = Field(30.0, gt=0, description="Write the usual seconds of one picture, such as 45.")
     charge: ChargeSection | None = Field(
         None, description="Write a fixed charge such as {credits: 1.5}, or leave it out."
@@ -424,6 +425,7 @@ class KeySection(LimitFields, Section):
         description="Write the first day (in UTC) or moment on which it is refused: 2027-01-31, 2027-01-31T18:00:00Z.",
     )
     choose_upstream: bool = Field(False, description="Write true where its calls may choose upstreams, or false.")
+    cache: bool = Field(True, description="Write false where its calls are not to share pictures, or true.")
     callback_secret: Annotated[str, Field(min_length=8), AfterValidator(_callback_secret)] | None = Field(
         None, description="Write whsec_ and 24 to 64 bytes as base64, or any other text of at least 8 characters."
     )

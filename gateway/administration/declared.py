@@ -48,6 +48,7 @@ class DeclaredKey:
     expires_at_ms: int | None = None
     zone: str = "UTC"
     choose_upstream: bool = False
+    cache: bool = True
 
     @property
     def account(self) -> Account:
@@ -86,7 +87,7 @@ class Declaring:
             StoredKey(
                 KeyId(f"declared:{key.account.id}"), key.account.id, key.name, digest(self._pepper, key.secret), display_prefix(key.secret),
                 key.response, key.models, declared=True, created_at_ms=now_ms, expires_at_ms=key.expires_at_ms,
-                choose_upstream=key.choose_upstream,
+                choose_upstream=key.choose_upstream, cache=key.cache,
             )
             for key in keys
         ]  # fmt: skip
@@ -153,7 +154,7 @@ def _verb(before: StoredKey | None, key: StoredKey) -> str | None:
 
 
 def _terms(key: StoredKey) -> tuple[object, ...]:
-    return key.response, key.models, key.expires_at_ms, key.choose_upstream
+    return key.response, key.models, key.expires_at_ms, key.choose_upstream, key.cache
 
 
 async def _record_key(connection: Connection, at_ms: int, verb: str, key: KeyId, account: AccountId) -> None:

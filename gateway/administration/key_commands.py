@@ -63,7 +63,7 @@ class KeyCommands:
         issued = await self._keys.create(
             org=arguments.get("org") or "default", team=arguments.get("team"), name=name, budgets=read_budgets(arguments) or (),
             models=read_list(arguments.get("models")), response=response, limits=limits, expires_at_ms=expires_at_ms,
-            choose_upstream=arguments.get("choose_upstream") == "yes",
+            choose_upstream=arguments.get("choose_upstream") == "yes", cache=arguments.get("cache") != "no",
         )  # fmt: skip
         return Report(({"id": issued.id, "account": issued.account, "key": issued.secret},), _KEEP)
 
@@ -107,6 +107,8 @@ class KeyCommands:
             changes.append(lambda terms: replace(terms, expires_at_ms=expires[0]))
         if (choose := arguments.get("choose_upstream")) is not None:
             changes.append(lambda terms: replace(terms, choose_upstream=choose == "yes"))
+        if (cache := arguments.get("cache")) is not None:
+            changes.append(lambda terms: replace(terms, cache=cache == "yes"))
         return changes
 
     async def _list(self, arguments: Arguments) -> Report:
@@ -167,6 +169,7 @@ def _row(view: KeyView) -> Row:
         "limits": limits_text(view.account.limits),
         "response": key.response.value if key.response else None,
         "chooses": "yes" if key.choose_upstream else "no",
+        "cache": "yes" if key.cache else "no",
         "expires": shown_time(key.expires_at_ms),
         "old_until": shown_time(view.overlap_until_ms),
         "used": shown_time(key.used_at_ms),

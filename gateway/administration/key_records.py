@@ -58,7 +58,7 @@ def _principal(key: StoredKey, path: Sequence[Account]) -> Principal:
     limits = tuple((account.id, account.limits) for account in path if account.limits != UNLIMITED)
     return Principal(
         key.id, key.name, tuple(account.id for account in path), path[-1].name, _team(path), key.models, key.response, limits,
-        path[-1].markup, key.choose_upstream,
+        path[-1].markup, key.choose_upstream, key.cache,
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class KeyTerms:
     response: Contract | None = None
     expires_at_ms: int | None = None
     choose_upstream: bool = False
+    cache: bool = True
 
     @property
     def limits(self) -> Limits:
@@ -56,6 +57,7 @@ class KeyTerms:
             "response": self.response and self.response.value,
             "expires_at_ms": self.expires_at_ms,
             "choose_upstream": self.choose_upstream or None,
+            "cache": None if self.cache else False,
         }
         return {name: value for name, value in wanted.items() if value is not None}
 
@@ -64,7 +66,7 @@ def terms_of(key: StoredKey, account: Account) -> KeyTerms:
     limits = account.limits
     return KeyTerms(
         account.budgets, key.models, limits.sizes, limits.n_max, limits.requests_per_minute, limits.concurrent_tasks, key.response,
-        key.expires_at_ms, key.choose_upstream,
+        key.expires_at_ms, key.choose_upstream, key.cache,
     )  # fmt: skip
 
 
@@ -78,6 +80,7 @@ def with_terms(key: StoredKey, account: Account, terms: KeyTerms) -> tuple[Store
             response=terms.response,
             expires_at_ms=terms.expires_at_ms,
             choose_upstream=terms.choose_upstream,
+            cache=terms.cache,
         ),
         replace(account, budgets=terms.budgets, limits=limits),
     )

@@ -79,6 +79,7 @@ class Keys:
         expires_at_ms: int | None = None,
         limits: Limits = UNLIMITED,
         choose_upstream: bool = False,
+        cache: bool = True,
         secret: str | None = None,
         by: Administrator = COMMAND,
     ) -> IssuedKey:
@@ -91,7 +92,8 @@ class Keys:
         if not by.sees(org):
             raise SubjectNotFound("There is no such org.", param="org")
         terms = KeyTerms(
-            budgets, models, limits.sizes, limits.n_max, limits.requests_per_minute, limits.concurrent_tasks, response, expires_at_ms, choose_upstream
+            budgets, models, limits.sizes, limits.n_max, limits.requests_per_minute, limits.concurrent_tasks, response, expires_at_ms,
+            choose_upstream, cache,
         )  # fmt: skip
         check_terms(terms, self._models)
         _check_may_choose(terms, by)
@@ -99,7 +101,7 @@ class Keys:
         account = DeclaredKey(org, team, name, secret, budgets, limits=limits).account
         stored = StoredKey(
             new_key_id(), account.id, name, digest(self._pepper, secret), display_prefix(secret), response, models,
-            declared=False, created_at_ms=now_ms, expires_at_ms=expires_at_ms, choose_upstream=choose_upstream,
+            declared=False, created_at_ms=now_ms, expires_at_ms=expires_at_ms, choose_upstream=choose_upstream, cache=cache,
         )  # fmt: skip
 
         async def write(connection: Connection, at_ms: int) -> None:

@@ -31,6 +31,9 @@ def keys_create(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     choose_upstream: Annotated[
         bool, typer.Option("--choose-upstream", help="Its calls may prefer upstreams, or exclude others.")
     ] = False,
+    cache: Annotated[
+        bool, typer.Option(" /--no-cache", help="Its calls get pictures of their own, and give others none.")
+    ] = True,
     config: ConfigOption = None,
     output: FormatOption = OutputFormat.TABLE,
 ) -> None:
@@ -48,6 +51,7 @@ def keys_create(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         "expires": expires,
         "response": response,
         "choose_upstream": "yes" if choose_upstream else None,
+        "cache": None if cache else "no",
     }
     run("keys create", arguments, config, output)
 
@@ -68,6 +72,9 @@ def keys_set(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     choose_upstream: Annotated[
         bool | None, typer.Option(help="Whether its calls may prefer upstreams, or exclude others.")
     ] = None,
+    cache: Annotated[
+        bool | None, typer.Option(help="Whether its calls are answered with others' pictures, and others with its own.")
+    ] = None,
     config: ConfigOption = None,
     output: FormatOption = OutputFormat.TABLE,
 ) -> None:
@@ -83,6 +90,7 @@ def keys_set(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         "expires": expires,
         "response": response,
         "choose_upstream": None if choose_upstream is None else "yes" if choose_upstream else "no",
+        "cache": None if cache is None else "yes" if cache else "no",
     }
     run("keys set", arguments, config, output)
 

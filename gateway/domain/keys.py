@@ -43,6 +43,8 @@ class StoredKey:
     """About when a call was last made with it: written down every half minute."""
     choose_upstream: bool = False
     """Whether its calls may prefer upstreams, or exclude others."""
+    cache: bool = True
+    """Whether its calls may be answered with pictures that others had made, and others with its own."""
 
     callback_version: int = 1
     """Of the secret that signs its callbacks; a rotation is the next one."""

@@ -18,7 +18,7 @@ KEYS_MAX = 100_000
 
 _ADDED = (
     "id", "account_id", "name", "digest", "display", "response", "models", "declared", "created_at_ms", "expires_at_ms", "disabled_at_ms",
-    "choose_upstream",
+    "choose_upstream", "cache",
 )  # fmt: skip
 _COLUMNS = [
     keys.c[name]
@@ -26,9 +26,11 @@ _COLUMNS = [
 ]
 _ADD = insert_rows(keys, _ADDED, ignore_repeats=True)
 _CHANGE_DECLARED = update_rows(
-    keys, ("id",), ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms", "choose_upstream")
+    keys,
+    ("id",),
+    ("digest", "display", "response", "models", "expires_at_ms", "disabled_at_ms", "choose_upstream", "cache"),
 )
-_CHANGE = update_rows(keys, ("id",), ("response", "models", "expires_at_ms", "choose_upstream"))
+_CHANGE = update_rows(keys, ("id",), ("response", "models", "expires_at_ms", "choose_upstream", "cache"))
 _ROTATE = update_rows(keys, ("id",), ("digest", "display", "old_digest", "old_until_ms"))
 _ROTATE_CALLBACK = update_rows(keys, ("id",), ("callback_version", "callback_old_until_ms"))
 _DISABLE = update_rows(keys, ("id",), ("disabled_at_ms",))
@@ -64,7 +66,7 @@ async def put_declared(connection: Connection, declared: Sequence[StoredKey], no
         _CHANGE_DECLARED,
         [
             (key.digest, key.display, key.response.value if key.response else None, _models(key), key.expires_at_ms, None,
-             int(key.choose_upstream), key.id)
+             int(key.choose_upstream), int(key.cache), key.id)
             for key in declared
             if key.id in stored
         ],
@@ -78,9 +80,10 @@ async def lock_key(connection: Connection, key_id: str) -> StoredKey | None:
 
 
 async def change_key(connection: Connection, key: StoredKey) -> None:
-    """Its response, models, end and choice of upstreams become those given."""
+    """Its response, models, end, choice of upstreams and use of the cache become those given."""
     response = key.response.value if key.response else None
-    await connection.write(_CHANGE, [(response, _models(key), key.expires_at_ms, int(key.choose_upstream), key.id)])
+    terms = (response, _models(key), key.expires_at_ms, int(key.choose_upstream), int(key.cache))
+    await connection.write(_CHANGE, [(*terms, key.id)])
 
 
 async def rotate_key(connection: Connection, key: StoredKey) -> None:
@@ -116,14 +119,14 @@ async def read_keys(connection: Connection) -> list[StoredKey]:
 def _row(key: StoredKey) -> tuple[str | int | None, ...]:
     return (
         key.id, key.account, key.name, key.digest, key.display, key.response.value if key.response else None, _models(key), int(key.declared),
-        key.created_at_ms, key.expires_at_ms, key.disabled_at_ms, int(key.choose_upstream),
+        key.created_at_ms, key.expires_at_ms, key.disabled_at_ms, int(key.choose_upstream), int(key.cache),
     )  # fmt: skip
 
 
 def _key(row: Row) -> StoredKey:
     (
-        key_id, account, name, digest, display, response, models, declared, created, expires, disabled, choose, old_digest, old_until, used,
-        version, version_until,
+        key_id, account, name, digest, display, response, models, declared, created, expires, disabled, choose, cache, old_digest, old_until,
+        used, version, version_until,
     ) = row  # fmt: skip
     return StoredKey(
         KeyId(str(key_id)),
@@ -141,6 +144,7 @@ def _key(row: Row) -> StoredKey:
         None if old_until is None else int(old_until),
         None if used is None else int(used),
         bool(choose),
+        bool(cache),
         int(version or 1),
         None if version_until is None else int(version_until),
     )

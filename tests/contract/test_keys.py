@@ -277,13 +277,21 @@ async def test_the_commands(office: Office) -> None:
     await office.operator.run("keys set", {"id": key_id, "budgets": "none", "n_max": "none", "response": "none"})
     [row] = (await office.operator.run("keys list", {})).rows
     assert (row["budgets"], row["limits"], row["response"]) == ("", None, None)
-    assert row["chooses"] == "no"
+    assert (row["chooses"], row["cache"]) == ("no", "yes")
     await office.operator.run("keys set", {"id": key_id, "choose_upstream": "yes"})
     assert office.who(str(rotated.rows[0]["key"])).choose_upstream
     await office.operator.run("keys set", {"id": key_id, "rpm": "9"})
     [row] = (await office.operator.run("keys list", {})).rows
     assert row["chooses"] == "yes", "what is not said stays"
-    await office.operator.run("keys set", {"id": key_id, "choose_upstream": "no"})
+    await office.operator.run("keys set", {"id": key_id, "choose_upstream": "no", "cache": "no"})
+    assert not office.who(str(rotated.rows[0]["key"])).cache
+    await office.operator.run("keys set", {"id": key_id, "rpm": "8"})
+    [row] = (await office.operator.run("keys list", {})).rows
+    assert row["cache"] == "no", "what is not said stays"
+    [change, *_] = await AuditLog(office.database).lines(COMMAND, size=1)
+    assert change.details["cache"] is False
+    await office.operator.run("keys set", {"id": key_id, "cache": "yes"})
+    assert office.who(str(rotated.rows[0]["key"])).cache
     assert not office.who(str(rotated.rows[0]["key"])).choose_upstream
     at_once = await office.operator.run("keys rotate", {"id": key_id, "overlap": "0s"})
     assert at_once.message.endswith("The old one is refused.")
@@ -355,14 +363,28 @@ async def test_choosing_upstreams_is_not_an_orgs_to_give(office: Office) -> None
     assert not office.who(plain.secret).choose_upstream
 
 
+async def test_a_key_is_made_without_the_cache(office: Office) -> None:
+    """By command, or by an org's own token; it is a term like any other, and the default is to share."""
+    made = (await office.operator.run("keys create", {"name": "alone", "org": "globex", "cache": "no"})).rows[0]
+    assert not office.who(str(made["key"])).cache
+    [line, *_] = await AuditLog(office.database).lines(COMMAND, size=1)
+    assert (line.action, line.details["cache"]) == ("key.create", False)
+    assert not office.who((await office.made("other", cache=False, by=GLOBEX)).secret).cache
+    assert office.who((await office.made("plain")).secret).cache
+
+
 async def test_a_declared_key_follows_the_config(office: Office) -> None:
-    """Whether it may choose upstreams, too, and the change is in the audit log."""
+    """Whether it may choose upstreams and shares pictures, too, and the change is in the audit log."""
     declaring = Declaring(office.database, PEPPER, office.clock)
     for chooses in (False, True, True, False):
         declared = DeclaredKey("globex", None, "ci", "a declared secret", choose_upstream=chooses)
         await declaring.declare([Account(org_account_id("globex"), AccountKind.ORG, "globex")], [], [declared], [])
         await office.keys.reload()
         assert office.who(declared.secret).choose_upstream is chooses
+    alone = DeclaredKey("globex", None, "ci", "a declared secret", cache=False)
+    await declaring.declare([Account(org_account_id("globex"), AccountKind.ORG, "globex")], [], [alone], [])
+    await office.keys.reload()
+    assert not office.who(alone.secret).cache
     lines = await AuditLog(office.database).lines(COMMAND, size=20)
     actions = [line.action for line in lines if line.subject.startswith("declared:")]
-    assert actions == ["key.change", "key.change", "key.create"]
+    assert actions == ["key.change", "key.change", "key.change", "key.create"]

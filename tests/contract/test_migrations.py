@@ -67,8 +67,8 @@ async def test_keys_from_before_may_not_choose_upstreams_and_may_be_let(empty_da
     database = await opened(empty_database_url)
     try:
         [key] = [key for key in await database.read(read_keys) if key.id == "key_1"]
-        assert (key.name, key.models, key.choose_upstream) == ("old", ("*",), False)
-        chooser = replace(key, choose_upstream=True)
+        assert (key.name, key.models, key.choose_upstream, key.cache) == ("old", ("*",), False, True)
+        chooser = replace(key, choose_upstream=True, cache=False)
         await database.write(Transact(lambda connection, _: change_key(connection, chooser)))
         assert chooser in await database.read(read_keys)
     finally:

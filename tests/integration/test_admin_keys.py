@@ -47,6 +47,7 @@ async def test_a_key_from_its_making_to_its_end(house: House) -> None:
     terms = {
         "budgets": ["5usd/day", "9images/total"], "models": ["gpt-image-2"], "sizes": ["1024x1024"], "n_max": 2, "rpm": 600, "concurrency": 8,
         "response": "task", "expires_at_ms": 4_000_000_000_000, "choose_upstream": True,
+        "cache": False,
     }  # fmt: skip
     made = await make(house, **terms)
     assert {name: made[name] for name in terms} == terms
@@ -58,9 +59,12 @@ async def test_a_key_from_its_making_to_its_end(house: House) -> None:
 
     path = f"/admin/v1/keys/{made['id']}"
     changed = await house.call(
-        "PATCH", path, key=ADMIN, body={"budgets": None, "models": None, "n_max": 3, "rpm": 1, "choose_upstream": None}
+        "PATCH",
+        path,
+        key=ADMIN,
+        body={"budgets": None, "models": None, "n_max": 3, "rpm": 1, "choose_upstream": None, "cache": None},
     )
-    assert changed.json["choose_upstream"] is False
+    assert (changed.json["choose_upstream"], changed.json["cache"]) == (False, True)
     assert [changed.json[name] for name in ("budgets", "models", "n_max", "rpm", "concurrency")] == [[], ["*"], 3, 1, 8]
     task = await house.generate("gpt-image-2", key=made["secret"], size="1024x1024")
     assert task.status == 200

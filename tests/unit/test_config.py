@@ -69,6 +69,7 @@ models:
     qualities: [auto, high]
     created_at: 1970-01-02
     owned_by: acme
+    cache: false
     offers:
       - {upstream: main, model: a, cost: {per_image_usd: 0.0208}}
       - {upstream: main, model: a, params: {quality: medium, output_compression: 80}, cost: {formula: gpt-image-2}, on_unknown: next, n_max: 2}
@@ -90,7 +91,7 @@ accounts:
         n_max: 4
         keys:
           - {name: ci, secret: "${CI_KEY}", budgets: ["5usd/total"], rpm: 600, concurrency: 32, models: [old-picture], response: image,
-             expires: 2027-01-31, choose_upstream: true, callback_secret: "a secret of the ci"}
+             expires: 2027-01-31, choose_upstream: true, cache: false, callback_secret: "a secret of the ci"}
 """
 OWN_CATALOG = """
 models:
@@ -212,7 +213,7 @@ def test_models_arrive_with_their_offers(full: Config) -> None:
         (Quality.AUTO, Quality.HIGH),
         86_400,
     )
-    assert picture.owned_by == "acme"
+    assert (picture.owned_by, picture.cache, other.cache) == ("acme", False, True)
     assert picture.sizes.resolve("2:3") == Pixels(1024, 1536)
     assert [offer.id for offer in picture.offers] == ["main/a", "main/a#2"]
     assert picture.offers[0].price == PerImage(Decimal("0.0208"))
@@ -238,6 +239,7 @@ def test_accounts_arrive_as_a_tree(full: Config) -> None:
     assert ci.limits == Limits(requests_per_minute=600, concurrent_tasks=32)
     assert (acme.zone, design.zone) == ("Europe/Berlin", "Europe/Berlin")
     assert (ci.choose_upstream, acme.keys[0].choose_upstream) == (True, False)
+    assert (ci.cache, acme.keys[0].cache) == (False, True)
     assert (ci.expires_at_ms, acme.keys[0].expires_at_ms) == (1_801_353_600_000, None)
     assert full.limits_on_store_failure is OnStoreFailure.REFUSE
     assert "ci-secret-1" not in repr(full.accounts) + repr(full)

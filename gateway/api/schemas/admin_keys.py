@@ -33,6 +33,8 @@ class KeyTermsBody(AdminBody):
     expires_at_ms: Moment | None = None
     choose_upstream: bool | None = None
     """Whether its calls may send X-Upstream-Prefer and X-Upstream-Only."""
+    cache: bool | None = None
+    """Whether its calls may be answered with pictures that others had made, and others with its own; null: they may."""
 
 
 class KeyChangeBody(KeyTermsBody):
@@ -72,6 +74,7 @@ class KeyAnswer(Answer):
     created_at_ms: int
     expires_at_ms: int | None
     choose_upstream: bool
+    cache: bool
     revoked_at_ms: int | None
     old_until_ms: int | None
     """Until then the secret before the present one is valid, too."""

@@ -50,6 +50,7 @@ async def create(request: web.Request) -> web.Response:
         expires_at_ms=terms.expires_at_ms,
         limits=terms.limits,
         choose_upstream=terms.choose_upstream,
+        cache=terms.cache,
         by=request[ADMINISTRATOR],
     )
     return await _issued(request, issued, status=201)
@@ -100,6 +101,7 @@ def _changed(terms: KeyTerms, body: KeyTermsBody) -> KeyTerms:
         response=body.response if "response" in given else terms.response,
         expires_at_ms=body.expires_at_ms if "expires_at_ms" in given else terms.expires_at_ms,
         choose_upstream=bool(body.choose_upstream) if "choose_upstream" in given else terms.choose_upstream,
+        cache=body.cache is not False if "cache" in given else terms.cache,
     )
 
 
@@ -125,6 +127,7 @@ def _answer(view: KeyView) -> JsonMap:
         "created_at_ms": key.created_at_ms,
         "expires_at_ms": key.expires_at_ms,
         "choose_upstream": key.choose_upstream,
+        "cache": key.cache,
         "revoked_at_ms": key.disabled_at_ms,
         "old_until_ms": view.overlap_until_ms,
         "used_at_ms": key.used_at_ms,
