@@ -43,7 +43,7 @@ class S3Server:
 
     def new_bucket(self) -> str:
         """The name of an empty bucket of the caller's own."""
-        name = f"pictures-{uuid.uuid4().hex[:12]}"
+        name = f"pictures{uuid.uuid4().hex[:12]}"
         self._ask("PUT", name)
         return name
 

@@ -37,7 +37,7 @@ class BucketPlace:
     prefix: str = ""
     """Without slashes at its ends; empty: the whole bucket."""
     endpoint: str | None = None
-    """Of an S3 that is not Amazon's; None: what the environment says, or Amazon's."""
+    """Of an S3 that is not Amazon's, or of an emulator; None: what the environment says, or the cloud's own."""
     region: str | None = None
     path_style: bool | None = None
     """Whether the bucket stands in the path of S3's URLs; None: at an endpoint and for names with dots, and else in the host."""

@@ -16,7 +16,7 @@ from gateway.blobs.bucket_faults import refused
 from gateway.blobs.bucket_url import BucketPlace, Cloud
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Config
+    from obstore.store import AzureConfig, ClientConfig, GCSConfig, RetryConfig, S3Config
 
 ObjectStore: TypeAlias = S3Store | GCSStore | AzureStore
 
@@ -55,18 +55,20 @@ def open_store(place: BucketPlace, patience: Patience) -> ObjectStore:
         # Of a whole answer: a picture on its way to a slow upstream. What hangs is found by the ones above.
         "timeout": timedelta(minutes=30),
     }
-    prefix = place.prefix or None
+    if (place.endpoint or "").startswith("http://"):
+        client["allow_http"] = True
+    bucket, prefix = place.bucket, place.prefix or None
     try:
         match place.cloud:
             case Cloud.S3:
-                config = s3_config(place)
-                if (place.endpoint or "").startswith("http://"):
-                    client["allow_http"] = True
-                return S3Store(place.bucket, prefix=prefix, config=config, client_options=client, retry_config=retries)
+                s3 = s3_config(place)
+                return S3Store(bucket, prefix=prefix, config=s3, client_options=client, retry_config=retries)
             case Cloud.GCS:
-                return GCSStore(place.bucket, prefix=prefix, client_options=client, retry_config=retries)
+                gcs: GCSConfig = {"base_url": place.endpoint} if place.endpoint else {}
+                return GCSStore(bucket, prefix=prefix, config=gcs, client_options=client, retry_config=retries)
             case Cloud.AZURE:
-                return AzureStore(place.bucket, prefix=prefix, client_options=client, retry_config=retries)
+                azure: AzureConfig = {"endpoint": place.endpoint} if place.endpoint else {}
+                return AzureStore(bucket, prefix=prefix, config=azure, client_options=client, retry_config=retries)
     except (BaseError, ValueError, OSError) as exc:
         raise refused(place, exc) from None  # its text may quote a credential
 

@@ -179,6 +179,28 @@ async def test_a_probe_stays_beside_the_blobs(store: BucketBlobStore, s3: S3Serv
     assert s3.keys(bucket) == []
 
 
+async def test_google_has_the_same_promises(s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its API for objects is that of S3 with tokens for signatures, and is spoken to here through its own client."""
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "a token")
+    store = await BucketBlobStore.open(BucketPlace(Cloud.GCS, bucket, "some/where", s3.endpoint))
+    data = os.urandom(PART_BYTES + MIB)
+    await store.put_all("att_1", [("0", PNG), ("1", data), ("manifest", b"{}")])
+    assert await store.put_stream("file-1", pieces_of(data), bytes_max=len(data)) == len(data)
+    assert (await store.read("att_1/1"), await store.read("file-1"), await store.read("att_1/2")) == (data, data, None)
+    assert (await store.size("att_1/0"), await store.size("att_1/2")) == (len(PNG), None)
+    assert (await store.read_range("att_1/0", 1, 3), await store.read_range("att_1/0", 99, 3)) == (b"PNG", b"")
+    with pytest.raises(BlobTooLarge):
+        await store.put_stream("file-2", pieces_of(data), bytes_max=len(data) - 1)
+    assert s3.uploads(bucket) == []
+    assert await store.list() == ("att_1/0", "att_1/1", "att_1/manifest", "file-1")
+    await store.delete_all(["att_1", "att_2"])
+    assert (await store.delete("file-1"), await store.delete("file-1")) == (True, False)
+    assert s3.keys(bucket) == []
+    s3.remove(bucket)
+    with pytest.raises(BlobStoreRefused, match="there is no such bucket"):
+        await store.read("att_1/0")
+
+
 async def test_a_missing_bucket_is_not_an_absent_blob(s3: S3Server, bucket: str) -> None:
     """Where the bucket is gone every operation says so, and a start refuses."""
     store = await BucketBlobStore.open(s3.place(bucket))
