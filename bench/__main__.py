@@ -57,6 +57,8 @@ def run(folder: Path, effort: Effort, options: argparse.Namespace) -> Findings:
         fsyncs_p50_ms.append(databases.fsync_p50_ms(folder))
         say("large answers")
         large = measuring.compare(place, targets.LARGE, (measuring.LARGE_CONNECTIONS,), effort.rounds, effort.large_s)
+        say("cached hits")
+        hits = measuring.cached_hits(place, effort.rounds, effort.small_s)
         say("held calls")
         held, not_held = hold(place, effort)
         say("start-up")
@@ -64,7 +66,7 @@ def run(folder: Path, effort: Effort, options: argparse.Namespace) -> Findings:
         say("the writer alone")
         pairs = measuring.writer_pairs(place, effort.pair_callers, effort.rounds, effort.pairs_s)
         fsyncs_p50_ms.append(databases.fsync_p50_ms(folder))
-    return Findings(machine, fsyncs_p50_ms, small, large, held, not_held, starts, pairs)
+    return Findings(machine, fsyncs_p50_ms, small, large, hits, held, not_held, starts, pairs)
 
 
 def look_at_machine(place: targets.Place, stub: str, load: str, load_average: float) -> Machine:

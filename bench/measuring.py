@@ -21,6 +21,7 @@ from bench.results import Comparison, Pairs, Run, StartUp
 from bench.targets import LARGE, SMALL, Place, Target
 
 LARGE_CONNECTIONS = 16
+HIT_CONNECTIONS = 32
 IDLE_AFTER_S = 0.5
 """From ready to idle: what start-up leaves to do is done."""
 
@@ -41,6 +42,26 @@ def compare(place: Place, size: str, connections: tuple[int, ...], rounds: int, 
                 for target in compared:
                     found.add(count, target.name, _measure(place, target, count, seconds))
         found.peaks_mb = {target.name: target.child.memory_mb("VmHWM") for target in compared}
+    return found
+
+
+def cached_hits(place: Place, rounds: int, seconds: float) -> Comparison:
+    """Gateways whose every call but the first finds its picture, against a server that only reads the call. Raises BenchFailed where one did not."""
+    found = Comparison()
+    with contextlib.ExitStack() as stack:
+        compared = [stack.enter_context(targets.hello(place))]
+        for name in place.databases:
+            compared.append(stack.enter_context(targets.gateway(place, name, SMALL, "hits", probed=False, cached=True)))
+        time.sleep(IDLE_AFTER_S)
+        for target in compared[1:]:
+            targets.check_answer(target.name, target.url, SMALL)
+        for _ in range(rounds):
+            for target in compared:
+                before = targets.hits(target) if target in compared[1:] else 0
+                run = _measure(place, target, HIT_CONNECTIONS, seconds)
+                if target in compared[1:] and targets.hits(target) - before < run.load.answered:
+                    raise BenchFailed(f"{target.name}: some of {run.load.answered} calls were no hits")
+                found.add(HIT_CONNECTIONS, target.name, run)
     return found
 
 

@@ -13,6 +13,8 @@ def markdown(found: Findings) -> str:
         _head(found.machine, found.fsyncs_p50_ms),
         "#### Small answers (8x8 PNG)\n\n" + _compared(found.small, large=False),
         "#### Large answers (2 MB of base64)\n\n" + _compared(found.large, large=True),
+        "#### Cached hits (bare: an aiohttp server that reads the call and answers a line)\n\n"
+        + _compared(found.hits, large=False),
         "#### Held calls\n\n" + (_held(found.held) if found.held else f"Not measured: {found.not_held}."),
         "#### Start-up\n\n" + (_starts(found.starts) if found.starts else "Not measured."),
         "#### The writer alone\n\n" + _pairs(found.pairs),

@@ -111,6 +111,7 @@ class Findings:
     """Before the small answers, after them, and at the end: the machine's disk, like its processors, is busy with other things, too."""
     small: Comparison
     large: Comparison
+    hits: Comparison
     held: Sequence[HeldCalls]
     not_held: str
     """Why no calls were held, or nothing."""

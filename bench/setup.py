@@ -24,6 +24,7 @@ server: {{host: 127.0.0.1, port: {port}, drain: 10s}}
 secret_key: bench-secret-key-0123456789-0123456789
 database: {database}
 blobs: file://{folder}/images
+cache: {{enabled: {cached}}}
 upstreams:
   openai: {{kind: openai, base_url: "{upstream}", api_key: bench, concurrency: 4096}}
 models:
@@ -44,10 +45,19 @@ accounts:
 """
 
 
-def write_config(folder: Path, *, database: str | None, port: int, upstream: str) -> Path:
-    """A gateway's config in a folder of its own; without a database URL, SQLite in that folder."""
+def write_config(folder: Path, *, database: str | None, port: int, upstream: str, cached: bool = False) -> Path:
+    """A gateway's config in a folder of its own; without a database URL, SQLite in that folder. `cached`: equal calls are made once."""
     folder.mkdir(parents=True, exist_ok=True)
     database = database or f"sqlite:///{folder}/gateway.db"
     file = folder / "gateway.yaml"
-    file.write_text(_CONFIG.format(port=port, database=database, folder=folder, upstream=upstream, secret=KEY_SECRET))
+    file.write_text(
+        _CONFIG.format(
+            port=port,
+            database=database,
+            folder=folder,
+            upstream=upstream,
+            secret=KEY_SECRET,
+            cached=str(cached).lower(),
+        )
+    )
     return file

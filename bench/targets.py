@@ -1,6 +1,7 @@
 """What load is put on: the bare pass-through, and a gateway on each database, each a process in front of an upstream."""
 
 import contextlib
+import re
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -55,23 +56,34 @@ def passthrough(place: Place, size: str, purpose: str) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def gateway(place: Place, database: str, size: str, purpose: str, *, probed: bool) -> Iterator[Target]:
+def hello(place: Place) -> Iterator[Target]:
+    """Named as the pass-through, because it stands in its place."""
+    port = free_port()
+    with running("hello", ["-m", "bench.hello", str(port)], place.folder) as child:
+        wait_until_ready(child, ready(port))
+        yield Target(BARE, child, _generations(port), place.folder / "blocks-hello")
+
+
+@contextlib.contextmanager
+def gateway(
+    place: Place, database: str, size: str, purpose: str, *, probed: bool, cached: bool = False
+) -> Iterator[Target]:
     """As `gateway serve` runs it, or with the loop probe beside it."""
     port, blocks = free_port(), place.folder / f"blocks-{database}-{purpose}"
     loop_probe.clear(blocks)
-    config = configured(place, f"gateway-{database}-{purpose}", database, port, size)
+    config = configured(place, f"gateway-{database}-{purpose}", database, port, size, cached=cached)
     arguments = ["-m", "bench.watched", str(config), str(blocks)] if probed else serve(config)
     with running(f"gateway-{database}-{purpose}", arguments, place.folder) as child:
         wait_until_ready(child, ready(port))
         yield Target(f"gateway, {database}", child, _generations(port), blocks)
 
 
-def configured(place: Place, name: str, database: str, port: int, size: str) -> Path:
+def configured(place: Place, name: str, database: str, port: int, size: str, *, cached: bool = False) -> Path:
     """A config on a new database. PostgreSQL is migrated beforehand, as an operator does; a gateway migrates its SQLite file itself."""
     folder = place.folder / name
     folder.mkdir()
     url = place.databases[database](folder)
-    config = setup.write_config(folder, database=url, port=port, upstream=f"{place.upstream}/{size}/v1")
+    config = setup.write_config(folder, database=url, port=port, upstream=f"{place.upstream}/{size}/v1", cached=cached)
     if url.startswith("postgresql:"):
         python_output_of(["-m", "gateway", "migrate", "--config", str(config)])
     return config
@@ -98,6 +110,24 @@ def check_answer(name: str, url: str, size: str) -> None:
         raise BenchFailed(
             f"{name}: the first call was answered {status} without the upstream's picture: {body[:500]!r}"
         )
+
+
+def hits(target: Target) -> int:
+    """How many calls were answered with pictures that were there, by the gateway's own count of tasks. Raises BenchFailed."""
+    origin = target.url.removesuffix(setup.PATH)
+    request = urllib.request.Request(f"{origin}/v1/tasks?page_size=1", headers={"Authorization": setup.AUTHORIZATION})
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as answer:
+            tasks = int(orjson.loads(answer.read())["total"])
+        with urllib.request.urlopen(f"{origin}/metrics", timeout=ANSWER_TIMEOUT_S) as answer:
+            metrics = answer.read().decode()
+    except (OSError, ValueError, LookupError) as exc:
+        raise BenchFailed(f"{target.name}: its tasks cannot be counted: {exc}") from exc
+    found = re.search(r'gateway_cache_requests_total\{result="hit"\} ([0-9.e+]+)', metrics)
+    counted = 0 if found is None else int(float(found[1]))
+    if tasks <= counted:
+        raise BenchFailed(f"{target.name}: {counted} hits, and only {tasks} tasks")
+    return counted
 
 
 def _picture(body: bytes) -> str | None:

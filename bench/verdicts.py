@@ -11,6 +11,7 @@ from bench.results import BARE, Comparison, Findings, HeldCalls, Pairs, StartUp
 
 RATIO_MIN, RATIO_CONNECTIONS = 0.60, 32
 ADDED_P50_MS_MAX, FSYNCS_ADDED = 2.5, 3
+HIT_RATIO_MIN, HIT_P99_MS = 0.45, 30.0
 HELD_KB_MAX = 64.0
 BLOCK_MS_MAX = 50.0
 PEAK_ABOVE_IDLE_MB_MAX = 300.0
@@ -35,6 +36,7 @@ def verdicts(found: Findings) -> list[Verdict]:
     return [
         *_small(found.small, statistics.median(found.fsyncs_p50_ms)),
         *_large(found.large),
+        *_hits(found.hits),
         *_held(found.held),
         *_starts(found.starts),
         *_pairs(found.pairs),
@@ -73,6 +75,18 @@ def _large(found: Comparison) -> Iterator[Verdict]:
         yield Verdict(
             "peak RSS above idle, 2 MB answers", target, promised, measured, above_mb <= PEAK_ABOVE_IDLE_MB_MAX
         )
+
+
+def _hits(found: Comparison) -> Iterator[Verdict]:
+    for connections, target in found.runs:
+        if target == BARE:
+            continue
+        ratio = statistics.median(found.ratios(connections, target))
+        figure = f"cached hits/s against a bare answer, {connections} connections"
+        yield Verdict(figure, target, f"≥ {HIT_RATIO_MIN:.2f}", f"{ratio:.2f}", ratio >= HIT_RATIO_MIN)
+        p99_ms = found.median(connections, target, lambda run: run.load.p99_ms)
+        promised, measured = f"< {HIT_P99_MS:.0f} ms", f"{p99_ms:.1f} ms"
+        yield Verdict("p99 of a cached hit", target, promised, measured, p99_ms < HIT_P99_MS)
 
 
 def _held(found: Sequence[HeldCalls]) -> Iterator[Verdict]:
