@@ -289,6 +289,8 @@ def metrics() -> dict[str, tuple[str, set[str]]]:
     registry_owner.credits("held", model="m", team="t", microcredits=1)
     registry_owner.upstream_paid(upstream="u", model="m", microusd=1)
     registry_owner.saved("routing", 1)
+    registry_owner.cache_asked("hit")
+    registry_owner.cache_holds(1)
     registry_owner.attempt_ended(upstream="u", model="m", fault=None)
     registry_owner.offer_skipped(upstream="u", reason="not_able")
     registry_owner.last_resort(upstream="u", served=True)
