@@ -71,7 +71,7 @@ class BucketBlobStore:
     async def open(cls, place: BucketPlace, patience: Patience | None = None) -> "BucketBlobStore":
         """Raises BlobStoreRefused. A bucket that only does not answer now may answer later: that is logged, and readiness tells it."""
         patience = patience or Patience()
-        store = cls(place, patience)
+        store = await asyncio.to_thread(cls, place, patience)  # reads the system's certificates
         try:
             async with asyncio.timeout(patience.open_s):
                 await store.check()

@@ -83,6 +83,8 @@ def _refusal(place: BucketPlace, exc: BaseException, seen: _Seen) -> str | None:
     what = "container" if place.cloud is Cloud.AZURE else "bucket"
     if seen.code in _REGION or "without LOCATION" in seen.text or seen.status in (301, 307, 308):
         return f"the bucket is in another region{seen.shown}; write its s3_region, or set AWS_REGION"
+    if "InvalidCertificate" in seen.text:
+        return "its certificate is not trusted; set SSL_CERT_FILE to a file with its authority's and the usual ones"
     if seen.code in _CREDENTIALS or seen.status == 401 or isinstance(exc, UnauthenticatedError):
         return f"the credentials are not accepted{seen.shown}; set {_HOW_CREDENTIALS[place.cloud]}"
     if seen.code == "RequestTimeTooSkewed":

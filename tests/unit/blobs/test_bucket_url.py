@@ -162,6 +162,7 @@ def test_credentials_that_cannot_be_read(
         (Cloud.S3, "Error performing PUT http://169.254.169.254/latest/api/token in 1s - kind: Connect", "no credentials are to be had; set AWS_"),
         (Cloud.S3, "Error performing POST https://sts.eu-west-1.amazonaws.com/ in 1s - status code: 403 Forbidden", "no credentials are to be had"),
         (Cloud.S3, "Error performing PUT https://tests.s3.amazonaws.com/sts/oauth2 in 1s - status code: 403 Forbidden", "access is denied"),
+        (Cloud.S3, "kind: Connect, error: InvalidCertificate(UnknownIssuer)", "its certificate is not trusted; set SSL_CERT_FILE"),
         (Cloud.GCS, "Error performing GET http://metadata.google.internal/computeMetadata/v1 in 1s - dns error", "set GOOGLE_APPLICATION"),
         (Cloud.GCS, "status code: 404 Not Found: <Error><Code>NoSuchBucket</Code>", "there is no such bucket (404 NoSuchBucket); make it"),
         (Cloud.AZURE, "status code: 404 Not Found: <Error><Code>ContainerNotFound</Code>", "there is no such container"),
