@@ -39,7 +39,7 @@ from gateway.app_reload import Current, KnownModels
 from gateway.blobs.opening import BlobsOnDemand
 from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
-from gateway.db.migrate import MigrationFailed, migrate, newest_revision, revision_of_postgresql
+from gateway.db.migrate import MigrationFailed, fits_postgresql, migrate
 from gateway.db.sqlite import DatabaseLocked, SqliteLock
 from gateway.db.url import Dialect
 from gateway.db.writer import Database
@@ -118,8 +118,10 @@ async def open_office(config: Config, clock: Clock, *, migrating: bool) -> Async
                 stack.callback(lock.release)
             if migrating:
                 await migrate(config.database)
-            elif await revision_of_postgresql(config.database) != newest_revision():
-                raise StartFailed("the database's schema is not that of this version: run `gateway migrate` first")
+            elif not await fits_postgresql(config.database):
+                raise StartFailed(
+                    "the database's schema is not that of this version: run `gateway migrate` first, with the newest version in use"
+                )
             secret_key = config.secret_key or secret_files.read_or_make(config.beside_database("secret_key"))
             watched = crash_points.watched(apply)
             database = await open_database(config.database, watched, clock, lock, crash_points.committed)

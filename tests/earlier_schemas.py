@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 
 def upgrade_to(connection: sa.Connection, revision: str) -> None:
-    """The schema of that revision, from nothing or from an earlier one."""
+    """The schema of that revision, from nothing or from an earlier one. On PostgreSQL outside of a transaction, as a migration is."""
+    if connection.dialect.name == "postgresql":
+        connection.commit()
     config = migrations.alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
@@ -31,7 +33,9 @@ async def run_on(url: DatabaseUrl, work: Callable[[sa.Connection], T]) -> T:
             engine.dispose()
     other = create_async_engine(migrations._async_url(url.text))
     try:
-        async with other.begin() as asynchronous:
-            return await asynchronous.run_sync(work)
+        async with other.connect() as asynchronous:
+            found = await asynchronous.run_sync(work)
+            await asynchronous.commit()
+            return found
     finally:
         await other.dispose()

@@ -6,7 +6,8 @@ Revision ID: 0012
 """
 
 import sqlalchemy as sa
-from alembic import op
+
+from gateway.db import online
 
 revision = "0012"
 down_revision = "0011"
@@ -17,10 +18,10 @@ depends_on = None
 def upgrade() -> None:
     """Pre-deployment: the version before works on beside it. It shares nothing; what it deletes when its time has come, it deletes without asking
     who else names it, so a roll-out should not take a day."""
-    op.add_column("tasks", sa.Column("cache", sa.Text(), nullable=True))
-    op.add_column("tasks", sa.Column("source_id", sa.Text(), nullable=True))
-    op.add_column("keys", sa.Column("cache", sa.BigInteger(), nullable=False, server_default="1"))
-    with op.batch_alter_table("results") as results:
-        results.drop_constraint("uq_results_blob", type_="unique")
-    shared = sa.text("source_id IS NOT NULL AND pictures_erased_at_ms IS NULL")
-    op.create_index("ix_tasks_source_id", "tasks", ["source_id"], sqlite_where=shared, postgresql_where=shared)
+    online.add_column("tasks", sa.Column("cache", sa.Text(), nullable=True))
+    online.add_column("tasks", sa.Column("source_id", sa.Text(), nullable=True))
+    online.add_column("keys", sa.Column("cache", sa.BigInteger(), nullable=False, server_default="1"))
+    online.drop_unique("results", "uq_results_blob")
+    online.create_index(
+        "ix_tasks_source_id", "tasks", ["source_id"], where="source_id IS NOT NULL AND pictures_erased_at_ms IS NULL"
+    )
