@@ -117,6 +117,22 @@ class RestartableServer:
             _stop(self._process, signal.SIGQUIT if kill else signal.SIGINT)
             self._process = None
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP for every process of the server while the block runs: connections stay, and nothing answers."""
+        assert self._process is not None
+        postmaster = self._process.pid
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="ascii")
+        pids = [postmaster, *map(int, children.split())]  # the postmaster first: it starts no more
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in reversed(pids):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
 
 @contextlib.contextmanager
 def restartable_server() -> Iterator[RestartableServer]:

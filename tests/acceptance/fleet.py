@@ -123,7 +123,7 @@ class Overdue:
                     connection = await asyncpg.connect(self.database, timeout=2)
                 self.most_s = max(self.most_s, await connection.fetchval(_OVERDUE, timeout=2) / 1000)
                 self.looks += 1
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError):
                 if connection is not None:
                     connection.terminate()
                 connection = None

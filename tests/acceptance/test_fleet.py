@@ -6,6 +6,7 @@ outlives its task's deadline, and a dead process's tasks are taken up within its
 """
 
 import asyncio
+import http.client
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from decimal import Decimal
 from itertools import cycle
 
 import asyncpg
+import orjson
 import pytest
 
 from tests.acceptance.conftest import NewGateway
@@ -24,6 +26,7 @@ from tests.acceptance.invariants import Books, all_final, assert_bills, assert_o
 from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, PATH, Section, config
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
+from tests.postgresql import restartable_server
 from tests.proofs import Proof
 from tests.tcp_balancer import Balancer
 
@@ -40,17 +43,25 @@ BUDGET_USD = 18
 MORE_USD = 15
 """At each kill of the long run the budget is raised by so much, so that it is always nearly used up."""
 CHEAPEST_USD = Decimal("0.005905") if SOAK else Decimal("0.0208")
+RESTART_CALLERS = 60
+PLENTY_USD = 10_000
+RECOVERED_S_MAX = 30.0
 TEAM = PATH[1]
 _BOOKED = "SELECT at_ms, posted_microusd + pending_microusd FROM entries WHERE account_id = $1 ORDER BY id"
 
 
 def settings(
-    database: str, openai: EmulatorProcess | None, evolink: EmulatorProcess, **more: object
+    database: str,
+    openai: EmulatorProcess | None,
+    evolink: EmulatorProcess,
+    *,
+    budget_usd: int = BUDGET_USD,
+    **more: object,
 ) -> Callable[[Balancer], Section]:
     """For gateways whose links and callers go through the balancer."""
 
     def of(balancer: Balancer) -> Section:
-        team = {"team": "design", "budgets": [f"{BUDGET_USD}usd/total"], "keys": [{"name": "ci", "secret": KEY}]}
+        team = {"team": "design", "budgets": [f"{budget_usd}usd/total"], "keys": [{"name": "ci", "secret": KEY}]}
         return config(
             database,
             openai=openai,
@@ -195,6 +206,78 @@ def test_gateways_die_under_a_shared_budget(
             f"at most {overdue.most_s:.1f} s after a lease of {LEASE_S} s; longest request {callers.longest_request_s:.1f} s, "
             f"longest call {callers.longest_call_s:.1f} s",
         )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400 if SOAK else 180)
+@pytest.mark.xdist_group("acceptance-fleet")
+def test_postgresql_is_restarted_under_load(
+    new_gateway: NewGateway, emulator_process: StartProcess, proof: Proof
+) -> None:
+    """Stopped, crashed and frozen: calls wait or are told when to come again, every accepted task ends once, and in 30 s all is well again."""
+    evolink = emulator_process("evolink", work=WORK_S)
+    with restartable_server() as server:
+        server.execute("CREATE DATABASE fleet")
+        database = server.url("fleet")
+        with fleet(new_gateway, 2, settings(database, None, evolink, budget_usd=PLENTY_USD)) as house:
+            callers = FleetCallers(house.balancer.origin, RESTART_CALLERS, {BY_EVOLINK: (1, 2)}, Overdue(database))
+            recovered_s: dict[str, float] = {}
+            with calling(callers):
+                for number in range(3 if SOAK else 1):
+                    time.sleep(WORK_S / 2)
+                    server.stop()
+                    time.sleep(2 + 5 * number)
+                    recovered_s[f"restarted {number}"] = recovery_s(house, server.start)
+                    time.sleep(WORK_S / 2)
+                    server.stop(kill=True)
+                    recovered_s[f"crashed {number}"] = recovery_s(house, server.start)
+                    time.sleep(WORK_S / 2)
+                    with server.frozen():
+                        time.sleep(3 + 10 * number)
+                    recovered_s[f"frozen {number}"] = recovery_s(house, lambda: None)
+            all_final(house.first, ENDED_S_MAX)
+            assert_nothing_lost(house, callers, None, evolink)
+            assert callers.answers["503 with Retry-After"], "nobody noticed"
+            assert callers.longest_request_s < HANGING_S
+            assert max(recovered_s.values()) < RECOVERED_S_MAX
+            proof(
+                "PostgreSQL restarted under load",
+                f"{RESTART_CALLERS} callers at 2 gateways: {len(house.first.tasks())} tasks, {dict(callers.answers)}, lost 0, paid twice 0; "
+                f"served again after { {how: round(s, 1) for how, s in recovered_s.items()} } s; "
+                f"longest request {callers.longest_request_s:.1f} s, longest call {callers.longest_call_s:.1f} s",
+            )
+
+
+def recovery_s(house: Fleet, start: Callable[[], None]) -> float:
+    """Until every gateway is ready, and a new call has been accepted at each, from the moment at which the server is to be back."""
+    began_s = time.monotonic()
+    start()
+    left = set(house.ports)
+    while left and time.monotonic() < began_s + 2 * RECOVERED_S_MAX:
+        left = {port for port in left if not accepts(port)}
+        time.sleep(0.2)
+    assert not left, "a gateway does not recover"
+    return time.monotonic() - began_s
+
+
+def accepts(port: int) -> bool:
+    """A picture of the sandbox, whose task the test looks after with all others."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANGING_S)
+    try:
+        connection.request("GET", "/readyz")
+        ready = connection.getresponse()
+        ready.read()
+        if ready.status != 200:
+            return False
+        wish = orjson.dumps({"model": BY_SANDBOX, "prompt": "a wild fox 100", "size": "1024x1024", "quality": "low"})
+        headers = {"Authorization": f"Bearer {KEY}", "Prefer": "respond-async", "Content-Type": "application/json"}
+        connection.request("POST", "/v1/images/generations", wish, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        assert answer.status in (202, 503), content
+        return answer.status == 202
+    finally:
+        connection.close()
 
 
 def walk_to_the_last_cent(house: Fleet, callers: FleetCallers) -> None:
