@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from gateway.blobs.bucket_url import BucketPlace
 from gateway.config_accounts import KeyDeclaration, OrgDeclaration, TeamDeclaration
 from gateway.config_blobs import BlobLinks, blob_notes, blobs_of
@@ -454,23 +452,11 @@ def _short_drain(server: ServerConfig, upstreams: Collection[UpstreamSettings]) 
     )
 
 
-def _given(section: BaseModel, name: str) -> bool:
-    return name in section.model_fields_set and getattr(section, name) is not None
-
-
 def _notes_without_effect(file: ConfigFile) -> list[str]:
     """Settings of the promised interface that this version accepts and does not act on yet."""
-    rows = (
-        (
-            _given(file, "cache") and file.cache.enabled,
-            "cache has no effect in this version: every call goes to an upstream",
-        ),
-        (
-            bool(file.server.trusted_proxies),
-            "server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers",
-        ),
-    )
-    notes = [*(text for is_given, text in rows if is_given), *blob_notes(file)]
+    notes = [*blob_notes(file)]
+    if file.server.trusted_proxies:
+        notes.append("server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers")
     if file.retention.tasks < file.retention.results:
         notes.append("retention.tasks is shorter than retention.results: pictures and their links go with their tasks")
     if file.cache.ttl > file.retention.results:

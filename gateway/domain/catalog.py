@@ -270,8 +270,6 @@ class Model:
     created_at_s: int = 1_757_165_031
     """For `GET /v1/models`: when the model became known; the catalogue may say."""
     owned_by: str = "gateway"
-    cache: bool = True
-    """Whether calls may share its pictures."""
 
 
 @dataclass(frozen=True, slots=True)
