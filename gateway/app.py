@@ -60,6 +60,7 @@ from gateway.blobs.store import BlobStoreUnavailable
 from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
 from gateway.config import Config, load
 from gateway.db.url import Dialect
+from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.ids import new_owner_id
 from gateway.egress.caller_urls import CallerUrls
@@ -269,13 +270,8 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             credits_per_usd=rate,
         )
         bodies = BodyBudget()
-        housekeeping = Housekeeping(
-            office.database,
-            metrics,
-            circuits,
-            clock,
-            bytes_in_flight=lambda: resources.budget.used_bytes + bodies.used_bytes,
-            offers=lambda: [offer for model in current.config.catalog.models.values() for offer in model.offers],
+        housekeeping = _housekeeping(
+            office, metrics, circuits, clock, lambda: resources.budget.used_bytes + bodies.used_bytes
         )
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
         watch, deliverer = _alerting(office, metrics, refusals, clock)
@@ -284,6 +280,15 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         yield House(
             pipeline, acceptance, runner, recovery, cancelling, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures, bodies,
         )  # fmt: skip
+
+
+def _housekeeping(
+    office: Office, metrics: Metrics, circuits: Circuits, clock: Clock, bytes_in_flight: Callable[[], int]
+) -> Housekeeping:
+    def offers() -> list[Offer]:
+        return [offer for model in office.current.config.catalog.models.values() for offer in model.offers]
+
+    return Housekeeping(office.database, metrics, circuits, clock, bytes_in_flight=bytes_in_flight, offers=offers)
 
 
 def _signer(config: Config, office: Office) -> LinkSigner:

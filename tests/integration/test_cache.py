@@ -5,6 +5,7 @@ import asyncio
 import base64
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -123,7 +124,7 @@ async def test_what_differs_is_made_anew(database_url: str, tmp_path: Path, open
             assert (await called(house, **change)).headers["X-Cache"] == "miss", change
         for same in ({"response_format": "url"}, {"user": "somebody"}, {"stream": True}):
             assert (await called(house, **same)).headers["X-Cache"] == "hit", same
-        task = await house.generate(MODEL, headers={"Prefer": "respond-async"}, **FIELDS)
+        task = await house.generate(MODEL, headers={"Prefer": "respond-async"}, **dict[str, Any](FIELDS))
         assert (task.headers["X-Cache"], task.json["status"]) == ("hit", "completed")
     assert len(openai_emulator.bills) == 8
 
@@ -173,7 +174,7 @@ async def test_a_hit_may_cost_a_share(sqlite_database: str, tmp_path: Path, open
     async with serving(config, {"openai": openai_emulator}) as house:
         assert (await called(house)).headers["X-Credits-Used"] == "1.5"
         assert (await called(house)).headers["X-Credits-Used"] == "0.375"
-        refused = await house.generate(MODEL, headers={"X-Max-Credits": "0.374"}, **FIELDS)
+        refused = await house.generate(MODEL, headers={"X-Max-Credits": "0.374"}, **dict[str, Any](FIELDS))
         assert (refused.status, refused.error["param"]) == (400, "X-Max-Credits")
     assert str(house.settled.charged()) == "1.875"
 
