@@ -40,7 +40,7 @@ from gateway.api.server import (
 from gateway.api.state import ApiSettings
 from gateway.app_admission import admission
 from gateway.app_callbacks import callback_deliverer
-from gateway.app_keys import keep_used, keep_used_often, reload_keys
+from gateway.app_keys import declare_again, keep_used, keep_used_often, reload_keys
 from gateway.app_office import (
     FirstSecrets,
     Office,
@@ -55,6 +55,7 @@ from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_retention import sweeper
 from gateway.app_sharing import sharing_of
 from gateway.app_shutdown import drain
+from gateway.app_state import KeyNews, open_limits, open_state
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
 from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
@@ -64,10 +65,7 @@ from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.ids import new_owner_id
 from gateway.egress.caller_urls import CallerUrls
-from gateway.limits.concurrency import RunningTasks
 from gateway.limits.outage import Outage
-from gateway.limits.rates import SlidingWindows
-from gateway.limits.slots import Slots
 from gateway.pipeline import crash_points
 from gateway.pipeline.accept import Acceptance
 from gateway.pipeline.callers import Callers
@@ -128,6 +126,7 @@ class House:
     sweeper: Sweeper
     pictures: Pictures
     bodies: BodyBudget
+    key_news: KeyNews
 
     def jobs(self) -> tuple[Coroutine[object, object, None], ...]:
         """What runs beside the calls, until the gateway stops."""
@@ -178,7 +177,7 @@ async def running(
         reloader = Reloader(
             office.current,
             reread or (lambda names: load(started.path, running=names)),
-            lambda taken: declare(taken, office),
+            lambda taken: declare_again(taken, office),
             asked or asyncio.Event(),
             started=started,
         )
@@ -188,7 +187,7 @@ async def running(
                 office.erasing.run(),
                 watch_loop_lag(house.metrics.loop_lag),
                 reloader.run(),
-                reload_keys(office) if config.database.dialect is Dialect.POSTGRESQL else None,
+                reload_keys(office, house.key_news) if config.database.dialect is Dialect.POSTGRESQL else None,
                 keep_used_often(office),
             )
         )
@@ -229,17 +228,21 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
         signer = _signer(config, office)
         pictures = await stack.enter_async_context(open_pictures(config, office.database, blobs, signer, clock))
-        slots = _slots(config, clock)
-        office.upstreams.live = lambda: app_upstreams.live(config, circuits, slots)
+        state = await stack.enter_async_context(open_state(config, clock, metrics))
+        limits = await stack.enter_async_context(open_limits(config, state, owner, clock, metrics))
+        key_news = KeyNews(state, owner)
+        await key_news.listen()
+        office.keys.tell = office.tokens.tell = key_news.tell
+        office.upstreams.live = lambda: app_upstreams.live(config, circuits, limits.slots)
         refusals = RefusedBudgets()
         tools = Tools(
-            office.database, adapters, slots, circuits, Results(blobs, clock, pictures.decoder), metrics, clock, refusals.note, pictures.inputs
+            office.database, adapters, limits.slots, circuits, Results(blobs, clock, pictures.decoder), metrics, clock, refusals.note, pictures.inputs
         )  # fmt: skip
         runner = Runner(tools, sharing_of(office, metrics, clock), results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
         current = office.current
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
-        limiting = Limiting(SlidingWindows(clock), RunningTasks(), outage, metrics)
+        limiting = Limiting(limits.rates, limits.tasks, outage, metrics, limits.meanwhile)
         callers_key = secret_files.derive(office.secret_key, "image-gateway callers v1")
         acceptance = Acceptance(
             tools,
@@ -279,6 +282,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         sweeping = sweeper(office, config.retention, metrics, clock, owner, pictures.expired)
         yield House(
             pipeline, acceptance, runner, recovery, cancelling, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures, bodies,
+            key_news,
         )  # fmt: skip
 
 
@@ -295,14 +299,6 @@ def _signer(config: Config, office: Office) -> LinkSigner:
     """Of links to pictures: to results for callers, to callers' own for upstreams."""
     key = LinkKey("1", secret_files.derive(office.secret_key, "image-gateway links v1"))
     return LinkSigner([key], config.server.public_url)
-
-
-def _slots(config: Config, clock: Clock) -> Slots:
-    return Slots(
-        {upstream.name: upstream.concurrency for upstream in config.upstreams},
-        clock,
-        {upstream.name: upstream.queue_max for upstream in config.upstreams},
-    )
 
 
 def _alerting(

@@ -1,4 +1,5 @@
-"""Keeps keys and admin tokens true while the gateway runs: what other processes changed is read, and when each was last used is written.
+"""Keeps keys and admin tokens true while the gateway runs: what other processes changed is read, at once where they can tell, and when each was
+last used is written.
 
 How it fails: what the database does not take or give now is logged, and tried again with the next round.
 """
@@ -6,7 +7,9 @@ How it fails: what the database does not take or give now is logged, and tried a
 import asyncio
 import logging
 
-from gateway.app_office import Office
+from gateway.app_office import Office, declare
+from gateway.app_state import KeyNews
+from gateway.config import Config
 from gateway.db.connection import StatementFailed
 from gateway.domain.errors import GatewayError
 
@@ -17,10 +20,16 @@ KEEP_USED_S = 30.0
 """How far behind the time shown is at which a key was last used."""
 
 
-async def reload_keys(office: Office) -> None:
-    """Keys that another process made or revoked become known within KEYS_RELOAD_S."""
+async def declare_again(config: Config, office: Office) -> None:
+    """A changed config's accounts and keys, which others are to read."""
+    await declare(config, office)
+    await office.keys.tell()
+
+
+async def reload_keys(office: Office, news: KeyNews) -> None:
+    """Keys that another process made or revoked become known within KEYS_RELOAD_S, and at once where it can tell."""
     while True:
-        await asyncio.sleep(KEYS_RELOAD_S)
+        await news.wait(KEYS_RELOAD_S)
         try:
             await office.keys.reload()
             await office.tokens.reload()

@@ -36,6 +36,7 @@ from gateway.administration.usage_commands import UsageCommands
 from gateway.app_declared_secrets import DeclaredSecrets
 from gateway.app_quote import quote_alone
 from gateway.app_reload import Current, KnownModels
+from gateway.app_state import tell_once
 from gateway.blobs.opening import BlobsOnDemand
 from gateway.config import Config, KeyDeclaration
 from gateway.db.engine import open_database
@@ -151,7 +152,8 @@ def _furnished(
         lambda: app_upstreams.configured(current.config),
         lambda name: app_upstreams.test(current.config, clock, name),
     )
-    accounts = Accounts(database, keys.reload, clock, models)
+    keys.tell = tokens.tell = tell_once(config, clock)
+    accounts = Accounts(database, keys.changed, clock, models)
     alerts = Alerts(database, clock, sending=lambda: current.config.alerts is not None)
     callbacks_key = secret_files.derive(secret_key, "image-gateway callbacks v1")
     callbacks = Callbacks(database, clock)

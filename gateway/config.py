@@ -29,6 +29,7 @@ from gateway.config_findings import Finding, PriceOrigin, findings_of_markups, f
 from gateway.config_pictures import decoder_limits_of, quota_of
 from gateway.config_schema import ConfigFile, check
 from gateway.config_sections import UPSTREAM_OPTIONS
+from gateway.config_state import notes_of_state, state_of
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
 from gateway.config_upstreams import check_described, options_of, settings_of
 from gateway.db.url import DatabaseUrl, Dialect, parse_database_url
@@ -40,6 +41,7 @@ from gateway.egress.guard import EgressPolicy, check_url
 from gateway.files.quota import Quota
 from gateway.imaging.decode import DecoderLimits
 from gateway.limits.outage import OnStoreFailure
+from gateway.state.address import StateAddress
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.registry import needs_base_url, needs_key
 from gateway.webhooks.signing import secret_bytes
@@ -126,7 +128,8 @@ class Config:
     """None: made and kept beside the database (embedded only)."""
     admin_token: str | None
     database: DatabaseUrl
-    state: str
+    state: StateAddress | None
+    """Where processes share limits and more; None: in each one's memory."""
     blobs: Path
     bucket: BucketPlace | None
     """Where pictures are kept; None: in files below `blobs`."""
@@ -257,10 +260,7 @@ class _Resolver:
         upstreams, off = self._upstreams()
         catalog, found = self._catalog(upstreams, now)
         database, blobs = self._database(), blobs_of(file, self.environ, problems)
-        if file.state != "memory":
-            known_later = file.state.startswith(("redis://", "rediss://", "valkey://"))
-            why = "is not in this version" if known_later else "is no kind of state"
-            problems.add("state", file.state, why, "Write memory: limits and circuits are kept by each process.")
+        state = state_of(file.state, problems)
         accounts = Declarations(catalog, self.known_models, problems).orgs(file.accounts)
         egress, server, alerts = self._egress(), self._server(), self._alerts()
         short = _short_drain(server, upstreams)
@@ -283,7 +283,7 @@ class _Resolver:
             secret_key=file.secret_key or None,
             admin_token=file.admin_token or None,
             database=database,
-            state=file.state,
+            state=state,
             blobs=blobs.folder,
             bucket=blobs.bucket,
             blob_links=blobs.links,
@@ -315,6 +315,7 @@ class _Resolver:
             notes=(
                 *(finding.text for finding in findings),
                 *_notes_without_effect(file),
+                *notes_of_state(file.state, file.database),
                 *(() if short is None else (str(short),)),
             ),
         )

@@ -43,7 +43,7 @@ class ConfigFile(Section):
     database: str = Field(
         DEFAULT_DATABASE, description="Write sqlite:///var/gateway.db or postgresql://user:pass@host/db."
     )
-    state: str = Field("memory", description="Write memory.")
+    state: str = Field("memory", description="Write memory or redis://host:6379/0.")
     blobs: str = Field(DEFAULT_BLOBS, description="Write file:///var/images, or a bucket such as s3://BUCKET/FOLDER.")
     s3_endpoint: Annotated[HttpUrl | None, OrNone] = Field(
         None, description="Write the URL of the object storage, such as https://minio:9000, or leave it out."

@@ -3,9 +3,11 @@
 How it fails: AdministrationError and its kin with what is wrong; StorageUnavailable.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.administration import store as trail
+from gateway.administration.keys import tell_nobody
 from gateway.administration.names import check_names
 from gateway.db.connection import Connection
 from gateway.db.writer import Database, Transact
@@ -47,6 +49,8 @@ class AdminTokenAdministration:
         self._pepper = pepper
         self._clock = clock
         self._declared = declared
+        self.tell: Callable[[], Awaitable[None]] = tell_nobody
+        """Has other processes read what changed; the root puts it in. It must not raise."""
 
     async def create(
         self,
@@ -83,6 +87,7 @@ class AdminTokenAdministration:
 
         await self._database.write(Transact(write))
         await self.reload()
+        await self.tell()
         return IssuedAdminToken(token.id, secret)
 
     async def revoke(self, token_id: str, by: Administrator = COMMAND) -> None:
@@ -101,6 +106,7 @@ class AdminTokenAdministration:
 
         await self._database.write(Transact(write))
         await self.reload()
+        await self.tell()
 
     async def all(self) -> list[AdminToken]:
         return await self._database.read(key_store.read_admin_tokens)

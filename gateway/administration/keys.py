@@ -3,7 +3,7 @@
 A secret made here is returned once and stored only as a digest. How it fails: AdministrationError and its kin with what is wrong; StorageUnavailable.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.administration import store as trail
@@ -66,6 +66,8 @@ class Keys:
         self._pepper = pepper
         self._clock = clock
         self._models = models
+        self.tell: Callable[[], Awaitable[None]] = tell_nobody
+        """Has other processes read what changed; the root puts it in. It must not raise."""
 
     async def create(  # noqa: PLR0913 - by keyword: all that a key may be made with
         self,
@@ -113,7 +115,7 @@ class Keys:
             await trail.record(connection, at_ms, by, "key.create", stored.id, details, org=org)
 
         await self._database.write(Transact(write))
-        await self.reload()
+        await self.changed()
         return IssuedKey(stored.id, account.id, secret)
 
     async def change(
@@ -140,7 +142,7 @@ class Keys:
             await trail.record(connection, at_ms, by, "key.change", key.id, terms.details(), org=org_of(account.id))
 
         await self._database.write(Transact(write))
-        await self.reload()
+        await self.changed()
         return await self.find(key_id, by)
 
     async def rotate(self, key_id: str, overlap_s: int = OVERLAP_S, by: Administrator = COMMAND) -> IssuedKey:
@@ -168,11 +170,11 @@ class Keys:
             await trail.record(connection, at_ms, by, "key.rotate", key.id, details, org=org_of(key.account))
 
         await self._database.write(Transact(write))
-        await self.reload()
+        await self.changed()
         return IssuedKey(rotated[0].id, rotated[0].account, secret, rotated[0].old_until_ms)
 
     async def revoke(self, key_id: str, by: Administrator = COMMAND) -> None:
-        """Both secrets are refused from now on in this process. Once more changes nothing.
+        """Both secrets are refused from now on in this process, and soon in all. Once more changes nothing.
 
         Raises SubjectNotFound, and Conflict where the config declares it.
         """
@@ -184,7 +186,7 @@ class Keys:
                 await trail.record(connection, at_ms, by, "key.revoke", key.id, org=org_of(key.account))
 
         await self._database.write(Transact(write))
-        await self.reload()
+        await self.changed()
 
     async def _lock(
         self, connection: Connection, key_id: str, by: Administrator, *, revoked_too: bool = False
@@ -251,11 +253,20 @@ class Keys:
             self._authenticator.used.put_back(used)
             raise
 
+    async def changed(self) -> None:
+        """Something about keys or their accounts is new: known here on return, and soon elsewhere."""
+        await self.reload()
+        await self.tell()
+
     async def reload(self) -> int:
         """Read all keys into the authenticator; says how many may be used."""
         records = records_of(*await self._database.read(_read_everything))
         self._authenticator.replace(records)
         return len({record.key_id for record in records if not record.disabled})
+
+
+async def tell_nobody() -> None:
+    """Of the only process."""
 
 
 def _check_may_choose(terms: KeyTerms, by: Administrator) -> None:

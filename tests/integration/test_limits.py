@@ -93,7 +93,7 @@ def clock() -> AdvancedClock:
 def tasks(monkeypatch: pytest.MonkeyPatch) -> WatchedTasks:
     """What the gateway of the test counts with."""
     watched = WatchedTasks()
-    monkeypatch.setattr("gateway.app.RunningTasks", lambda: watched)
+    monkeypatch.setattr("gateway.app_state.RunningTasks", lambda: watched)
     return watched
 
 

@@ -159,7 +159,7 @@ def test_every_key_of_the_top_level_arrives(full: Config) -> None:
     assert (full.secret_key, full.admin_token) == ("s" * 32, "none given")
     assert full.database.path == Path("/srv/gateway.db")
     assert (full.blobs, full.bucket, full.blob_links) == (Path("/srv/images"), None, "gateway")
-    assert full.state == "memory"
+    assert full.state is None
     assert (full.credits_per_usd, full.markup, full.deadline_s) == (Decimal("68.5"), Decimal("1.25"), 300.0)
     assert (full.egress.allow, full.egress.allow_http, full.egress.ports) == (
         ("10.1.0.0/16", "minio.internal"),

@@ -18,7 +18,7 @@ def test_without_config_and_credentials_the_sandbox_draws_everything() -> None:
     """SQLite, memory and files under var, the shipped models, one clear line."""
     config = load(None, {}, SetClock())
     assert config.path is None
-    assert (config.database.path, config.blobs, config.state) == (Path("var/gateway.db"), Path("var/images"), "memory")
+    assert (config.database.path, config.blobs, config.state) == (Path("var/gateway.db"), Path("var/images"), None)
     assert (config.secret_key, config.admin_token) == (None, None)
     assert config.server.public_url == "http://127.0.0.1:8080"
     assert {offer.upstream for model in config.catalog.models.values() for offer in model.offers} == {"sandbox"}
