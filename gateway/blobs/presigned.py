@@ -7,7 +7,7 @@ the same picture.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
 
 from cachetools import TTLCache
@@ -39,9 +39,9 @@ class PresignedLinks:
         self._clock = clock
         self._kept: TTLCache[tuple[str, int], str] = TTLCache(KEPT_MAX, KEPT_S, timer=clock.monotonic_s)
 
-    async def prepare(self, expiries_s: Mapping[str, int]) -> None:
-        """For blobs by name, until these times (since 1970). Never raises."""
-        missing = sorted((at_s, name) for name, at_s in expiries_s.items() if (name, at_s) not in self._kept)
+    async def prepare(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """For names of blobs, each until a time (since 1970); several tasks may share a blob. Never raises."""
+        missing = sorted({(at_s, name) for name, at_s in wanted if (name, at_s) not in self._kept})
         for at_s, group in groupby(missing, key=lambda pair: pair[0]):
             seconds = min(at_s - self._clock.now_ms() // 1000, SECONDS_MAX)
             if seconds <= 0:

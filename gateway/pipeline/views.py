@@ -101,9 +101,9 @@ def view_of(
     )
 
 
-def expiries_of(tasks: Sequence[Task]) -> dict[str, int]:
-    """When the links to results end, in seconds since 1970, by the name of their blob."""
-    return {result.blob: _expires_at_s(task) for task in tasks for result in task.results}
+def expiries_of(tasks: Sequence[Task]) -> list[tuple[str, int]]:
+    """The blobs of results, with when the links to them end, in seconds since 1970."""
+    return [(result.blob, _expires_at_s(task)) for task in tasks for result in task.results]
 
 
 def _expires_at_s(task: Task) -> int:
