@@ -238,7 +238,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         tools = Tools(
             office.database, adapters, limits.slots, circuits, Results(blobs, clock, pictures.decoder), metrics, clock, refusals.note, pictures.inputs
         )  # fmt: skip
-        runner = Runner(tools, sharing_of(office, metrics, clock), results_ms=config.retention.results_s * 1000)
+        runner = Runner(tools, sharing_of(office, state, metrics, clock), results_ms=config.retention.results_s * 1000)
         lease_ms = round(config.lease_s * 1000)
         current = office.current
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)

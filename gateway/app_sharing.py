@@ -5,17 +5,19 @@ from gateway.app_office import Office
 from gateway.app_reload import Current
 from gateway.cache.index import MemoryIndex
 from gateway.cache.pictures import PictureCache
+from gateway.cache.shared_index import SharedIndex
 from gateway.domain.clock import Clock
 from gateway.pipeline.sharing import Rules, Sharing
+from gateway.state.valkey import Valkey
 from gateway.telemetry.metrics import Metrics
 
 
-def sharing_of(office: Office, metrics: Metrics, clock: Clock) -> Sharing:
-    """What identical calls share. Its key differs from that of every other secret made from the same one."""
+def sharing_of(office: Office, state: Valkey | None, metrics: Metrics, clock: Clock) -> Sharing:
+    """What identical calls share: over all processes of a shared state, else in this one. Its secret is made for nothing else."""
     current = office.current
     bounds = current.config.cache
     return Sharing(
-        MemoryIndex(clock, entries_max=bounds.entries_max),
+        MemoryIndex(clock, entries_max=bounds.entries_max) if state is None else SharedIndex(state),
         PictureCache(bounds.picture_bytes_max),
         office.database,
         metrics,

@@ -1,0 +1,142 @@
+"""Identical calls over three gateways behind a balancer, on one PostgreSQL and one Valkey: made once for each org, each call its own task."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import aiohttp
+import orjson
+import pytest
+
+from tests.acceptance.conftest import NewGateway
+from tests.acceptance.fleet import fleet
+from tests.acceptance.invariants import all_final, assert_settled
+from tests.acceptance.settings import BY_OPENAI, KEY, Section, config
+from tests.emulators.fixtures import StartProcess
+from tests.proofs import Proof
+from tests.tcp_balancer import Balancer
+from tests.valkey import ValkeyServer
+
+GATEWAYS, CALLS = 3, 1_000
+STRANGERS_KEY, COLLEAGUES_KEY = "a-key-of-another-org", "a-key-of-a-colleague"
+SIZE = "1024x1024"
+
+
+class Told(NamedTuple):
+    """Of one answer."""
+
+    status: int
+    cache: str
+    task: str
+    sha256: str
+    """Of the picture's link, which names the picture: equal for equal pictures."""
+
+
+def settings(
+    database: str, valkey: ValkeyServer, port: Callable[[], object], **cache: object
+) -> Callable[[Balancer], Section]:
+    """Two orgs, the first with two keys."""
+    colleague = {"name": "colleague", "secret": COLLEAGUES_KEY}
+    team = {"team": "design", "keys": [{"name": "ci", "secret": KEY}]}
+    orgs = [
+        {"org": "acme", "teams": [team], "keys": [colleague]},
+        {"org": "strangers", "keys": [{"name": "theirs", "secret": STRANGERS_KEY}]},
+    ]  # fmt: skip
+
+    def of(balancer: Balancer) -> Section:
+        return config(
+            database,
+            openai=port(),  # type: ignore[arg-type]  # an emulator's process
+            state=valkey.url,
+            cache={"enabled": True, **cache},
+            server={"port": 0, "drain": "20s", "public_url": balancer.origin},
+            accounts=orgs,
+        )
+
+    return of
+
+
+async def calls(origin: str, prompt: str, keys: Sequence[str], headers: dict[str, str] | None = None) -> list[Told]:
+    """All at once, each over a connection of its own, so that the balancer spreads them."""
+    body = orjson.dumps(
+        {"model": BY_OPENAI, "prompt": prompt, "size": SIZE, "quality": "low", "response_format": "b64_json"}
+    )
+
+    async def one(key: str) -> Told:
+        sent = {
+            "Authorization": f"Bearer {key}",
+            "Content-Type": "application/json",
+            "Connection": "close",
+            **(headers or {}),
+        }
+        async with http.post(f"{origin}/v1/images/generations", data=body, headers=sent) as answer:
+            read = await answer.read()
+            picture = orjson.loads(read)["data"][0]["b64_json"] if answer.status == 200 else read.decode()
+            return Told(
+                answer.status,
+                answer.headers.get("X-Cache", ""),
+                answer.headers.get("X-Task-Id", ""),
+                str(hash(picture)),
+            )
+
+    timeout = aiohttp.ClientTimeout(total=90)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as http:
+        return list(await asyncio.gather(*(one(key) for key in keys)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.xdist_group("acceptance-fleet")
+def test_a_thousand_identical_calls_are_one_bill_an_org(
+    new_gateway: NewGateway,
+    emulator_process: StartProcess,
+    postgresql_database: str,
+    own_valkey: ValkeyServer,
+    proof: Proof,
+) -> None:
+    openai = emulator_process("openai", delay=4)
+    make = settings(postgresql_database, own_valkey, lambda: openai, single_flight="always")
+    with fleet(new_gateway, GATEWAYS, make) as house:
+        origin = house.balancer.origin
+        told = asyncio.run(calls(origin, "one for all", [KEY, COLLEAGUES_KEY] * (CALLS // 2)))
+        assert Counter(one.status for one in told) == {200: CALLS}, next(one for one in told if one.status != 200)
+        assert len({one.sha256 for one in told}) == 1
+        assert len({one.task for one in told}) == CALLS
+        found = Counter(one.cache for one in told)
+        assert found["miss"] == 1, found
+        assert len(openai.bills) == 1
+        two = asyncio.run(calls(origin, "one for each org", [KEY, STRANGERS_KEY] * 50))
+        assert Counter(one.status for one in two) == {200: 100}
+        assert len({one.sha256 for one in two}) == 2
+        assert len(openai.bills) == 3
+        again = asyncio.run(calls(origin, "one for all", [COLLEAGUES_KEY] * 30))
+        assert {one.cache for one in again} == {"hit"}
+        all_final(house.first, 10)
+        assert_settled(house.first)
+        proof("identical calls", f"{CALLS} at once over {GATEWAYS} gateways: {dict(found)}, 1 bill; two orgs: 2 bills")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.xdist_group("acceptance-fleet")
+def test_calls_of_one_key_in_flight_get_pictures_of_their_own(
+    new_gateway: NewGateway, emulator_process: StartProcess, postgresql_database: str, own_valkey: ValkeyServer
+) -> None:
+    """By default, and over all gateways; a colleague's call joins one of them, and a silent Valkey costs no call more than a moment."""
+    openai = emulator_process("openai", delay=2)
+    with fleet(new_gateway, GATEWAYS, settings(postgresql_database, own_valkey, lambda: openai)) as house:
+        origin = house.balancer.origin
+        told = asyncio.run(calls(origin, "four of them", [KEY] * 4))
+        assert [one.status for one in told] == [200] * 4
+        assert len({one.sha256 for one in told}) == 4
+        assert len(openai.bills) == 4
+        own_valkey.pause()
+        try:
+            alone = asyncio.run(calls(origin, "without a state", [KEY, COLLEAGUES_KEY] * 3))
+        finally:
+            own_valkey.resume()
+        assert [one.status for one in alone] == [200] * 6
+        assert {one.cache for one in alone} == {"miss"}
+        assert len(openai.bills) == 10
+        assert_settled(house.first)
