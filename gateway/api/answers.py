@@ -6,8 +6,10 @@ import orjson
 from aiohttp import web
 
 from gateway.api.keep_alive import finish_early
+from gateway.api.parts import write_part
 from gateway.api.rendering import JsonMap
 from gateway.api.state import EARLY, RATE_HEADERS, REQUEST_ID
+from gateway.pipeline.picture_texts import PictureText
 
 JOIN_BYTES_MAX = 256 * 1024
 """Below this, one buffer and one write are cheaper than a stream."""
@@ -17,13 +19,16 @@ def json_answer(body: JsonMap, *, status: int = 200, headers: Mapping[str, str] 
     return web.Response(body=orjson.dumps(body), status=status, content_type="application/json", headers=headers)
 
 
-async def send_parts(request: web.Request, parts: list[bytes], headers: Mapping[str, str]) -> web.StreamResponse:
+async def send_parts(request: web.Request, parts: list[PictureText], headers: Mapping[str, str]) -> web.StreamResponse:
     """A JSON body that stands in parts, some of them large."""
     if EARLY in request:
         return await finish_early(request, parts)
     size_bytes = sum(map(len, parts))
     if size_bytes <= JOIN_BYTES_MAX:
-        return web.Response(body=b"".join(parts), content_type="application/json", headers=headers)
+        joined = b"".join(
+            part for part in parts if isinstance(part, bytes)
+        )  # a text from the store is longer than that
+        return web.Response(body=joined, content_type="application/json", headers=headers)
     response = web.StreamResponse(headers=headers)
     response.content_type = "application/json"
     response.content_length = size_bytes
@@ -31,18 +36,18 @@ async def send_parts(request: web.Request, parts: list[bytes], headers: Mapping[
 
 
 async def send_stream(
-    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
+    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[PictureText]
 ) -> web.StreamResponse:
     """Sends headers and chunks. Where a chunk cannot be had any more, the error middleware cuts the connection."""
     response.headers["X-Request-Id"] = request[REQUEST_ID]
     response.headers.update(request.get(RATE_HEADERS, {}))
     await response.prepare(request)
     async for chunk in chunks:
-        await response.write(chunk)
+        await write_part(response, chunk)
     await response.write_eof()
     return response
 
 
-async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def _each(parts: Iterable[PictureText]) -> AsyncIterator[PictureText]:
     for part in parts:
         yield part

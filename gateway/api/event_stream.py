@@ -10,11 +10,13 @@ import orjson
 from aiohttp import web
 
 from gateway.api.errors import error_body
+from gateway.api.parts import write_part
 from gateway.api.rendering import JsonMap, about_pictures
 from gateway.api.state import RATE_HEADERS, REQUEST_ID
 from gateway.domain.errors import GatewayError
 from gateway.domain.images import ImageRequest, Operation, PartialImage
 from gateway.domain.tasks import Task
+from gateway.pipeline.picture_texts import PictureText
 
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """nginx would otherwise keep the events until they fill a buffer."""
@@ -52,7 +54,7 @@ class EventStream:
         fields = self._about(self._task, ()) | {"partial_image_index": partial.index}
         await self._send(f"{self._name}.partial_image", partial.base64, fields)
 
-    async def completed(self, task: Task, dropped: Sequence[str], pictures: Sequence[bytes]) -> None:
+    async def completed(self, task: Task, dropped: Sequence[str], pictures: Sequence[PictureText]) -> None:
         """One event a picture. The usage is the whole task's: it stands in the last one, the others have none of it."""
         fields = self._about(task, dropped)
         usage = about_pictures(task, dropped, self._asked).get("usage", NO_USAGE)
@@ -83,8 +85,8 @@ class EventStream:
         about = about_pictures(task, dropped, asked)
         return known | {name: about[name] for name in known if name in about}
 
-    async def _send(self, name: str, base64: bytes, fields: JsonMap) -> None:
+    async def _send(self, name: str, base64: PictureText, fields: JsonMap) -> None:
         head = b'event: %b\ndata: {"type":"%b","b64_json":"' % (name.encode(), name.encode())
         await self.response.write(head)
-        await self.response.write(base64)
+        await write_part(self.response, base64)
         await self.response.write(b'",' + orjson.dumps(fields)[1:] + b"\n\n")

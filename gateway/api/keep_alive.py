@@ -6,14 +6,16 @@ How it fails: a caller that hung up is a ConnectionError, and the task goes on.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TypeVar
 
 from aiohttp import web
 
 from gateway.api.errors import render_error
+from gateway.api.parts import write_part
 from gateway.api.state import CONTRACT, EARLY, LOG, RATE_HEADERS, REQUEST_ID
 from gateway.domain.errors import GatewayError
+from gateway.pipeline.picture_texts import PictureText
 
 T = TypeVar("T")
 
@@ -35,12 +37,12 @@ async def kept_alive(
         task.cancel()
 
 
-async def finish_early(request: web.Request, parts: list[bytes]) -> web.StreamResponse:
+async def finish_early(request: web.Request, parts: Sequence[PictureText]) -> web.StreamResponse:
     """The body of an answer whose headers have left."""
     response = request[EARLY]
     del request[EARLY]  # what breaks off from here on cannot be mended by an error's body
     for part in parts:
-        await response.write(part)
+        await write_part(response, part)
     await response.write_eof()
     return response
 

@@ -17,6 +17,7 @@ from gateway.domain.repeats import Repeat
 from gateway.domain.sharing import NO_WISH, CacheWish
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
+from gateway.pipeline.picture_texts import PictureText
 from gateway.pipeline.quoting import Quote
 
 
@@ -104,7 +105,7 @@ class RunningTask(Protocol):
         """The task in its final state. May be cancelled without harm to the task."""
         ...
 
-    async def pictures(self) -> Sequence[bytes]:
+    async def pictures(self) -> Sequence[PictureText]:
         """Base64 text of every result, ready to stand between quotes."""
         ...
 

@@ -13,6 +13,7 @@ from gateway.domain.considered import Considered, upstream_and_model
 from gateway.domain.images import Background, ImageRequest, Quality, ResponseFormat
 from gateway.domain.sharing import CacheResult
 from gateway.domain.tasks import Attempt, Task, TaskState
+from gateway.pipeline.picture_texts import PictureText
 from gateway.telemetry.redaction import without_keys
 
 JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["JsonValue"]
@@ -113,14 +114,14 @@ def task_item(view: TaskView) -> JsonMap:
 
 
 def image_answer(
-    view: TaskView, request: ImageRequest, wish: ResponseFormat | None, pictures: Sequence[bytes]
-) -> list[bytes]:
+    view: TaskView, request: ImageRequest, wish: ResponseFormat | None, pictures: Sequence[PictureText]
+) -> list[PictureText]:
     """OpenAI's images answer as parts of one body. `pictures` is base64 text in the order of the results; unused for a wish of `url`.
 
     Only what is known and resolved is said besides: SDKs that validate strictly refuse `auto`, `jpg` or half a usage.
     """
     task = view.task
-    parts = [b'{"created":%d,"data":[' % (task.created_at_ms // 1000)]
+    parts: list[PictureText] = [b'{"created":%d,"data":[' % (task.created_at_ms // 1000)]
     for index, result in enumerate(task.results):
         parts.append(b"{" if index == 0 else b",{")
         fields: JsonMap = {}

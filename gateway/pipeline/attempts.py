@@ -44,6 +44,7 @@ from gateway.routing.last_resort import Ticket
 from gateway.routing.plan import allowed_counts, request_for, split
 from gateway.routing.retry import Step
 from gateway.upstreams.base import Adapter, LinkedImage, UpstreamCall, UpstreamFailure
+from gateway.upstreams.byte_budget import held_to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -335,17 +336,17 @@ class Making:
                     attempt.id, request, offer, self.deadline_s, ref,
                     await self.pictures.to_send(capabilities.mask, ref, sent_before=sent_before), hearer(self.partials, attempt.id, request),
                 )  # fmt: skip
-                with self.upstreamed, self.in_hand.asking(attempt.id), self.stopping.out(adapter, call):
-                    await self.stopping.tell_late(attempt.id, ref)
-                    generated = await sent_or_found(
-                        adapter, call, on_submitted, clock, sent_before=sent_before, age_s=age_s(attempt, self.tools.clock), grace_s=MANIFEST_GRACE_S
-                    )  # fmt: skip
-                reached(CrashPoint.ANSWER_RECEIVED)
-                # What nobody ordered is not looked at: an answer may name any number of links.
-                ordered = replace(generated, images=generated.images[: attempt.n])
-                delivery, pictures = await self.tools.results.store(
-                    attempt.id, ordered, fetch, keep=self.keep_pictures, form=form_of(self.plan, self.request, request)
-                )
+                with held_to_the_end():
+                    with self.upstreamed, self.in_hand.asking(attempt.id), self.stopping.out(adapter, call):
+                        await self.stopping.tell_late(attempt.id, ref)
+                        generated = await sent_or_found(
+                            adapter, call, on_submitted, clock, sent_before=sent_before, age_s=age_s(attempt, clock), grace_s=MANIFEST_GRACE_S
+                        )  # fmt: skip
+                    reached(CrashPoint.ANSWER_RECEIVED)
+                    # What nobody ordered is not looked at: an answer may name any number of links.
+                    ordered = replace(generated, images=generated.images[: attempt.n])
+                    form = form_of(self.plan, self.request, request)
+                    delivery, pictures = await self.tools.results.store(attempt.id, ordered, fetch, keep=self.keep_pictures, form=form)  # fmt: skip
             except UpstreamFailure as exc:
                 failure = self.stopping.verdict(attempt.id, exc)
                 reached(CrashPoint.FAILURE_CLASSIFIED)

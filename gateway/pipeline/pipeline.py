@@ -41,6 +41,7 @@ from gateway.pipeline.commands import Command, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.idempotency import AcceptedBefore
+from gateway.pipeline.picture_texts import WHOLE_BYTES_MAX, PictureText, stored_text
 from gateway.pipeline.quoting import Quote, Quoting
 from gateway.pipeline.repeating import Repeated
 from gateway.pipeline.result_files import CONTENT_TYPES, ResultFile, no_blobs
@@ -139,7 +140,7 @@ class RunningTask:
             made_at_ms=self.work.made_at_ms,
         )
 
-    async def pictures(self) -> list[bytes]:
+    async def pictures(self) -> list[PictureText]:
         """Base64 text of every result, ready to stand between quotes; held only until it is asked for. Raises StorageUnavailable."""
         reached(CrashPoint.PICTURES_READ)
         ending, self.ending = self.ending, None
@@ -457,11 +458,14 @@ class Pipeline:
             task_id, lambda: self._database.read(lambda connection: _with_attempts(connection, [task_id], owner))
         )
 
-    async def base64_results(self, task: Task) -> list[bytes]:
+    async def base64_results(self, task: Task) -> list[PictureText]:
         """A task's pictures as base64 text, from the store where nobody asked for them lately. Raises StorageUnavailable."""
         kept = self._acceptance.sharing.pictures
-        texts = []
+        texts: list[PictureText] = []
         for result in task.results:
+            if result.size_bytes > WHOLE_BYTES_MAX:
+                texts.append(await stored_text(self._blobs, result))
+                continue
             text = kept.get(result.blob)
             if text is None:
                 text = await self._encoded.ask(result.blob, partial(self._encode, result.blob))

@@ -42,6 +42,8 @@ MANIFEST = "manifest"
 STORE_S_MAX = 60.0
 """How long a failing blob store is tried again: the picture is paid for and in memory only."""
 STORE_PAUSE_S = 0.5
+KEPT_TEXT_BYTES_MAX = 4 * 1024 * 1024
+"""Of a call: what is more is read from the store again, piece by piece, rather than held until its caller has taken it."""
 SILENT_S = 15.0
 """A store that has neither taken nor refused a delivery for so long hangs; a loaded disk takes seconds."""
 LOOK_S_MAX = 2.0
@@ -97,7 +99,8 @@ class Results:
     async def store(
         self, attempt_id: AttemptId, generated: Generated, fetch: Fetch, *, keep: bool = False, form: Form | None = None
     ) -> tuple[Delivery, list[bytes]]:
-        """The stored delivery, and with `keep` the pictures as base64 text for a caller who waits: the upstream's own text where it sent one.
+        """The stored delivery, and with `keep` the pictures as base64 text for a caller who waits: the upstream's own text where it sent one; none
+        of them where they are large.
 
         `form`: what cannot be brought into it stays as it came, for it is paid for.
         Raises UpstreamFailure where no picture is left.
@@ -122,6 +125,10 @@ class Results:
             pictures.append(data)
             if keep:
                 as_sent = isinstance(image, InlineImage) and data is came
+                kept_bytes = sum(map(len, texts)) + len(data) * 4 // 3
+                if kept_bytes > KEPT_TEXT_BYTES_MAX:
+                    keep, texts = False, []  # whoever waits for them is sent them from the store
+                    continue
                 texts.append(image.base64 if isinstance(image, InlineImage) and as_sent else await base64_text(data))
         if not stored:
             raise failure or UpstreamFailure(Fault.NO_IMAGE, Billed.YES, "the answer has no picture")

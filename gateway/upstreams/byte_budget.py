@@ -1,14 +1,36 @@
-"""How many bytes of upstream answers the process holds at one time. Owns the count, not the bytes.
+"""How many bytes of upstream answers the process holds at one time, until their pictures are stored. Owns the count, not the bytes.
 
 Admission is by announced length, first come first served. Waiting has no time-out of its own: the caller's deadline surrounds it.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
-BODIES_BYTES_MAX = 512 * 1024 * 1024
-"""All answers being read at one time: 150 of two million-pixel pictures, an eighth of a 4 GB machine."""
+BODIES_BYTES_MAX = 256 * 1024 * 1024
+"""All answers at one time, with what is made of them: 60 of one million pixels each, a sixteenth of a 4 GB machine."""
+COPIES: Final = 4
+"""An answer's body, the text in it that is parsed, that text by itself, and the picture."""
+HELD_BYTES_MIN: Final = 1024 * 1024
+"""Smaller ones, such as those to polls, count until they are parsed."""
+_HELD: "ContextVar[list[Lease] | None]" = ContextVar("held", default=None)
+
+
+@contextmanager
+def held_to_the_end() -> Iterator[None]:
+    """Around the asking of an upstream and the storing of what it answered: shares that were handed over in it end with the block."""
+    held: list[Lease] = []
+    token = _HELD.set(held)
+    try:
+        yield
+    finally:
+        _HELD.reset(token)
+        for lease in held:
+            lease.end()
 
 
 @dataclass(slots=True)
@@ -29,7 +51,10 @@ class Lease:
     async def wait_for(self, size_bytes: int) -> None:
         """A share that holds nothing yet gets so many bytes (at most all there are) when they are free."""
         size_bytes = min(size_bytes, self.budget.bytes_max)
-        await self.budget.take(size_bytes)
+        if _HELD.get():  # who waits here while holding a share could wait for ever
+            self.budget.overdraw(size_bytes)
+        else:
+            await self.budget.take(size_bytes)
         self.size_bytes = size_bytes
 
     def cover(self, size_bytes: int) -> None:
@@ -37,6 +62,14 @@ class Lease:
         if size_bytes > self.size_bytes:
             self.budget.overdraw(size_bytes - self.size_bytes)
             self.size_bytes = size_bytes
+
+    def hand_over(self) -> None:
+        """To whoever stores what was answered, where there is somebody and it is much; else it ends."""
+        held = _HELD.get()
+        if held is not None and self.size_bytes >= HELD_BYTES_MIN:
+            held.append(self)
+        else:
+            self.end()
 
     def end(self) -> None:
         """Give it back; what was given back is not given again."""

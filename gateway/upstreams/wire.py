@@ -25,7 +25,7 @@ from gateway.egress.session import open_guarded_session, open_upstream_session
 from gateway.upstreams import faults
 from gateway.upstreams.base import OnPartial, UpstreamFailure, UpstreamSettings
 from gateway.upstreams.bodies import Body, Outgoing, TrackedBody, TrackedStream, tracked
-from gateway.upstreams.byte_budget import ByteBudget, Lease
+from gateway.upstreams.byte_budget import COPIES, ByteBudget, Lease
 from gateway.upstreams.events import EventData
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ class Wire:
     async def reply(self, send: Send, decode: Callable[[Reply], T]) -> T:
         """The same for an answer whose status or headers matter. A decoder may raise UpstreamFailure: an error inside a 2xx answer."""
         request, lease = tracked(send.body), self.resources.budget.lease(0)
-        try:  # the bytes stay counted until they are decoded
+        try:  # the bytes stay counted until they are decoded, or what they hold is stored
             with translated(request):
                 answer = await self._answer(send, request, lease)
             if not 200 <= answer.status < 300:
@@ -162,11 +162,14 @@ class Wire:
             if answer.cut:
                 raise UpstreamFailure(Fault.RESULT_LOST, Billed.YES, f"answered more than {BODY_BYTES_MAX} bytes")
             with suppress(ValueError):  # not chained below: the decoder's exception holds the whole body
-                return await self._decoded(decode, answer)
+                decoded = await self._decoded(decode, answer)
+                lease.hand_over()
+                return decoded
             message = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the JSON expected"
             raise UpstreamFailure(Fault.NO_ANSWER, Billed.UNKNOWN, message)
-        finally:
+        except BaseException:
             lease.end()
+            raise
 
     async def fetch(self, url: str, deadline_s: float) -> bytes:
         """Downloads one result through the guarded session, at most three times. Raises UpstreamFailure(RESULT_LOST, YES)."""
@@ -222,7 +225,7 @@ class Wire:
             ) as response:
                 bytes_max = BODY_BYTES_MAX if 200 <= response.status < 300 else ERROR_BYTES_MAX
                 announced = send.assumed_bytes if response.content_length is None else response.content_length
-                await lease.wait_for(min(announced, bytes_max))
+                await lease.wait_for(COPIES * min(announced, bytes_max))
                 if send.hearing is not None and response.content_type == "text/event-stream":
                     return await self._heard(response, send.hearing, lease)
                 body, cut = await _read(response, bytes_max, lease)
@@ -278,11 +281,16 @@ class Wire:
 
 
 async def _read(response: ClientResponse, bytes_max: int, lease: Lease) -> tuple[bytearray, bool]:
-    body = bytearray()
+    body, size = (
+        bytearray(min(response.content_length or 0, bytes_max)),
+        0,
+    )  # grown as it comes it would be moved again and again
     async for chunk in response.content.iter_any():
-        body += chunk
-        lease.cover(len(body))
-        if len(body) > bytes_max:
+        body[size : size + len(chunk)] = chunk
+        size += len(chunk)
+        lease.cover(COPIES * size)
+        if size > bytes_max:
             del body[bytes_max:]
             return body, True
+    del body[size:]
     return body, False

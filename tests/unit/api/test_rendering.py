@@ -1,15 +1,21 @@
 """What the renderings leave out."""
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from gateway.api.rendering import image_answer, task_created
 from gateway.domain.images import ImageRequest, ResponseFormat
+from gateway.pipeline.picture_texts import PictureText
 from tests.unit.api.fake_pipeline import LINK, completed_view, pending_task
 from tests.unit.api.fake_pipeline import View as FakeView
 
 REQUEST = ImageRequest("gpt-image-2", "a red fox")
+
+
+def joined(parts: list[PictureText]) -> Any:
+    return orjson.loads(b"".join(part for part in parts if isinstance(part, bytes)))
 
 
 def test_unusual_sizes_and_formats_are_not_named() -> None:
@@ -17,7 +23,7 @@ def test_unusual_sizes_and_formats_are_not_named() -> None:
     view = completed_view(2, usage=False)
     first, second = view.task.results
     view.task = replace(view.task, results=(replace(first, width=512), replace(second, content_type="image/webp")))
-    body = orjson.loads(b"".join(image_answer(view, REQUEST, None, (b"QQ==", b"Qg=="))))
+    body = joined(image_answer(view, REQUEST, None, (b"QQ==", b"Qg==")))
     assert body == {
         "created": 1757165031,
         "data": [{"b64_json": "QQ==", "url": LINK}, {"b64_json": "Qg==", "url": LINK}],
@@ -29,7 +35,7 @@ def test_a_revised_prompt_is_passed_on_and_escaped() -> None:
     view = completed_view(1, usage=False)
     view.task = replace(view.task, results=(replace(view.task.results[0], revised_prompt='a "fox"\n'),))
     for wish in (None, *ResponseFormat):
-        body = orjson.loads(b"".join(image_answer(view, REQUEST, wish, (b"QQ==",))))
+        body = joined(image_answer(view, REQUEST, wish, (b"QQ==",)))
         assert body["data"][0]["revised_prompt"] == 'a "fox"\n'
 
 
@@ -37,7 +43,7 @@ def test_fewer_links_than_pictures_do_no_harm() -> None:
     """A picture whose link is gone still has its bytes."""
     view = completed_view(1, usage=False)
     view.links = ()
-    body = orjson.loads(b"".join(image_answer(view, REQUEST, None, (b"QQ==",))))
+    body = joined(image_answer(view, REQUEST, None, (b"QQ==",)))
     assert body["data"] == [{"b64_json": "QQ=="}]
 
 

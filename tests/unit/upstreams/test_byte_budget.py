@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.upstreams.byte_budget import ByteBudget
+from gateway.upstreams.byte_budget import HELD_BYTES_MIN, ByteBudget, held_to_the_end
 
 
 async def hold(budget: ByteBudget, size_bytes: int, entered: list[int], leave: asyncio.Event) -> None:
@@ -77,4 +77,23 @@ async def test_a_waiter_cancelled_while_being_served(steps: int) -> None:
         for _ in range(steps):
             await asyncio.sleep(0)
         waiting.cancel()
+    assert budget.used_bytes == 0
+
+
+async def test_a_large_share_lasts_until_its_pictures_are_stored() -> None:
+    """Handed over inside the block it ends with it; a small one, and one that nobody takes, ends at once."""
+    budget = ByteBudget(10 * HELD_BYTES_MIN)
+    large, small, alone = (budget.lease(0) for _ in range(3))
+    with held_to_the_end():
+        await large.wait_for(8 * HELD_BYTES_MIN)
+        await small.wait_for(HELD_BYTES_MIN - 1)
+        large.hand_over()
+        small.hand_over()
+        assert budget.used_bytes == 8 * HELD_BYTES_MIN
+        await asyncio.wait_for(small.wait_for(9 * HELD_BYTES_MIN), 1)  # who holds a share does not wait for another
+        small.hand_over()
+        assert budget.used_bytes == 17 * HELD_BYTES_MIN
+    assert budget.used_bytes == 0
+    await alone.wait_for(8 * HELD_BYTES_MIN)
+    alone.hand_over()
     assert budget.used_bytes == 0
