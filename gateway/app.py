@@ -243,16 +243,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         current = office.current
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
         limiting = Limiting(limits.rates, limits.tasks, outage, metrics, limits.meanwhile)
-        callers_key = secret_files.derive(office.secret_key, "image-gateway callers v1")
-        acceptance = Acceptance(
-            tools,
-            runner,
-            limiting,
-            runner.sharing,
-            terms=lambda: _terms(current, lease_ms),
-            owner=owner,
-            callers=Callers(callers_key, clock) if config.usage_callers else None,
-        )
+        acceptance = _acceptance(office, tools, runner, limiting, owner, lease_ms)
         caller_urls = CallerUrls(config.egress)
         stack.push_async_callback(caller_urls.close)
         rate = lambda: current.config.credits_per_usd  # noqa: E731 - as the other settings that may change
@@ -284,6 +275,16 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             pipeline, acceptance, runner, recovery, cancelling, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures, bodies,
             key_news,
         )  # fmt: skip
+
+
+def _acceptance(
+    office: Office, tools: Tools, runner: Runner, limiting: Limiting, owner: str, lease_ms: int
+) -> Acceptance:
+    current = office.current
+    callers_key = secret_files.derive(office.secret_key, "image-gateway callers v1")
+    callers = Callers(callers_key, tools.clock) if current.config.usage_callers else None
+    terms = lambda: _terms(current, lease_ms)  # noqa: E731 - of each call's moment
+    return Acceptance(tools, runner, limiting, runner.sharing, terms=terms, owner=owner, callers=callers)
 
 
 def _housekeeping(

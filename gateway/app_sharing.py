@@ -16,8 +16,9 @@ def sharing_of(office: Office, state: Valkey | None, metrics: Metrics, clock: Cl
     """What identical calls share: over all processes of a shared state, else in this one. Its secret is made for nothing else."""
     current = office.current
     bounds = current.config.cache
+    own = MemoryIndex(clock, entries_max=bounds.entries_max)
     return Sharing(
-        MemoryIndex(clock, entries_max=bounds.entries_max) if state is None else SharedIndex(state),
+        own if state is None else SharedIndex(state, own, clock),
         PictureCache(bounds.picture_bytes_max),
         office.database,
         metrics,

@@ -16,6 +16,8 @@ from gateway.domain.ids import AccountId, TaskId
 
 CLAIM_MS = 5_000
 """How long a call has from its claim to its acceptance; a process that dies between the two leaves the claim for so long."""
+LEARNT_MS = 60_000
+"""How long a flight is remembered that another index told of, whose end may never be heard of. Who follows an ended task has its pictures at once."""
 ACCOUNTS_MAX = 1_000
 """Keys that one flight remembers; a further one is not joined to it."""
 
@@ -132,6 +134,22 @@ class MemoryIndex:
         until_s = self._clock.monotonic_s() + CLAIM_MS / 1000
         self._flights[key] = _Flight(claim.task_id, {claim.account}, until_s, asyncio.Event())
         return Role.LEADS
+
+    def learn(self, key: str, task_id: TaskId, account: AccountId, *, accepted: bool) -> None:
+        """From another index: who makes the pictures, and that a key has part in it."""
+        flight = self._flying(key)
+        if flight is None or flight.task_id != task_id:
+            if len(self._flights) >= self._flights_max:
+                return
+            if flight is not None:
+                self._end(key, flight.task_id)
+            until_s = self._clock.monotonic_s() + LEARNT_MS / 1000
+            flight = self._flights[key] = _Flight(task_id, set(), until_s, asyncio.Event())
+        if len(flight.accounts) < ACCOUNTS_MAX:
+            flight.accounts.add(account)
+        if accepted:
+            flight.accepted = True
+            flight.decided.set()
 
     async def accepted(self, key: str, task_id: TaskId, ttl_ms: int) -> None:
         flight = self._flying(key)

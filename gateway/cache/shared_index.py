@@ -1,13 +1,14 @@
 """The same index for all processes: an entry, a flight, and the keys that have part in it, by fingerprint, on the shared state.
 
-While the shared state is down every call goes its own way, and what was known is forgotten: that costs generations and nothing else.
+What a process hears there it also remembers itself, and goes by that while the shared state is down: then each process makes for itself what none of
+its calls was told of. That costs generations and nothing else.
 """
 
-import asyncio
 import random
 from typing import Final
 
-from gateway.cache.index import ACCOUNTS_MAX, CLAIM_MS, Claim, Entry, Flying, Found, Role
+from gateway.cache.index import ACCOUNTS_MAX, CLAIM_MS, Claim, Entry, Flying, Found, MemoryIndex, Role
+from gateway.domain.clock import Clock
 from gateway.domain.ids import TaskId
 from gateway.state.script import Script
 from gateway.state.valkey import StateDown, Valkey
@@ -60,42 +61,54 @@ return 0
 class SharedIndex:
     """A CacheIndex over all processes that share a state."""
 
-    def __init__(self, state: Valkey) -> None:
+    def __init__(self, state: Valkey, own: MemoryIndex, clock: Clock) -> None:
         self._state = state
+        self._own = own
+        self._clock = clock
 
     async def claim(self, key: str, claim: Claim) -> Found | Flying | Role:
-        entry, flight, keys = _keys(key)
+        kept, flight, keys = _keys(key)
         args = (
             claim.task_id, claim.account, int(claim.joins), int(claim.joins_own), claim.made_since_ms, CLAIM_MS, ACCOUNTS_MAX,
         )  # fmt: skip
         try:
-            answer = await self._state.run(_CLAIM, (entry, flight, keys), args)
+            answer = await self._state.run(_CLAIM, (kept, flight, keys), args)
         except StateDown:
-            return Role.ALONE
+            return await self._own.claim(key, claim)
         what, about = (part.decode() if isinstance(part, bytes) else "" for part in _pair(answer))
         match what:
             case "found":
                 source, made_at, expires_at = about.split(" ")
-                return Found(Entry(TaskId(source), int(made_at), int(expires_at)))
+                entry = Entry(TaskId(source), int(made_at), int(expires_at))
+                await self._own.landed(key, entry, entry.expires_at_ms - self._clock.now_ms())
+                return Found(entry)
             case "accepted" | "claimed":
+                self._own.learn(key, TaskId(about), claim.account, accepted=what == "accepted")
                 return Flying(TaskId(about), what == "accepted")
+            case "leads":
+                self._own.learn(key, claim.task_id, claim.account, accepted=False)
+                return Role.LEADS
             case _:
-                return Role.LEADS if what == "leads" else Role.ALONE
+                return Role.ALONE
 
     async def accepted(self, key: str, task_id: TaskId, ttl_ms: int) -> None:
+        await self._own.accepted(key, task_id, ttl_ms)
         _, flight, keys = _keys(key)
         await self._tell(_ACCEPTED, (flight, keys), (task_id, ttl_ms))
 
     async def landed(self, key: str, entry: Entry, ttl_ms: int) -> None:
+        await self._own.landed(key, entry, ttl_ms)
         text = f"{entry.source} {entry.made_at_ms} {entry.expires_at_ms}"
         await self._tell(_ENDED, _keys(key), (entry.source, text, ttl_ms))
 
     async def dropped(self, key: str, task_id: TaskId) -> None:
+        await self._own.dropped(key, task_id)
         await self._tell(_ENDED, _keys(key), (task_id, "", 0))
 
     async def changed(self, key: str, timeout_s: float) -> None:
-        """A little while: whoever asks again finds out."""
-        await asyncio.sleep(min(timeout_s, LOOK_S * random.uniform(0.5, 1.5)))
+        """A little while, or less where the leader is this process's: whoever asks again finds out."""
+        look_s = LOOK_S * random.uniform(0.5, 1.5)
+        await self._own.changed(key, min(timeout_s, look_s))
 
     async def _tell(self, script: Script, keys: tuple[str, ...], args: tuple[str | int, ...]) -> None:
         try:

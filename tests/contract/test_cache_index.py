@@ -27,7 +27,7 @@ async def index(request: pytest.FixtureRequest) -> AsyncIterator[CacheIndex]:
         return
     server: ValkeyServer = request.getfixturevalue("valkey")
     async with open_valkey(server_address(server), SystemClock(), Metrics()) as state:
-        yield SharedIndex(state)
+        yield SharedIndex(state, MemoryIndex(SystemClock(), entries_max=10), SystemClock())
 
 
 def server_address(server: ValkeyServer) -> StateAddress:
@@ -140,11 +140,23 @@ async def test_the_memory_is_bounded() -> None:
     assert await index.claim("c", claim(FIRST, MINE)) is Role.ALONE
 
 
-async def test_without_its_state_everybody_goes_his_own_way(own_valkey: ValkeyServer) -> None:
+async def test_without_its_state_a_process_goes_by_what_it_was_told(own_valkey: ValkeyServer) -> None:
+    """And by itself: nobody waits for what it cannot know."""
     async with open_valkey(server_address(own_valkey), SystemClock(), Metrics()) as state:
-        index = SharedIndex(state)
-        await index.landed(KEY, Entry(FIRST, 1_000, 2_000), DAY_MS)
+        index, other = (SharedIndex(state, MemoryIndex(SystemClock(), entries_max=10), SystemClock()) for _ in range(2))
+        flying, made, strange = KEY, KEY.replace("f", "e"), KEY.replace("f", "d")
+        await index.claim(flying, claim(FIRST, MINE))
+        await index.accepted(flying, FIRST, DAY_MS)
+        await other.claim(flying, claim(SECOND, THEIRS))
+        now_ms = SystemClock().now_ms()
+        await index.landed(made, Entry(FIRST, now_ms, now_ms + DAY_MS), DAY_MS)
+        await other.claim(made, claim(SECOND, THEIRS))
         own_valkey.stop()
-        assert await asyncio.wait_for(index.claim(KEY, claim(SECOND, MINE)), 1.0) is Role.ALONE
-        await index.dropped(KEY, FIRST)
-        await index.landed(KEY, Entry(FIRST, 1_000, 2_000), DAY_MS)
+        last = AccountId("key:acme//last")
+        for each in (index, other):
+            assert await asyncio.wait_for(each.claim(flying, claim(THIRD, last)), 1.0) == Flying(FIRST, accepted=True)
+            assert await each.claim(made, claim(THIRD, last)) == Found(Entry(FIRST, now_ms, now_ms + DAY_MS))
+            assert await each.claim(strange, claim(THIRD, last)) is Role.LEADS
+            assert await each.claim(strange, claim(FIRST, MINE)) == Flying(THIRD, accepted=False)
+            await each.landed(strange, Entry(THIRD, now_ms, now_ms + DAY_MS), DAY_MS)
+            assert isinstance(await each.claim(strange, claim(FIRST, MINE)), Found)
