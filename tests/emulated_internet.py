@@ -65,7 +65,7 @@ class Internet:
         """The servers, as long as the block runs; gives the file of their certificate authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         path = folder / "internet.pem"
-        path.write_bytes(_certificate([*self.names, *self.public]))
+        path.write_bytes(certificate([*self.names, *self.public]))
         context.load_cert_chain(path)
         site = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
         canary = await asyncio.start_server(self._swallow, "127.0.0.1", 0)
@@ -158,7 +158,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _certificate(names: Sequence[str]) -> bytes:
+def certificate(names: Sequence[str]) -> bytes:
     """Key and certificate of an authority that vouches for its own servers, for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an emulated internet")])

@@ -334,6 +334,24 @@ async def test_places_while_the_state_is_down(own_valkey: ValkeyServer, monkeypa
         await until(both_are_known)
 
 
+async def test_a_place_that_was_taken_after_all_is_given_back(
+    own_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped server that goes on carries out what was asked of it, when nobody waits for the answer any more."""
+    monkeypatch.setattr(circuit_module, "PAUSE_S", 0.02)
+    monkeypatch.setattr(circuit_module, "PAUSE_S_MAX", 0.05)
+    async with leasing(own_valkey, "1") as (state, leases), process(own_valkey) as other:
+        held = await taken(SharedTasks(leases), PATH, (ORG, 9))
+        own_valkey.pause()
+        with pytest.raises(LimitStoreDown):
+            await SharedTasks(leases).take(PATH, [(ORG, 9)])
+        own_valkey.resume()
+        await until(lambda: not state.is_down and not other.is_down)
+        await until(lambda: own_valkey.ask("ZCARD", "igw:tasks:{a}:org:a") == b":1\r\n")
+        held.release()
+        await until(lambda: own_valkey.ask("ZCARD", "igw:tasks:{a}:org:a") == b":0\r\n")
+
+
 @pytest.fixture(params=["memory", "valkey"])
 async def slots(request: pytest.FixtureRequest) -> AsyncIterator[Slots]:
     places = {"u": 2, "other": 1}

@@ -1,8 +1,10 @@
 """The shared state on a real server, and without one: values, scripts, messages, and how little a dead server costs."""
 
 import asyncio
+import contextlib
 import logging
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from gateway.state.address import parse_state
 from gateway.state.script import Script
 from gateway.state.valkey import VALUE_BYTES_MAX, WAIT_S, StateDown, Valkey, open_valkey
 from gateway.telemetry.metrics import Metrics
+from tests.emulated_internet import certificate
 from tests.valkey import ValkeyServer, valkey_server
 
 SLACK_S = 0.25
@@ -239,6 +242,33 @@ async def test_a_password() -> None:
                 assert state.is_down is down
                 if not down:
                     assert await state.set("k", b"v", 1000)
+
+
+async def test_tls(valkey: ValkeyServer, tmp_path: Path) -> None:
+    """Over a proxy that ends it: with its authority, and not without, nor under another name."""
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(certificate(["localhost"]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(bundle)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind, before = await asyncio.open_unix_connection(valkey.socket)
+        with contextlib.suppress(OSError):
+            await asyncio.gather(pipe(reader, before), pipe(behind, writer))
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        async with opened(f"rediss://localhost:{port}/1?ca_file={bundle}") as state:
+            assert await state.set("k", b"v", 60_000)
+            assert await state.get("k") == b"v"
+        for wrong in (f"rediss://localhost:{port}", f"rediss://127.0.0.1:{port}?ca_file={bundle}"):
+            async with opened(wrong) as state:
+                assert state.is_down
 
 
 async def test_a_busy_process_does_not_blame_the_server(state: Valkey) -> None:
