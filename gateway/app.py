@@ -55,7 +55,7 @@ from gateway.app_reload import Current, Reloader, Reread
 from gateway.app_retention import sweeper
 from gateway.app_sharing import sharing_of
 from gateway.app_shutdown import drain
-from gateway.app_state import KeyNews, open_limits, open_state
+from gateway.app_state import KeyNews, open_shared
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
 from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
@@ -228,10 +228,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             raise StartFailed(f"pictures cannot be stored: {exc}") from exc
         signer = _signer(config, office)
         pictures = await stack.enter_async_context(open_pictures(config, office.database, blobs, signer, clock))
-        state = await stack.enter_async_context(open_state(config, clock, metrics))
-        limits = await stack.enter_async_context(open_limits(config, state, owner, clock, metrics))
-        key_news = KeyNews(state, owner)
-        await key_news.listen()
+        state, limits, key_news = await stack.enter_async_context(open_shared(config, owner, clock, metrics))
         office.keys.tell = office.tokens.tell = key_news.tell
         office.upstreams.live = lambda: app_upstreams.live(config, circuits, limits.slots)
         refusals = RefusedBudgets()

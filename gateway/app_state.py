@@ -105,6 +105,20 @@ class KeyNews:
             self._heard.set()
 
 
+@asynccontextmanager
+async def open_shared(
+    config: Config, owner: str, clock: Clock, metrics: Metrics
+) -> AsyncIterator[tuple[Valkey | None, Limits, KeyNews]]:
+    """All of it, for a process that serves; `owner` names it."""
+    async with (
+        open_state(config, clock, metrics) as state,
+        open_limits(config, state, owner, clock, metrics) as limits,
+    ):
+        news = KeyNews(state, owner)
+        await news.listen()
+        yield state, limits, news
+
+
 def tell_once(config: Config, clock: Clock) -> Tell:
     """For a command without a running gateway, which connects only when there is something to tell."""
 
