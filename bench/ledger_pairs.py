@@ -1,7 +1,8 @@
 """The writer alone: how many calls a second it accepts and finishes, one in ten refused for its budget. `python -m bench.ledger_pairs URL CALLERS S`.
 
 A pair is what a call costs the database: hold, task and attempt in one commit; settle, attempt, task and result in a second. All callers share one
-org, team and key, which is the worst case: their balance rows are the same three.
+org, team and key, which is the worst case: their balance rows are the same three. With `--on-word` it says `ready` and begins when it is told to,
+so that several processes are measured in the same seconds.
 """
 
 import asyncio
@@ -63,12 +64,16 @@ async def call_until(database: Gateway, until_s: float, counts: Counts, number: 
         counts.pairs += counts.counting
 
 
-async def main(url: str, callers: int, seconds: float) -> None:
+async def main(url: str, callers: int, seconds: float, *, on_word: bool) -> None:
     database = await opened(url)
     try:
         for account in (KEY, TEAM, ORG):
             await set_budgets(database, account, BUDGET)
         counts = Counts()
+        if on_word:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            await asyncio.to_thread(sys.stdin.readline)
         until_s = time.monotonic() + WARM_UP_S + seconds
         async with asyncio.TaskGroup() as group:
             for number in range(callers):
@@ -85,4 +90,4 @@ async def main(url: str, callers: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), on_word="--on-word" in sys.argv))
