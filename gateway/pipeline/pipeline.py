@@ -59,8 +59,8 @@ from gateway.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 Rows = list[tuple[Task, tuple[Attempt, ...]]]
-ELSEWHERE_POLL_S = 0.5
-"""How often a caller's task that another process took over is looked at."""
+ELSEWHERE_POLL_S = 2.0
+"""How often a caller's task that another process took over is looked at by itself, beside the one look at all of them."""
 LOOK_S_MAX = 5.0
 """A loaded disk takes a probe in this time, a hanging one never."""
 READY_KEPT_S = 1.0
@@ -450,7 +450,7 @@ class Pipeline:
                 return self.view(*found[0])
             if late:
                 raise StorageUnavailable("The gateway lost its database while this call ran. Look for the task later.")
-            await asyncio.sleep(ELSEWHERE_POLL_S)
+            await self.waits.ended(task.id, ELSEWHERE_POLL_S)
 
     async def _read_shared(self, task_id: TaskId, owner: Principal | Task) -> Rows:
         """The task with its attempts, none where it is not there. Raises StorageUnavailable."""

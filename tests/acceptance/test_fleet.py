@@ -9,11 +9,12 @@ import asyncio
 import http.client
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import cycle
+from types import MappingProxyType
 
 import asyncpg
 import orjson
@@ -24,11 +25,13 @@ from tests.acceptance.fleet import TAKEN_UP, Fleet, Overdue, fleet
 from tests.acceptance.fleet_callers import DEADLINE_S, HANGING_S, FleetCallers
 from tests.acceptance.invariants import Books, all_final, assert_bills, assert_openai_agrees, assert_settled
 from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, BY_SANDBOX, KEY, PATH, Section, config
+from tests.buckets import S3Server
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
 from tests.postgresql import restartable_server
 from tests.proofs import Proof
 from tests.tcp_balancer import Balancer
+from tests.valkey import ValkeyServer
 
 SOAK = os.environ.get("SOAK") == "1"
 GATEWAYS, CALLERS = 3, 300
@@ -44,7 +47,8 @@ MORE_USD = 15
 """At each kill of the long run the budget is raised by so much, so that it is always nearly used up."""
 CHEAPEST_USD = Decimal("0.005905") if SOAK else Decimal("0.0208")
 RESTART_CALLERS = 60
-PLENTY_USD = 10_000
+PLENTY = 100_000
+"""A limit that is counted and never reached."""
 RECOVERED_S_MAX = 30.0
 TEAM = PATH[1]
 _BOOKED = "SELECT at_ms, posted_microusd + pending_microusd FROM entries WHERE account_id = $1 ORDER BY id"
@@ -56,24 +60,28 @@ def settings(
     evolink: EmulatorProcess,
     *,
     budget_usd: int = BUDGET_USD,
-    **more: object,
+    stores: Mapping[str, object] = MappingProxyType({}),
 ) -> Callable[[Balancer], Section]:
     """For gateways whose links and callers go through the balancer."""
 
     def of(balancer: Balancer) -> Section:
-        team = {"team": "design", "budgets": [f"{budget_usd}usd/total"], "keys": [{"name": "ci", "secret": KEY}]}
+        team = {
+            "team": "design",
+            "budgets": [f"{budget_usd}usd/total"],
+            "keys": [{"name": "ci", "secret": KEY, "concurrency": PLENTY, "rpm": PLENTY}],
+        }
         return config(
             database,
             openai=openai,
             evolink=evolink,
             of_openai={"timeout": "5s"},
-            of_evolink={"poll_interval": "2s"},
+            of_evolink={"poll_interval": "2s", "concurrency": CALLERS},
             of_sandbox={"latency": "1500ms"},
             lease=f"{LEASE_S}s",
             deadline=f"{DEADLINE_S}s",
             server={"port": 0, "drain": "40s", "public_url": balancer.origin},
             accounts=[{"org": "acme", "teams": [team]}],
-            **more,
+            **stores,
         )
 
     return of
@@ -141,26 +149,37 @@ def kill_and_bring_back(house: Fleet, port: int, away_s: float) -> None:
     house.until_ready(port)
 
 
-def short_storm(house: Fleet) -> None:
-    """One dies and stays away while another one stands still, both for longer than a lease; then the third one dies."""
+def short_storm(house: Fleet, valkey: ValkeyServer) -> None:
+    """One dies and stays away while another one stands still, both for longer than a lease, and Valkey for half of one; then the third one dies."""
     first, second, third = house.ports
     time.sleep(WORK_S / 2)
     house.kill(first)
+    valkey.stop()
     with house.pause(second, LEASE_S + 1):
-        time.sleep(LEASE_S)
+        time.sleep(LEASE_S / 2)
+        valkey.start()
+        time.sleep(LEASE_S / 2)
         house.restart(first)
     house.until_ready(first)
     kill_and_bring_back(house, third, 0.5)
 
 
-def long_storm(house: Fleet, purse: Purse) -> None:
-    """For two minutes: every 10 s one dies, in turn; in every third of these spans another one stands still."""
+def long_storm(house: Fleet, purse: Purse, valkey: ValkeyServer) -> None:
+    """For two minutes: every 10 s one dies, in turn; sometimes another one stands still, or Valkey dies or hangs."""
     ports = cycle(house.ports)
     until_s = time.monotonic() + 120
     while time.monotonic() < until_s:
         next_s = time.monotonic() + 10
         kill_and_bring_back(house, next(ports), 2.0)
         purse.add(MORE_USD)
+        if house.kills % 4 == 1:
+            valkey.stop()
+            time.sleep(1)
+            valkey.start()
+        if house.kills % 4 == 2:
+            valkey.pause()
+            time.sleep(2)
+            valkey.resume()
         if house.kills % 3 == 0:
             with house.pause(house.ports[house.kills // 3 % GATEWAYS], LEASE_S + 2):
                 pass
@@ -168,15 +187,24 @@ def long_storm(house: Fleet, purse: Purse) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600 if SOAK else 180)
+@pytest.mark.timeout(900 if SOAK else 300)
 @pytest.mark.xdist_group("acceptance-fleet")
 def test_gateways_die_under_a_shared_budget(
-    new_gateway: NewGateway, emulator_process: StartProcess, postgresql_database: str, proof: Proof
+    new_gateway: NewGateway,
+    emulator_process: StartProcess,
+    postgresql_database: str,
+    own_valkey: ValkeyServer,
+    request: pytest.FixtureRequest,
+    proof: Proof,
 ) -> None:
-    """300 callers at once, kill -9 and SIGSTOP: charged what fits to the last picture, each picture paid once, no task lost, no request hanging."""
+    """300 callers, kill -9, SIGSTOP, Valkey gone: charged what fits to the last picture, each paid once, no task lost, no request hanging."""
     openai = emulator_process("openai", delay=1) if SOAK else None
     evolink = emulator_process("evolink", work=WORK_S)
-    with fleet(new_gateway, GATEWAYS, settings(postgresql_database, openai, evolink)) as house:
+    stores: dict[str, object] = {"state": own_valkey.url}
+    if SOAK:
+        s3: S3Server = request.getfixturevalue("s3")
+        stores |= {"blobs": f"s3://{s3.shared_bucket}/fleet", "s3_endpoint": s3.endpoint, "s3_region": "us-east-1"}
+    with fleet(new_gateway, GATEWAYS, settings(postgresql_database, openai, evolink, stores=stores)) as house:
         models: dict[str, tuple[int, ...]] = {BY_EVOLINK: (1, 2)} | ({BY_OPENAI: (1,)} if SOAK else {})
         overdue = Overdue(postgresql_database)
         callers = FleetCallers(house.balancer.origin, CALLERS, models, overdue, until_refused=True)
@@ -184,9 +212,9 @@ def test_gateways_die_under_a_shared_budget(
         began_s = time.monotonic()
         with calling(callers):
             if SOAK:
-                long_storm(house, purse)
+                long_storm(house, purse, own_valkey)
             else:
-                short_storm(house)
+                short_storm(house, own_valkey)
         seconds = time.monotonic() - began_s
         all_final(house.first, ENDED_S_MAX)
         walk_to_the_last_cent(house, callers)
@@ -209,7 +237,7 @@ def test_gateways_die_under_a_shared_budget(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400 if SOAK else 180)
+@pytest.mark.timeout(600 if SOAK else 300)
 @pytest.mark.xdist_group("acceptance-fleet")
 def test_postgresql_is_restarted_under_load(
     new_gateway: NewGateway, emulator_process: StartProcess, proof: Proof
@@ -219,7 +247,7 @@ def test_postgresql_is_restarted_under_load(
     with restartable_server() as server:
         server.execute("CREATE DATABASE fleet")
         database = server.url("fleet")
-        with fleet(new_gateway, 2, settings(database, None, evolink, budget_usd=PLENTY_USD)) as house:
+        with fleet(new_gateway, 2, settings(database, None, evolink, budget_usd=PLENTY)) as house:
             callers = FleetCallers(house.balancer.origin, RESTART_CALLERS, {BY_EVOLINK: (1, 2)}, Overdue(database))
             recovered_s: dict[str, float] = {}
             with calling(callers):
