@@ -8,6 +8,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from bench import loop_probe, setup, targets
+from bench.databases import POSTGRESQL
 from bench.load import Measurement, Plan
 from bench.processes import (
     BenchFailed,
@@ -24,6 +25,9 @@ LARGE_CONNECTIONS = 16
 HIT_CONNECTIONS = 32
 IDLE_AFTER_S = 0.5
 """From ready to idle: what start-up leaves to do is done."""
+PROCESSES = 3
+SHARED = f"{POSTGRESQL}, {PROCESSES} processes"
+"""As a database's name in the table of the writers."""
 
 
 def compare(place: Place, size: str, connections: tuple[int, ...], rounds: int, seconds: float) -> Comparison:
@@ -86,13 +90,16 @@ def start_up(place: Place, name: str, times: int) -> StartUp:
 def writer_pairs(place: Place, callers: tuple[int, ...], rounds: int, seconds: float) -> list[Pairs]:
     """Each database with each number of callers in turn, round after round; every time on a new database."""
     cases = [(name, count) for name in place.databases for count in callers]
+    if POSTGRESQL in place.databases:
+        cases.append((SHARED, max(callers)))
     found: dict[tuple[str, int], list[dict[str, float]]] = {case: [] for case in cases}
     for number in range(rounds):
         for name, count in cases:
             folder = place.folder / f"pairs-{name}-{count}-{number}"
             folder.mkdir()
-            url = place.databases[name](folder)
-            printed = python_output_of(["-m", "bench.ledger_pairs", url, str(count), str(seconds)])
+            url = place.databases[POSTGRESQL if name == SHARED else name](folder)
+            program = ("bench.shared_pairs", str(PROCESSES)) if name == SHARED else ("bench.ledger_pairs",)
+            printed = python_output_of(["-m", program[0], url, str(count), str(seconds), *program[1:]])
             found[name, count].append(orjson.loads(printed))
     return [
         Pairs(

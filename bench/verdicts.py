@@ -115,7 +115,7 @@ def _starts(found: Sequence[StartUp]) -> Iterator[Verdict]:
 
 def _pairs(found: Sequence[Pairs]) -> Iterator[Verdict]:
     """Of the numbers of callers the one with which the writer does most: the promise is about what it can do."""
-    for database in dict.fromkeys(pairs.database for pairs in found):
+    for database in dict.fromkeys(pairs.database for pairs in found if "processes" not in pairs.database):
         per_s, callers = max(
             (statistics.median(pairs.pairs_per_second), pairs.callers) for pairs in found if pairs.database == database
         )

@@ -194,16 +194,12 @@ def test_gateways_die_under_a_shared_budget(
     emulator_process: StartProcess,
     postgresql_database: str,
     own_valkey: ValkeyServer,
-    request: pytest.FixtureRequest,
     proof: Proof,
 ) -> None:
     """300 callers, kill -9, SIGSTOP, Valkey gone: charged what fits to the last picture, each paid once, no task lost, no request hanging."""
     openai = emulator_process("openai", delay=1) if SOAK else None
     evolink = emulator_process("evolink", work=WORK_S)
-    stores: dict[str, object] = {"state": own_valkey.url}
-    if SOAK:
-        s3: S3Server = request.getfixturevalue("s3")
-        stores |= {"blobs": f"s3://{s3.shared_bucket}/fleet", "s3_endpoint": s3.endpoint, "s3_region": "us-east-1"}
+    stores = {"state": own_valkey.url}
     with fleet(new_gateway, GATEWAYS, settings(postgresql_database, openai, evolink, stores=stores)) as house:
         models: dict[str, tuple[int, ...]] = {BY_EVOLINK: (1, 2)} | ({BY_OPENAI: (1,)} if SOAK else {})
         overdue = Overdue(postgresql_database)
@@ -240,14 +236,15 @@ def test_gateways_die_under_a_shared_budget(
 @pytest.mark.timeout(600 if SOAK else 300)
 @pytest.mark.xdist_group("acceptance-fleet")
 def test_postgresql_is_restarted_under_load(
-    new_gateway: NewGateway, emulator_process: StartProcess, proof: Proof
+    new_gateway: NewGateway, emulator_process: StartProcess, s3: S3Server, proof: Proof
 ) -> None:
-    """Stopped, crashed and frozen: calls wait or are told when to come again, every accepted task ends once, and in 30 s all is well again."""
+    """Stopped, crashed and frozen: calls wait or are told when to come again, every accepted task ends once, and all is well in 30 s."""
     evolink = emulator_process("evolink", work=WORK_S)
     with restartable_server() as server:
         server.execute("CREATE DATABASE fleet")
         database = server.url("fleet")
-        with fleet(new_gateway, 2, settings(database, None, evolink, budget_usd=PLENTY)) as house:
+        stores = {"blobs": f"s3://{s3.shared_bucket}/fleet", "s3_endpoint": s3.endpoint, "s3_region": "us-east-1"}
+        with fleet(new_gateway, 2, settings(database, None, evolink, budget_usd=PLENTY, stores=stores)) as house:
             callers = FleetCallers(house.balancer.origin, RESTART_CALLERS, {BY_EVOLINK: (1, 2)}, Overdue(database))
             recovered_s: dict[str, float] = {}
             with calling(callers):

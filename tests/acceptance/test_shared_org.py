@@ -5,51 +5,22 @@ The worst case for the ledger: every call locks the same three balance rows. One
 
 import asyncio
 import os
-import sys
-from pathlib import Path
 
-import orjson
 import pytest
 
+from bench.shared_pairs import measured
 from gateway.ledger.audit import audit
 from gateway.ledger.model import BudgetRefusal
 from gateway.pipeline.commands import Accepted
 from tests.books import CREDIT, ORG, accept, balance, new_task, opened, set_budgets
 from tests.proofs import Proof
 
-ROOT = Path(__file__).parents[2]
 SOAK = os.environ.get("SOAK") == "1"
 SECONDS = 10 if SOAK else 1.5
 CALLERS = 256
 PROCESSES = 3
 FITS = 50
 HOLD_CREDITS = 2
-
-
-async def measured(url: str, processes: int) -> tuple[float, float]:
-    """Pairs and refusals a second of all processes, in the same seconds."""
-    callers = [CALLERS // processes + (number < CALLERS % processes) for number in range(processes)]
-    running = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.ledger_pairs", url, str(count), str(SECONDS), "--on-word", cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )
-        for count in callers
-    ]  # fmt: skip
-    try:
-        for process in running:
-            assert process.stdout is not None
-            assert await process.stdout.readline() == b"ready\n"
-        for process in running:
-            assert process.stdin is not None
-            process.stdin.write(b"go\n")
-        told = [orjson.loads((await process.communicate())[0]) for process in running]
-    finally:
-        for process in running:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    return sum(each["pairs_per_second"] for each in told), sum(each["refused_per_second"] for each in told)
 
 
 async def rush(url: str) -> int:
@@ -74,8 +45,10 @@ async def rush(url: str) -> int:
 @pytest.mark.xdist_group("acceptance-shared-org")
 async def test_processes_share_the_budget_of_an_org(postgresql_database: str, proof: Proof) -> None:
     """256 callers at one process and at three: both make progress, some are refused among them, and the last room is given out to the last call."""
-    alone = await measured(postgresql_database, 1)
-    together = await measured(postgresql_database, PROCESSES)
+    alone, together = [
+        list((await measured(postgresql_database, CALLERS, SECONDS, processes)).values())
+        for processes in (1, PROCESSES)
+    ]
     assert min(*alone, *together) > 0
     accepted = await rush(postgresql_database)
     assert accepted == FITS
