@@ -1,5 +1,6 @@
 """Emulators that several tests of the whole app need beyond the common ones."""
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.emulators.openai import OpenAIEmulator
+from tests.integration import gateway_app
 from tests.integration.gateway_app import Settings, openai_upstream
 
 NAMES = ("cheap", "middle", "dear")
@@ -62,3 +64,16 @@ async def market() -> AsyncIterator[Market]:
     async with AsyncExitStack() as stack:
         emulators = {name: await stack.enter_async_context(OpenAIEmulator(legacy=True)) for name in NAMES}
         yield Market(emulators)
+
+
+@pytest.fixture
+def whole_stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test of both databases runs on SQLite, memory and disk, and on PostgreSQL, Valkey and S3."""
+    if "database_url" in request.fixturenames and request.getfixturevalue("database_url").startswith("postgresql"):
+        valkey, s3 = request.getfixturevalue("valkey"), request.getfixturevalue("s3")
+        blobs = {
+            "blobs": f"s3://{s3.shared_bucket}/{uuid.uuid4().hex}",
+            "s3_endpoint": s3.endpoint,
+            "s3_region": "us-east-1",
+        }
+        monkeypatch.setattr(gateway_app, "SHARED", {"state": valkey.url, **blobs})

@@ -49,6 +49,8 @@ PROMPT = "a red fox in fresh snow"
 
 Json = Mapping[str, object]
 Settings = dict[str, object]
+SHARED: Settings = {}
+"""What a gateway on PostgreSQL shares besides it: filled by the fixture `whole_stack`."""
 Fields = dict[str, Any]
 """Fields of a request's body, given as keyword arguments."""
 
@@ -88,6 +90,7 @@ def write_config(folder: Path, database: str, upstreams: Mapping[str, Settings],
         "cache": {"enabled": False},  # most tests count what equal calls cost; those of the cache switch it on
         "upstreams": dict(upstreams),
         "accounts": accounts(),
+        **(SHARED if database.startswith("postgresql") else {}),
         **more,
     }
     path = folder / "gateway.yaml"

@@ -27,6 +27,8 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
+pytestmark = pytest.mark.usefixtures("whole_stack")
+
 CALLS, AFFORDABLE = 200, 20
 
 

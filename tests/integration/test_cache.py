@@ -29,6 +29,8 @@ from tests.integration.gateway_app import (
 from tests.integration.test_idempotency import SettableClock
 from tests.png_files import RGB, png
 
+pytestmark = pytest.mark.usefixtures("whole_stack")
+
 MODEL = "gpt-image-2"
 FIELDS: Settings = {"size": "1024x1024", "quality": "low"}
 OFFER: Settings = {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}

@@ -25,6 +25,8 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
+pytestmark = pytest.mark.usefixtures("whole_stack")
+
 DALL_E_2 = Decimal(20_000)
 """Micro-USD of one picture at the cheapest upstream."""
 

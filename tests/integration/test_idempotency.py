@@ -27,6 +27,8 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
+pytestmark = pytest.mark.usefixtures("whole_stack")
+
 MODEL = "gpt-image-2"
 FIELDS: Settings = {"size": "1024x1024", "quality": "low"}
 OFFER: Settings = {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}

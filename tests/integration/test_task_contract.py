@@ -24,6 +24,8 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
+pytestmark = pytest.mark.usefixtures("whole_stack")
+
 EXAMPLE = {
     "model": "gpt-4o-image",
     "prompt": "A beautiful sunset over the ocean with vibrant colors",
