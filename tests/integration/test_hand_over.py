@@ -45,6 +45,8 @@ from tests.integration.test_making import (  # noqa: F401 - `database` is a fixt
 from tests.limits import limiting
 from tests.sharing import sharing_over
 
+pytestmark = pytest.mark.usefixtures("whole_stack")
+
 BY_JOBS, BY_CALLS = "gpt-4o-image", "gpt-image-2"
 
 

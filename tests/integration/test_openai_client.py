@@ -28,6 +28,8 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
+pytestmark = pytest.mark.usefixtures("whole_stack")
+
 
 @asynccontextmanager
 async def client(house: House, key: str = KEY) -> AsyncIterator[openai.AsyncOpenAI]:
