@@ -93,9 +93,9 @@ class _Group:
 
     held: dict[str, Place] = field(default_factory=dict)
     to_enter: dict[str, Place] = field(default_factory=dict)
-    """Held, and not yet known to the shared state, or to be renewed."""
+    """Held, and the shared state was not told, or it is to be renewed."""
     gone: dict[str, Place] = field(default_factory=dict)
-    """Given back, and not yet known to be out."""
+    """Given back, and the shared state was not told, or did not hear it."""
     asking: int = 0
 
     @property
@@ -216,19 +216,20 @@ class Leases:
             len(sets), len(names), int(tell), int(taking), *names, *most,
         )  # fmt: skip
         for place in entered:
-            group.to_enter.pop(place.name, None)
+            del group.to_enter[place.name]
+        for place in out:  # once is enough: whatever is asked from now on comes after it
+            del group.gone[place.name]
         group.asking += 1
         try:
             answer = await self._state.run(_CHANGE, tuple(numbers), args)
         except BaseException as exc:
             group.to_enter.update((place.name, place) for place in entered if place.name in group.held)
+            group.gone.update((place.name, place) for place in out)
             if isinstance(exc, StateDown):
                 raise LimitStoreDown(str(exc)) from exc
             raise
         finally:
             group.asking -= 1
-        for place in out:
-            group.gone.pop(place.name, None)
         match answer:
             case [int(index), int(running)]:
                 return NoRoom(index - 1, running) if index else None
