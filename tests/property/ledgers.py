@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, cast, func, select
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gateway.db.connection import Connection, run_to_end
 from gateway.db.migrate import migrate
 from gateway.db.postgresql import PostgresqlDatabase
-from gateway.db.schema import accounts, attempts, balances, metadata, tasks
+from gateway.db.schema import accounts, attempts, balances, metadata, results, tasks, usage_daily
 from gateway.db.sqlite import SqliteConnection, SqliteTransaction
 from gateway.db.statements import Statement, any_of, insert_rows
 from gateway.db.url import DatabaseUrl, Dialect
@@ -50,11 +50,18 @@ _SEEN_TASKS = Statement(
             tasks.c[name]
             for name in (
                 "id", "state", "epoch", "owner", "lease_until_ms", "reserved_microcredits", "used_microcredits", "result_count", "error_code",
-                "prompt", "erased_at_ms", "cancel_requested",
+                "prompt", "erased_at_ms", "cancel_requested", "plan", "cache", "source_id",
             )
-        )
+        ),
+        select(func.min(results.c.blob)).where(results.c.task_id == tasks.c.id).scalar_subquery(),
     )
 )  # fmt: skip
+_USAGE = Statement(
+    select(
+        usage_daily.c.account_id,
+        *(cast(func.sum(usage_daily.c[name]), BigInteger) for name in ("tasks", "cache_hits", "cache_saved_microusd")),
+    ).group_by(usage_daily.c.account_id)
+)
 _SEEN_ATTEMPTS = Statement(select(*(attempts.c[name] for name in ("id", "state", "cost_microusd", "upstream_ref"))))
 Seen = tuple[dict[TaskId, TaskSeen], dict[AttemptId, AttemptSeen]]
 
@@ -88,12 +95,13 @@ async def _states(connection: Connection, ids: Sequence[TaskId]) -> dict[TaskId,
 async def _seen(connection: Connection) -> Seen:
     now_ms = SystemClock().now_ms()
     seen_tasks: dict[TaskId, TaskSeen] = {}
-    for i, state, epoch, owner, lease, reserved, used, results, error, *words in await connection.fetch(_SEEN_TASKS):
+    for i, state, epoch, owner, lease, reserved, used, count, error, *words in await connection.fetch(_SEEN_TASKS):
         living = _int(lease) > now_ms
         code = None if error is None else str(error)
         seen_tasks[TaskId(str(i))] = (
-            str(state), _int(epoch), str(owner), living, _int(reserved), _int(used), _int(results), code,
+            str(state), _int(epoch), str(owner), living, _int(reserved), _int(used), _int(count), code,
             (words[0] is not None, words[1] is not None, words[2] == 1),
+            tuple(None if one is None else str(one) for one in words[3:]),
         )  # fmt: skip
     return seen_tasks, {
         AttemptId(str(i)): (str(state), _int(cost), None if ref is None else str(ref))
@@ -104,6 +112,10 @@ async def _seen(connection: Connection) -> Seen:
 def _int(value: str | int | None) -> int:
     assert isinstance(value, int)
     return value
+
+
+async def _usage(connection: Connection) -> dict[AccountId, list[int]]:
+    return {AccountId(str(account)): list(map(_int, sums)) for account, *sums in await connection.fetch(_USAGE)}
 
 
 async def _usage_differences(connection: Connection) -> list[str]:
@@ -149,6 +161,9 @@ class SqliteLedger:
 
     def seen(self) -> Seen:
         return run_to_end(_seen(self._connection))
+
+    def usage(self) -> dict[AccountId, list[int]]:
+        return run_to_end(_usage(self._connection))
 
     def differences(self) -> list[str]:
         found = [str(difference) for difference in run_to_end(audit(self)).differences]
@@ -197,6 +212,9 @@ class PostgresqlLedger:
     def seen(self) -> Seen:
         return self._runner.run(self._database.read(_seen))
 
+    def usage(self) -> dict[AccountId, list[int]]:
+        return self._runner.run(self._database.read(_usage))
+
     def differences(self) -> list[str]:
         found = [str(difference) for difference in self._runner.run(audit(self._database)).differences]
         return found + self._runner.run(self._database.read(_usage_differences))
@@ -232,6 +250,11 @@ class BothLedgers:
 
     def seen(self) -> Seen:
         first, second = self._first.seen(), self._second.seen()
+        assert first == second
+        return first
+
+    def usage(self) -> dict[AccountId, list[int]]:
+        first, second = self._first.usage(), self._second.usage()
         assert first == second
         return first
 

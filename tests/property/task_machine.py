@@ -17,10 +17,9 @@ from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import Contract, ImageResult
 from gateway.domain.money import Amount
 from gateway.domain.repeats import Repeat
-from gateway.domain.tasks import Attempt, AttemptState, Billed, Fault, Task, TaskError, TaskErrorCode, TaskState
+from gateway.domain.tasks import Attempt, AttemptState, Task, TaskError, TaskErrorCode, TaskState
 from gateway.pipeline.commands import (
     Accept,
-    Cancel,
     Claim,
     Command,
     ExtendLeases,
@@ -33,6 +32,7 @@ from gateway.pipeline.commands import (
 from gateway.pipeline.repeating import TakeUp
 from gateway.tasks.erasing import Erase
 from tests.property.ledger_world import KEYS, OURS, PATHS, PAYERS, RATE, UPSTREAM, Ledger, set_budget
+from tests.property.task_commands import ENDS, amount, cancel_of, ending_of, expiry, repeated
 from tests.property.task_model import CANCELLABLE, ZERO, AttemptSeen, ModelTask, TaskModel, TaskSeen, told
 
 OWNERS = ("run_a", "run_b", "run_c")
@@ -44,7 +44,6 @@ REPEATS = ("same key", "other body", "foreign key", "retry", "foreign retry", "t
 WHOSE, AGAIN = ("", "", "", "old ", "future "), ("", "", "batch", "next")
 LIVING_MS, ENDED_MS = 600_000, -60_000
 INDEXES, CHARGES = st.integers(0, 60), st.sampled_from([0, 1, 2, 5, 12])
-ENDS = ("made", "unbilled", "billed", "unknown", "stopped")
 HOW, LEASES = st.sampled_from(ENDS), st.sampled_from([LIVING_MS, ENDED_MS])
 VISITS: Counter[tuple[str, str]] = Counter()
 
@@ -77,6 +76,10 @@ class TaskLedger(Ledger, Protocol):
 
     def seen(self) -> tuple[dict[TaskId, TaskSeen], dict[AttemptId, AttemptSeen]]:
         """Every task and every attempt in the database."""
+        ...
+
+    def usage(self) -> dict[AccountId, list[int]]:
+        """Of each key: tasks that ended, those with another's pictures, and what these had cost."""
         ...
 
 
@@ -145,19 +148,6 @@ class TaskMachine(RuleBasedStateMachine):
         self.commands[attempt.id] = attempt
         return attempt
 
-    def _ending(self, attempt_id: AttemptId, how: str) -> Attempt:
-        attempt = self.commands[attempt_id]
-        presumed = attempt.presumed_cost_microusd
-        state, billed, cost = {
-            "made": (AttemptState.SUCCEEDED, None, presumed - 7),
-            "unbilled": (AttemptState.FAILED, Billed.NO, 0),
-            "billed": (AttemptState.FAILED, Billed.YES, presumed + 5),
-            "unknown": (AttemptState.UNKNOWN, Billed.UNKNOWN, 0),
-            "stopped": (AttemptState.FAILED, Billed.YES, presumed + 3),
-        }[how]
-        fault = None if state is AttemptState.SUCCEEDED else Fault.CANCELLED if how == "stopped" else Fault.FAILED
-        return replace(attempt, state=state, billed=billed, fault=fault, cost_microusd=cost, ended_at_ms=5)
-
     def _new(
         self,
         key: AccountId,
@@ -178,7 +168,7 @@ class TaskMachine(RuleBasedStateMachine):
             epoch=1,
         )  # fmt: skip
         # The first plan begins with the offer that the attempts are for; cheaper ones do not.
-        options = tuple(HoldOption(_amount(size), str(index), index == 0) for index, size in enumerate(sizes))
+        options = tuple(HoldOption(amount(size), str(index), index == 0) for index, size in enumerate(sizes))
         return Accept(task, options, RATE, tuple(self._attempt(task_id) for _ in range(attempts)), lease_ms, repeat)
 
     @rule(
@@ -199,7 +189,7 @@ class TaskMachine(RuleBasedStateMachine):
         self, key: AccountId, sizes: Sequence[int], attempts: int, owner: str, lease_ms: int, cancelled: bool
     ) -> None:
         command = self._new(key, sizes, attempts, owner, lease_ms)
-        cancel = [_cancel(command.task.id, key)] if cancelled else []
+        cancel = [cancel_of(command.task.id, key)] if cancelled else []
         answer, *_ = self._do(command, *cancel)
         if answer[0] == "refused":
             VISITS["none", "accept refused"] += 1
@@ -217,7 +207,8 @@ class TaskMachine(RuleBasedStateMachine):
             case "complete":
                 ended = self._endings(task, how)
                 results = (ImageResult(f"{task.id}/{self.number}", "image/png", "png", 9, 2, 2, "0" * 64, None),)
-                return Finish(task.id, epoch, TaskState.COMPLETED, RATE, _amount(charge), ended=ended, results=results)
+                finish = Finish(task.id, epoch, TaskState.COMPLETED, RATE, amount(charge), ended=ended, results=results)
+                return replace(finish, results_expire_at_ms=expiry(self.number))
             case "fail":
                 error = TaskError(TaskErrorCode.SERVICE_ERROR, "no")
                 ended = self._endings(task, how)
@@ -227,23 +218,25 @@ class TaskMachine(RuleBasedStateMachine):
             case "stop":
                 error = TaskError(TaskErrorCode.REQUEST_CANCELLED, "stopped")
                 ended = self._endings(task, how)
-                return Finish(task.id, epoch, TaskState.CANCELLED, RATE, _amount(charge), ended=ended, error=error)
+                return Finish(task.id, epoch, TaskState.CANCELLED, RATE, amount(charge), ended=ended, error=error)
         if not attempts:
             return None
         match work:
             case "submit":
                 return RecordSubmitted(task.id, epoch, attempts[0], f"job{self.number}")
             case "end":
-                return RecordAttempts(task.id, epoch, ended=(self._ending(attempts[0], how),))
+                return RecordAttempts(task.id, epoch, ended=(ending_of(self.commands[attempts[0]], how),))
             case _:
-                ending, started = self._ending(attempts[-1], how), self._attempt(task.id)
+                ending, started = ending_of(self.commands[attempts[-1]], how), self._attempt(task.id)
                 return RecordAttempts(task.id, epoch, ended=(ending,), started=(started,))
 
     def _endings(self, task: ModelTask, how: str) -> tuple[Attempt, ...]:
         """The open ones, each in its own way; a finished task's are given again."""
         first = ENDS.index(how)
         attempts = [i for i, attempt in task.attempts.items() if attempt.is_open or task.is_final]
-        return tuple(self._ending(i, ENDS[(first + number) % len(ENDS)]) for number, i in enumerate(attempts))
+        return tuple(
+            ending_of(self.commands[i], ENDS[(first + number) % len(ENDS)]) for number, i in enumerate(attempts)
+        )
 
     @precondition(lambda self: self.order)
     @rule(
@@ -269,7 +262,7 @@ class TaskMachine(RuleBasedStateMachine):
         VISITS[state, f"{whose}{work}"] += 1
         VISITS[state, f"{work} after the wish"] += task.wished and not task.is_final and not whose
         VISITS[state, f"{work} again"] += again != ""
-        repeat = command if isinstance(command, RecordSubmitted) else _repeated(command)
+        repeat = command if isinstance(command, RecordSubmitted) else repeated(command)
         if again == "batch":
             self._do(command, repeat)
         else:
@@ -284,7 +277,7 @@ class TaskMachine(RuleBasedStateMachine):
         task = self._pick(index)
         command = self._work(task, work, task.epoch, how, charge)
         if command is not None:
-            cancel = _cancel(task.id, task.path[0])
+            cancel = cancel_of(task.id, task.path[0])
             VISITS[task.state, "cancel beside work"] += 1
             self._do(*((cancel, command) if cancel_first else (command, cancel)))
 
@@ -390,9 +383,11 @@ class TaskMachine(RuleBasedStateMachine):
         out = [attempt_id for attempt_id, attempt in task.attempts.items() if attempt.is_open]
         if quiet and out and not task.is_final:
             VISITS[task.state, "end"] += 1
-            self._do(RecordAttempts(task.id, task.epoch, ended=tuple(self._ending(i, "unbilled") for i in out)))
+            self._do(
+                RecordAttempts(task.id, task.epoch, ended=tuple(ending_of(self.commands[i], "unbilled") for i in out))
+            )
         account = next(key for key in KEYS if key != task.path[0]) if whose else task.path[0]
-        command = _cancel(task.id, account)
+        command = cancel_of(task.id, account)
         VISITS[task.state, f"{whose}cancel"] += 1
         VISITS[task.state, "cancel again"] += again and not whose
         VISITS[task.state, "cancel after the wish"] += task.wished and not task.is_final and not whose
@@ -454,11 +449,11 @@ class TaskMachine(RuleBasedStateMachine):
         if work == "start":
             command = RecordAttempts(task_id, 1, started=(self._attempt(task_id),))
         elif work == "complete":
-            command = Finish(task_id, 1, TaskState.COMPLETED, RATE, _amount(1))
+            command = Finish(task_id, 1, TaskState.COMPLETED, RATE, amount(1))
         elif work == "erase":
             command = Erase(task_id)
         else:
-            command = _cancel(task_id, KEYS[0])
+            command = cancel_of(task_id, KEYS[0])
         VISITS["none", work] += 1
         self._do(command)
 
@@ -477,21 +472,9 @@ class TaskMachine(RuleBasedStateMachine):
             assert balances.get(account, (ZERO, ZERO)) == (posted, self.model.pending[account]), account
 
     def teardown(self) -> None:
-        """The audit finds nothing."""
+        """The audit finds nothing, and usage has every end once."""
         assert self.ledger.differences() == []
-
-
-def _amount(credits_: int) -> Amount:
-    return Amount(credits_ * 1_000_000, credits_ * 10_000, 1)
-
-
-def _cancel(task_id: TaskId, account: AccountId) -> Cancel:
-    return Cancel(task_id, account, RATE, cancellable=frozenset({CANCELLABLE}))
-
-
-def _repeated(command: Command) -> Command:
-    assert isinstance(command, RecordAttempts | Finish)
-    return replace(command, repeated=True)
+        assert self.ledger.usage() == self.model.usage
 
 
 __all__ = ["PAIRS", "VISITS", "TaskLedger", "TaskMachine"]

@@ -24,6 +24,7 @@ from gateway.pipeline.commands import (
     Finish,
     Finished,
     HandBack,
+    Lead,
     Leading,
     Lost,
     NoTask,
@@ -33,6 +34,7 @@ from gateway.pipeline.commands import (
     Recorded,
     RecordSubmitted,
     SendRefused,
+    Serve,
     SourceGone,
 )
 from gateway.pipeline.repeating import Conflicting, NothingLeft, Repeated, TakenUp, TakeUp
@@ -40,9 +42,11 @@ from gateway.tasks.erasing import Erase, Erased, NotErased
 
 Triple = tuple[int, int, int]
 Answer = tuple[object, ...]
-TaskSeen = tuple[str, int, str, bool, int, int, int, str | None, tuple[bool, bool, bool]]
+TaskSeen = tuple[str, int, str, bool, int, int, int, str | None, tuple[bool, bool, bool], tuple[str | None, ...]]
 """State, epoch, owner, whether its lease runs, reserved, used, number of results, error code; whether its prompt is there, it is erased, and its
-caller wants it cancelled."""
+caller wants it cancelled; its plan, what the cache was to it, whose pictures it has or waits for, and the first of them."""
+LATER_MS = 10**12 * 4
+"""Pictures that expire then, in the next century, may be shared; those that expire in a moment, or have no such time, may not."""
 AttemptSeen = tuple[str, int, str | None]
 """State, cost, the upstream's job id."""
 CANCELLABLE = "u/c"
@@ -107,11 +111,25 @@ class ModelTask:
     repeat: Repeat | None = None
     """What leads to it; None: nothing does, or not any more."""
     taken: bool = False
+    plan: str = ""
+    cache: str | None = None
+    source: TaskId | None = None
+    picture: str | None = None
+    expires: int = 0
     attempts: dict[AttemptId, ModelAttempt] = field(default_factory=dict)
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def is_following(self) -> bool:
+        """It waits for another task's pictures."""
+        return self.source is not None and not self.is_final
+
+    @property
+    def may_be_shared(self) -> bool:
+        return self.state == "completed" and not self.erased and self.expires == LATER_MS
 
     @property
     def is_left(self) -> bool:
@@ -123,7 +141,10 @@ class ModelTask:
     @property
     def seen(self) -> TaskSeen:
         words = (not self.erased, self.erased, self.wished)
-        return self.state, self.epoch, self.owner, self.living, self.held[0], self.used, self.results, self.error, words
+        pictures = (self.plan, self.cache, self.source, None if self.erased else self.picture)
+        return (
+            self.state, self.epoch, self.owner, self.living, self.held[0], self.used, self.results, self.error, words, pictures
+        )  # fmt: skip
 
 
 class TaskModel:
@@ -134,13 +155,19 @@ class TaskModel:
         self.limits: dict[AccountId, int | None] = dict.fromkeys(payers)
         self.posted: dict[AccountId, Triple] = dict.fromkeys((*payers, upstream, ours), ZERO)
         self.pending: dict[AccountId, Triple] = dict.fromkeys((*payers, upstream, ours), ZERO)
+        self.usage: dict[AccountId, list[int]] = {}
+        """Of each key: tasks that ended, those with another's pictures, and what these had cost."""
         self._upstream, self._ours = upstream, ours
 
-    def answer(self, command: Command) -> Answer:  # noqa: PLR0912 - a branch a command
+    def answer(self, command: Command) -> Answer:  # noqa: PLR0911, PLR0912 - a branch a command
         """What the command must be answered; afterwards the model is as the database must be."""
         match command:
             case Accept():
                 return self._accept(command)
+            case Serve():
+                return self._serve(command)
+            case Lead():
+                return self._lead(command)
             case RecordAttempts():
                 return self._record(command)
             case RecordSubmitted():
@@ -205,26 +232,64 @@ class TaskModel:
         if earlier is not None:
             return earlier
         for index, option in enumerate(command.options):
-            tight = [
-                account
-                for account in path
-                if (limit := self.limits[account]) is not None
-                and self.posted[account][0] + self.pending[account][0] + option.amount.microcredits > limit
-            ]
-            if tight:
-                continue
             held = triple(option.amount)
+            if not self._has_room(path, held):
+                continue
             for account in path:
                 self.pending[account] = plus(self.pending[account], held)
             task = ModelTask(
                 command.task.id, path, command.task.created_at_ms, held, command.task.owner, command.lease_ms > 0
             )
-            task.repeat = command.repeat
+            task.repeat, task.plan, task.source = command.repeat, option.plan_json, command.task.source
+            task.cache = command.task.cache and command.task.cache.value
             self.tasks[task.id] = task
             sent = command.attempts if option.has_first_offer else ()
             for attempt in sent:
                 self._send(task, attempt)
             return "accepted", index, len(sent), task.state, self.remaining(path)
+        return ("refused",)
+
+    def _has_room(self, path: Sequence[AccountId], more: Triple) -> bool:
+        """In every budget on the path."""
+        return more == ZERO or all(
+            (limit := self.limits[account]) is None
+            or self.posted[account][0] + self.pending[account][0] + more[0] <= limit
+            for account in path
+        )
+
+    def _serve(self, command: Serve) -> Answer:
+        """A task that begins with its end: another's pictures, for a charge."""
+        new, charge, source = command.task, triple(command.charge), self.tasks.get(command.task.source or TaskId(""))
+        earlier = None if command.repeat is None else self._earlier(new.path[0], command.repeat)
+        if earlier is not None:
+            return earlier
+        if source is None or not source.may_be_shared:
+            return ("source gone",)
+        if not self._has_room(new.path, charge):
+            return ("refused",)
+        task = ModelTask(new.id, new.path, new.created_at_ms, charge, new.owner, living=False, repeat=command.repeat)
+        task.plan, task.cache, task.source = new.plan_json, "hit", source.id
+        task.results, task.picture, task.expires = 1, source.picture, new.results_expire_at_ms or 0
+        self.tasks[task.id] = task
+        for account in task.path:
+            self.pending[account] = plus(self.pending[account], charge)
+        return self._ended(task, "completed", charge, command.saved_microusd)
+
+    def _lead(self, command: Lead) -> Answer:
+        refused = self._refused(command.task_id, command.epoch)
+        if refused:
+            return refused
+        task = self.tasks[command.task_id]
+        for index, option in enumerate(command.options):
+            wanted = triple(option.amount)
+            held = (max(wanted[0], task.held[0]), max(wanted[1], task.held[1]), max(wanted[2], task.held[2]))
+            more = plus(held, task.held, -1)
+            if not self._has_room(task.path, more):
+                continue
+            for account in task.path:
+                self.pending[account] = plus(self.pending[account], more)
+            task.held, task.plan, task.cache, task.source = held, option.plan_json, "miss", None
+            return "leading", index, more
         return ("refused",)
 
     def _send(self, task: ModelTask, attempt: Attempt) -> None:
@@ -278,16 +343,24 @@ class TaskModel:
         if refused:
             return refused
         task = self.tasks[command.task_id]
+        if command.source is not None:
+            source = self.tasks.get(command.source)
+            if source is None or not source.may_be_shared:
+                return ("source gone",)
+            task.source = source.id
         if command.forgets:
             task.repeat = None
         for attempt in command.ended:
             self._end(task, attempt)
         wanted = triple(command.charge) if command.state.value in ("completed", "cancelled") else ZERO
         charged = (min(wanted[0], task.held[0]), min(wanted[1], task.held[1]), min(wanted[2], task.held[2]))
-        self.posted[self._ours] = plus(self.posted[self._ours], (wanted[0] - charged[0], wanted[1] - charged[1], 0))
-        task.results = len(command.results)
+        if command.source is None:  # nobody has paid more for what was made before
+            overrun = (wanted[0] - charged[0], wanted[1] - charged[1], 0)
+            self.posted[self._ours] = plus(self.posted[self._ours], overrun)
+        task.results, task.expires = len(command.results), command.results_expire_at_ms or 0
+        task.picture = min((result.blob for result in command.results), default=None)
         task.error = command.error.code.value if command.error else None
-        return self._ended(task, command.state.value, charged)
+        return self._ended(task, command.state.value, charged, command.saved_microusd if command.source else None)
 
     def _cancel(self, command: Cancel) -> Answer:
         task = self.tasks.get(command.task_id)
@@ -313,7 +386,10 @@ class TaskModel:
         task.erased = True
         return "erased", task.state
 
-    def _ended(self, task: ModelTask, state: str, charged: Triple) -> Answer:
+    def _ended(self, task: ModelTask, state: str, charged: Triple, saved: int | None = None) -> Answer:
+        """`saved`: what its pictures had cost another task; None: they are its own."""
+        counts = self.usage.setdefault(task.path[0], [0, 0, 0])
+        counts[0], counts[1], counts[2] = counts[0] + 1, counts[1] + (saved is not None), counts[2] + (saved or 0)
         for account in task.path:
             self.pending[account] = plus(self.pending[account], task.held, -1)
             self.posted[account] = plus(self.posted[account], charged)
@@ -371,7 +447,9 @@ def told(outcome: Outcome) -> Answer:  # noqa: PLR0911, PLR0912 - a branch an ou
             return "taken up", task_id
         case NothingLeft():
             return ("nothing left",)
-        case (
-            Granted() | SendRefused() | Resolved() | NotInDoubt() | SourceGone() | Leading()
-        ):  # the ledger's machine has these, not this one
+        case SourceGone():
+            return ("source gone",)
+        case Leading(task=task, more=more):
+            return "leading", int(task.plan_json), triple(more)
+        case Granted() | SendRefused() | Resolved() | NotInDoubt():  # the ledger's machine has these, not this one
             raise AssertionError(outcome)

@@ -5,11 +5,19 @@ import pytest
 from tests.proofs import Proof
 from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
 from tests.property.machines import SOAK, run, show_visits
+from tests.property.sharing_machine import SHARED, SHARED_PAIRS, SharingMachine
 from tests.property.task_machine import PAIRS, VISITS, TaskLedger, TaskMachine
 
 
 def machine_on(ledger: TaskLedger) -> type[TaskMachine]:
     class Machine(TaskMachine):
+        make_ledger = staticmethod(lambda: ledger)
+
+    return Machine
+
+
+def sharing_machine_on(ledger: TaskLedger) -> type[SharingMachine]:
+    class Machine(SharingMachine):
         make_ledger = staticmethod(lambda: ledger)
 
     return Machine
@@ -22,6 +30,15 @@ def test_tasks_are_their_model_and_every_pair_is_visited(sqlite: SqliteLedger, p
     VISITS.clear()
     run(machine_on(sqlite), examples=900 if SOAK else 400, steps=50)
     show_visits(proof, "tasks on sqlite", VISITS, PAIRS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_shared_pictures_are_the_models_and_every_pair_is_visited(sqlite: SqliteLedger, proof: Proof) -> None:
+    """Hits, followers and leaders among all the rest, each pair at least 20 times: also usage, and whose pictures anybody has."""
+    SHARED.clear()
+    run(sharing_machine_on(sqlite), examples=400 if SOAK else 50, steps=25)
+    show_visits(proof, "the cache on sqlite", SHARED, SHARED_PAIRS)
 
 
 if SOAK:  # PostgreSQL alone as often as SQLite takes minutes; `make test` has the comparison below
@@ -38,4 +55,5 @@ if SOAK:  # PostgreSQL alone as often as SQLite takes minutes; `make test` has t
 @pytest.mark.timeout(600)
 def test_both_databases_treat_tasks_alike(sqlite: SqliteLedger, postgresql: PostgresqlLedger) -> None:
     """Differentially: the same batches, the same answers, the same rows."""
-    run(machine_on(BothLedgers(sqlite, postgresql)), examples=150 if SOAK else 15, steps=30)
+    run(machine_on(BothLedgers(sqlite, postgresql)), examples=150 if SOAK else 10, steps=30)
+    run(sharing_machine_on(BothLedgers(sqlite, postgresql)), examples=100 if SOAK else 8, steps=20)
