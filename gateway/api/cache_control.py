@@ -6,7 +6,9 @@ from aiohttp import web
 
 from gateway.domain.sharing import NO_WISH, CacheWish
 
-_AGE = re.compile(r"max-age=\"?([0-9]{1,9})\"?")
+AGE_S_MAX = 2**31
+"""Any age above it means this one, RFC 9111, 1.2.2."""
+_AGE = re.compile(r"max-age=\"?0*([0-9]+)\"?")
 
 
 def cache_wish(request: web.Request) -> CacheWish:
@@ -15,6 +17,7 @@ def cache_wish(request: web.Request) -> CacheWish:
     if not given:
         return NO_WISH
     said = {part.strip().lower() for part in given.split(",")}
-    ages = [int(match[1]) for match in map(_AGE.fullmatch, said) if match is not None]
+    digits = [match[1] for match in map(_AGE.fullmatch, said) if match is not None]
+    ages = [int(age) if len(age) < len(str(AGE_S_MAX)) else AGE_S_MAX for age in digits]
     stores = "no-store" not in said
     return CacheWish(looks=stores and "no-cache" not in said, keeps=stores, age_s_max=min(ages, default=None))
