@@ -38,6 +38,10 @@ INSERT INTO accounts (id, kind, name, parent_id, budgets, disabled, created_at_m
 ('key:acme/design/ci', 'key', 'ci', 'team:acme/design', '[]', 0, 1), ('upstream:openai', 'upstream', 'openai', NULL, '[]', 0, 1),
 ('ours', 'ours', 'ours', NULL, '[]', 0, 1)
 """
+_BALANCES = """
+INSERT INTO balances SELECT id, 'total', 0, 0, 0, 0, 0, 0, 0 FROM accounts
+"""
+"""Every call locks these first, in one order."""
 _TASKS = f"""
 INSERT INTO tasks (id, account_id, path, state, contract, model, n, user_group, created_at_ms, deadline_at_ms, finished_at_ms, reserved_microcredits,
 used_microcredits, used_microusd, prompt, request, plan, owner, lease_until_ms, epoch, cancel_requested, result_count, results_expire_at_ms)
@@ -52,7 +56,7 @@ SELECT id, 0, id || '/0', 'image/png', 'png', 1, 1, 1, '' FROM tasks
 
 def _fill(connection: sa.Connection) -> None:
     upgrade_to(connection, EARLIER)
-    for statement in (_ACCOUNTS, _TASKS, _RESULTS):
+    for statement in (_ACCOUNTS, _BALANCES, _TASKS, _RESULTS):
         connection.exec_driver_sql(statement)
 
 
