@@ -168,7 +168,7 @@ class Acceptance:
         ended = self._runner.new_future()
         ended.set_result(Ending(outcome.task, (), (), outcome.remaining_microcredits))
         self._runner.served(outcome, self._tools.clock.monotonic_s() - accepted_s)
-        self._tools.metrics.saved("cache", source.paid_microusd)
+        self.sharing.saved(outcome, source.task, source.paid_microusd)
         work = Work(outcome.task, plan, request, ended, accepted_s, made_at_ms=source.task.finished_at_ms)
         return work, outcome.remaining_microcredits, ()
 

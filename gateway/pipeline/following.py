@@ -164,7 +164,7 @@ class Following:
         )
         finished = await self._finish(work, command)
         if finished is not None:
-            self._metrics.saved("cache", paid)
+            self._sharing.saved(finished, source, paid)
         return finished
 
     def _lead(self, work: Work) -> Lead:

@@ -24,7 +24,7 @@ from gateway.domain.sharing import SHARED_MS_MIN, CacheResult, CacheScope, Cache
 from gateway.domain.tasks import AttemptState, Task, TaskState
 from gateway.files import store as file_store
 from gateway.pipeline.admission import Admitted
-from gateway.pipeline.commands import Command, Outcome
+from gateway.pipeline.commands import Command, Finished, Outcome
 from gateway.pipeline.shared_reads import SharedReads
 from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
@@ -181,6 +181,13 @@ class Sharing:
                 self.pictures.put(result.blob, text)
         await self.index.landed(flight.key, Entry(task.id, task.finished_at_ms or 0, expires_at_ms), ttl_ms)
         self._metrics.cache_holds(self.pictures.used_bytes)
+
+    def saved(self, finished: Finished, source: Task, paid_microusd: int) -> None:
+        """For the metrics: what the caller, and we, did not pay again."""
+        task = finished.task
+        spared = max(0, source.used_microcredits - task.used_microcredits)
+        self._metrics.credits("saved", model=task.model, team=task.user_group, microcredits=spared)
+        self._metrics.saved("cache", paid_microusd)
 
     def count(self, result: CacheResult) -> None:
         """A call that was accepted."""

@@ -126,7 +126,7 @@ class Metrics:
         self._overheads.observe((contract,), overhead_s)
 
     def credits(self, kind: str, *, model: str, team: str, microcredits: int) -> None:
-        """`kind` is held, used or released."""
+        """`kind` is held, used or released; or saved: what shared pictures would have cost more."""
         self._credits.add((kind, self._model(model), self._team(team)), microcredits)
 
     def upstream_paid(self, *, upstream: str, model: str, microusd: int) -> None:

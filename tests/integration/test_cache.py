@@ -104,6 +104,7 @@ async def test_again_is_the_same_picture_for_nothing(
         assert await house.metric("gateway_cache_requests_total", result="hit") == 2
         assert await house.metric("gateway_cache_requests_total", result="miss") == 1
         saved = float(openai_emulator.bills[0].usd) * 2
+        assert await house.metric("gateway_credits_total", kind="saved") == pytest.approx(saved * 72, abs=1e-5)
         assert await house.metric("gateway_savings_usd_total", by="cache") == pytest.approx(saved, abs=1e-5)
     assert len(openai_emulator.bills) == 1
     assert house.settled.charged() == openai_emulator.bills[0].usd * 72
