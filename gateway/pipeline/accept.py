@@ -165,6 +165,7 @@ class Acceptance:
             raise self._repeated(outcome)
         if not isinstance(outcome, Finished):
             raise AssertionError(f"a call that was to be served was answered with {outcome}")
+        reached(CrashPoint.SERVED)
         ended = self._runner.new_future()
         ended.set_result(Ending(outcome.task, (), (), outcome.remaining_microcredits))
         self._runner.served(outcome, self._tools.clock.monotonic_s() - accepted_s)

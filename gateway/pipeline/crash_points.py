@@ -20,9 +20,11 @@ from gateway.pipeline.commands import (
     Command,
     Finish,
     HandBack,
+    Lead,
     Outcome,
     RecordAttempts,
     RecordSubmitted,
+    Serve,
 )
 
 
@@ -69,6 +71,18 @@ class CrashPoint(StrEnum):
     FINISH_APPLIED = "finish-applied"
     FINISH_COMMITTED = "finish-committed"
     FINISHED = "finished"
+    SERVE_BEGUN = "serve-begun"
+    SERVE_APPLIED = "serve-applied"
+    SERVE_COMMITTED = "serve-committed"
+    SERVED = "served"
+    """A call is answered with another task's pictures, and has not heard of it."""
+    FOLLOWING = "following"
+    """A task is about to wait for another's pictures."""
+    LEAD_BEGUN = "lead-begun"
+    LEAD_APPLIED = "lead-applied"
+    LEAD_COMMITTED = "lead-committed"
+    LED = "led"
+    """It has waited in vain, holds the whole price, and is about to make its own."""
     BEFORE_ANSWER = "before-answer"
     PICTURES_READ = "pictures-read"
     """The answer of the image contract is about to be rendered."""
@@ -107,6 +121,8 @@ class CrashPoint(StrEnum):
 
 _WRITER_POINTS: dict[type[object], tuple[CrashPoint, CrashPoint, CrashPoint]] = {
     Accept: (CrashPoint.ACCEPT_BEGUN, CrashPoint.ACCEPT_APPLIED, CrashPoint.ACCEPT_COMMITTED),
+    Serve: (CrashPoint.SERVE_BEGUN, CrashPoint.SERVE_APPLIED, CrashPoint.SERVE_COMMITTED),
+    Lead: (CrashPoint.LEAD_BEGUN, CrashPoint.LEAD_APPLIED, CrashPoint.LEAD_COMMITTED),
     RecordAttempts: (CrashPoint.ATTEMPT_BEGUN, CrashPoint.ATTEMPT_APPLIED, CrashPoint.ATTEMPT_COMMITTED),
     RecordSubmitted: (CrashPoint.JOB_BEGUN, CrashPoint.JOB_APPLIED, CrashPoint.JOB_COMMITTED),
     Finish: (CrashPoint.FINISH_BEGUN, CrashPoint.FINISH_APPLIED, CrashPoint.FINISH_COMMITTED),

@@ -21,6 +21,7 @@ from gateway.domain.tasks import Attempt, Billed, Task, TaskError, TaskErrorCode
 from gateway.ledger.model import BudgetRefusal
 from gateway.pipeline import pricing
 from gateway.pipeline.commands import Command, Finish, Finished, Lead, Leading, Lost, Outcome, SourceGone
+from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan
 from gateway.pipeline.sharing import Sharing
 from gateway.pipeline.stored import STORAGE_PAUSE_S, STORAGE_PAUSE_S_MAX, TaskLost
@@ -103,6 +104,7 @@ class Following:
     async def follow(self, work: Work) -> Followed:
         """Until the task ends, or is to make its own pictures."""
         source = work.task.source
+        reached(CrashPoint.FOLLOWING)
         while source is not None:
             if not await self._ended(source, work):
                 return Followed(await self._finish(work, _failure(work, _TOO_LATE)))
@@ -122,6 +124,7 @@ class Following:
             return Followed(await self._finish(work, _failure(work, _TOO_DEAR)))
         if not isinstance(outcome, Leading):
             raise AssertionError(f"a lead was answered with {outcome}")
+        reached(CrashPoint.LED)
         if work.flight is not None:
             await work.flight.accepted(self._left_ms(work))
         work.task, work.plan = outcome.task, read_plan(outcome.task.plan_json)

@@ -14,7 +14,7 @@ import http.client
 import json
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ from PIL import Image
 from gateway.pipeline.crash_points import CrashPoint
 from gateway.upstreams.base import Adapter
 from gateway.upstreams.replicate import ReplicateAdapter
+from tests.acceptance.cache_crash_cases import CACHE_CASES
 from tests.acceptance.callback_receiver import CallbackReceiver, receiving_callbacks
 from tests.acceptance.crash_cases import ALL, CALLBACK, CASES, Case, Kind, Outcome, chosen
 from tests.acceptance.crash_report import Toll, hand_in
@@ -146,7 +147,9 @@ class Gateways:
         self._folder = folder
         self._gateway: ForkedGateway | None = None
 
-    def new(self, database: str, case: Case, vendors: Vendors) -> tuple[ForkedGateway, str]:
+    def new(
+        self, database: str, case: Case, vendors: Vendors, cache: Mapping[str, object] | None = None
+    ) -> tuple[ForkedGateway, str]:
         url = SQLITE
         if database == "sqlite":
             (self._folder / "var").mkdir()
@@ -161,7 +164,7 @@ class Gateways:
             url, openai=answering["openai"], evolink=answering["evolink"], of_evolink={"poll_interval": "60ms"}, lease="2s",
             models={MODEL: {"prompt_tokens_max": 2000, "sizes": ["1024x1024"], "n": {"max": 3}, "offers": offers}},
             egress={"allow": ["127.0.0.0/8"], "allow_http": True, "ports": ports},
-            server={"port": 0, "drain": "20s", "accept_after_term": "0s"},
+            server={"port": 0, "drain": "20s", "accept_after_term": "0s"}, cache=cache or {"enabled": False},
         )  # fmt: skip
         self._gateway = ForkedGateway(self._folder, settings, key=KEY)
         self._gateway.stand_ins = STAND_INS.get(case.kind, {})
@@ -239,7 +242,7 @@ def test_the_points_need_the_debug_switch(gateways: Gateways, vendors: Vendors) 
 
 def test_every_point_is_in_the_matrix() -> None:
     """No point is declared that no case dies at, there are at least twenty, and no two cases have one name."""
-    killed_at = {case.point for case in CASES} | {case.again for case in CASES}
+    killed_at = {case.point for case in (*CASES, *CACHE_CASES)} | {case.again for case in CASES}
     assert killed_at >= set(CrashPoint)
     assert len({case.point for case in CASES}) >= 20
     assert len({case.id for case in CASES}) == len(CASES)
