@@ -4,26 +4,32 @@ The cases are those of cache_crash_cases.py; the process, the vendors and the pa
 the kill is made only by a call that waited for one of which nobody can have been billed.
 """
 
+import asyncio
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.acceptance.cache_crash_cases import CACHE_CASES, CacheCase
 from tests.acceptance.callback_receiver import CallbackReceiver
+from tests.acceptance.conftest import NewGateway
 from tests.acceptance.crash_cases import ALL, DATABASES, Kind, Outcome, chosen
+from tests.acceptance.fleet import free_port
 from tests.acceptance.forked_gateway import ForkedGateway
 from tests.acceptance.gateway_process import until
 from tests.acceptance.invariants import HALF_A_MICRO, Books, is_final
-from tests.acceptance.settings import ACCOUNT, PATH
+from tests.acceptance.settings import ACCOUNT, BY_EVOLINK, BY_OPENAI, KEY, PATH, config
 from tests.acceptance.test_crash_matrix import (
     FINAL_S_MAX,
     MODEL,
     ORDER,
     PROMPT,
+    WAITED_MS,
     Gateways,
     Vendors,
     all_vendors,
@@ -36,6 +42,9 @@ from tests.acceptance.test_crash_matrix import (
     vendors,
 )
 from tests.emulators.behaviours import Overloaded, Succeed
+from tests.emulators.fixtures import StartProcess
+from tests.proofs import Proof
+from tests.valkey import ValkeyServer
 
 __all__ = ["all_vendors", "callbacks", "gateways", "vendors"]  # fixtures of the matrix
 FIRST_ORDER = "order 100"
@@ -94,6 +103,68 @@ def test_two_identical_calls_killed_at(
     assert [again.headers["x-task-id"]] == known, "the same key, another task"
     assert again.headers.get("idempotency-replayed") == ("true" if tasks else None)
     assert not gateway.ask("ledger audit")["failed"]
+
+
+@pytest.mark.xdist_group("acceptance-fleet")
+def test_one_who_waits_in_another_process_outlives_the_leaders(
+    new_gateway: NewGateway,
+    emulator_process: StartProcess,
+    postgresql_database: str,
+    valkey: ValkeyServer,
+    proof: Proof,
+) -> None:
+    """Killed with two calls in flight, each waited for elsewhere: what can be asked for again is made once for both; what cannot is in doubt,
+    and nobody sends for it a second time."""
+    evolink, openai = emulator_process("evolink", work=3), emulator_process("openai", delay=3)
+    settings = config(
+        postgresql_database, openai=openai, evolink=evolink, of_evolink={"poll_interval": "100ms"}, lease="2s", state=valkey.url,
+        cache={**CACHE, "ttl": "1h"},
+    )  # fmt: skip
+    dying = new_gateway(settings, key=KEY).migrate()
+    other = new_gateway(settings, key=KEY, folder=dying.folder)
+    for gateway in (dying, other):
+        gateway.start("--port", str(free_port()))
+    models = (BY_EVOLINK, BY_OPENAI)
+    leaders = [dying.submit(model, PROMPT) for model in models]
+    until(lambda: openai.requests and evolink.requests, FINAL_S_MAX, "nothing is sent", pause_s=0.03)
+    followers = []
+    for model in models:
+        body = {"model": model, "prompt": PROMPT, "size": "1024x1024", "quality": "low"}
+        answer = other.request("POST", "/v1/images/generations", body, headers={"Prefer": "respond-async"})
+        assert (answer.status, answer.headers["x-cache"]) == (202, "joined"), answer.body
+        followers.append(answer.json["id"])
+    dying.kill()
+    asyncio.run(as_if_waited(postgresql_database, leaders))
+    killed_s = time.monotonic()
+    until(lambda: all(map(is_final, other.tasks())), 2 * FINAL_S_MAX, "a task is stuck", pause_s=0.1)
+    waited_s = time.monotonic() - killed_s
+    tasks = {task["id"]: task for task in other.tasks_in_full()}
+    assert tasks.keys() == {*leaders, *followers}
+    for task_id, outcome in zip((*leaders, *followers), (Outcome.COMPLETED, Outcome.UNKNOWN) * 2, strict=True):
+        assert_outcome(tasks[task_id], outcome)
+    assert [tasks[id]["attempts"] for id in followers] == [[], []], "it made its own"
+    assert [tasks[id]["usage"]["credits_used"] for id in followers] == [0, 0]
+    assert len(evolink.bills) == 1
+    assert len([request for request in openai.requests if request.at == "create"]) == 1
+    audit = other.ask("ledger audit")
+    assert not audit["failed"], audit
+    assert " 0 pending holds" in audit["message"]
+    proof(
+        "followers",
+        f"two leaders killed, two followers elsewhere: one bill, one in doubt for both and not sent again, all ended after {waited_s:.1f} s",
+    )
+
+
+async def as_if_waited(database: str, ids: list[str]) -> None:
+    """As if much time had passed since these tasks' process died."""
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute("UPDATE tasks SET lease_until_ms = 0 WHERE id = ANY($1)", ids)
+        await connection.execute(
+            "UPDATE attempts SET sent_at_ms = sent_at_ms - $1 WHERE task_id = ANY($2)", WAITED_MS, ids
+        )
+    finally:
+        await connection.close()
 
 
 def assert_outcome(task: dict[str, Any], outcome: Outcome) -> None:
