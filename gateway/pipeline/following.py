@@ -106,8 +106,7 @@ class Following:
         source = work.task.source
         reached(CrashPoint.FOLLOWING)
         while source is not None:
-            if not await self._ended(source, work):
-                return Followed(await self._finish(work, _failure(work, _TOO_LATE)))
+            in_time = await self._ended(source, work)
             task, attempts = await self._read(source, work)
             heir = heir_of(task, attempts)
             if heir is Heir.PICTURES and task is not None:
@@ -116,6 +115,8 @@ class Following:
                     return Followed(finished)
             if heir is Heir.FAILURE and task is not None and task.error is not None:
                 return Followed(await self._finish(work, _failure(work, task.error)))
+            if not in_time:  # what was made in time is its own all the same, where nobody had worked on it meanwhile
+                return Followed(await self._finish(work, _failure(work, _TOO_LATE)))
             source = await self._next(work, source)
         outcome = await self._write(self._lead(work), work)
         if isinstance(outcome, BudgetRefusal):

@@ -275,7 +275,7 @@ async def test_one_who_waited_and_cannot_pay_leaves_the_lead_to_the_next(
     config = config_of(tmp_path, database_url, openai_emulator, {"single_flight": "always"}, budgets=["0.0001usd/day"])
     async with serving(config, {"openai": openai_emulator}) as house:
         leader = asyncio.create_task(called(house, OTHER_KEY))
-        await asyncio.sleep(0.15)
+        await openai_emulator.until(lambda emulator: bool(emulator.requests))  # else another one might lead
         poor = asyncio.create_task(called(house, KEY))
         await asyncio.sleep(0.15)
         third = asyncio.create_task(called(house, OTHER_KEY))
