@@ -137,6 +137,7 @@ async def save(connection: Connection, work: Batch) -> None:
     writes = [
         *ledger_store.changes(work.books),
         task_store.added_tasks(work.added),
+        task_store.leading_tasks(work.leading),  # before whatever they do next
         task_store.changed_states(work.states),
         task_store.wished_tasks(work.wishes),
         attempt_store.added_attempts(work.started),
@@ -145,7 +146,6 @@ async def save(connection: Connection, work: Batch) -> None:
         attempt_store.ended_attempts(work.ended),
         task_store.finished_tasks(work.finished),
         task_store.added_results([*work.finished, *work.served]),
-        task_store.leading_tasks(work.leading),
         callback_store.added_callbacks(work.callbacks),
         work.usage.write(),
         *work.repeats.writes(),

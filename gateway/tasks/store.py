@@ -210,9 +210,10 @@ def changed_plans(changed: Mapping[TaskId, str]) -> Write:
 
 
 def leading_tasks(leading: Sequence[Task]) -> Write:
-    """Tasks that waited for another's pictures, and make their own."""
+    """Tasks that waited for another's pictures, and make their own; of one that is there twice the last."""
     return _LEAD, [
-        (task.plan_json, task.reserved_microcredits, _cache_text(task), task.source, task.id) for task in leading
+        (task.plan_json, task.reserved_microcredits, _cache_text(task), task.source, task.id)
+        for task in {task.id: task for task in leading}.values()
     ]
 
 

@@ -2,11 +2,14 @@
 
 import pytest
 
+from gateway.pipeline.commands import HoldOption, Lead, RecordAttempts
 from tests.proofs import Proof
+from tests.property.ledger_world import KEYS, RATE
 from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
 from tests.property.machines import SOAK, run, show_visits
 from tests.property.sharing_machine import SHARED, SHARED_PAIRS, SharingMachine
-from tests.property.task_machine import PAIRS, VISITS, TaskLedger, TaskMachine
+from tests.property.task_commands import amount, cancel_of
+from tests.property.task_machine import LIVING_MS, OWNERS, PAIRS, VISITS, TaskLedger, TaskMachine
 
 
 def machine_on(ledger: TaskLedger) -> type[TaskMachine]:
@@ -57,3 +60,22 @@ def test_both_databases_treat_tasks_alike(sqlite: SqliteLedger, postgresql: Post
     """Differentially: the same batches, the same answers, the same rows."""
     run(machine_on(BothLedgers(sqlite, postgresql)), examples=150 if SOAK else 10, steps=30)
     run(sharing_machine_on(BothLedgers(sqlite, postgresql)), examples=100 if SOAK else 8, steps=20)
+
+
+def test_the_last_of_two_leads_in_a_batch_is_the_one_that_is_written(
+    sqlite: SqliteLedger, postgresql: PostgresqlLedger
+) -> None:
+    """The first had room for the cheaper plan alone; by the second, another call had ended. And what is recorded after a lead stays."""
+    both = BothLedgers(sqlite, postgresql)
+    machine = sharing_machine_on(both)()
+    machine.limit(org=12, key=None)
+    for size in (9, 1):
+        machine._accept_once(KEYS[0], (size,), 0, OWNERS[0], LIVING_MS, cancelled=False)
+    other, task = (machine.model.tasks[task_id] for task_id in machine.order)
+    lead = Lead(
+        task.id, task.epoch, (HoldOption(amount(8), "0"), HoldOption(amount(2), "1")), RATE, task.path, task.created
+    )
+    machine._do(lead, cancel_of(other.id, other.path[0]), lead, RecordAttempts(task.id, task.epoch, plan_json="7"))
+    task.plan = "7"
+    machine.the_database_says_what_the_model_says()
+    machine.teardown()
