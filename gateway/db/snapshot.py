@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -213,10 +213,22 @@ async def _copy_postgresql(text_url: str, part: Path) -> None:
                 adding = f"INSERT INTO {table.name} ({columns}) VALUES ({', '.join('?' * len(table.columns))})"
                 cursor = await connection.cursor(f"SELECT {columns} FROM {table.name}")
                 while batch := await cursor.fetch(BATCH_ROWS):
-                    await asyncio.to_thread(writing.executemany, adding, [tuple(row) for row in batch])
-        await asyncio.to_thread(writing.execute, "COMMIT")
+                    await asyncio.to_thread(_add, writing, adding, [tuple(row) for row in batch])
+        await asyncio.to_thread(_add, writing, "COMMIT")
     finally:
         writing.close()
+
+
+def _add(writing: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]] | None = None) -> None:
+    """The cursor ends in the thread that made it: one that is dropped in another resets its statement while the next batch binds to it (misuse)."""
+    cursor = writing.cursor()
+    try:
+        if rows is None:
+            cursor.execute(statement)
+        else:
+            cursor.executemany(statement, rows)
+    finally:
+        cursor.close()
 
 
 def _make_schema(part: Path) -> None:
