@@ -24,8 +24,6 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 ADMIN = "an admin token of the config"
 PRESUMED_USD = 0.00591
 """One square of gpt-image-2 at low quality: 196 tokens at 30 USD a million, and 6 at 5."""

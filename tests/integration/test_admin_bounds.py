@@ -9,8 +9,6 @@ import pytest
 from gateway.api.admin_routes import ADMIN_ROUTES
 from tests.integration.gateway_app import Answer, Fields, House, list_of, serving, write_config
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 ADMIN = "an admin token of the config"
 
 

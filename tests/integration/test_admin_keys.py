@@ -10,8 +10,6 @@ import pytest
 from gateway.api.schemas.admin_keys import KeyAnswer, KeyIssued, KeyListAnswer
 from tests.integration.gateway_app import KEY, Answer, Fields, House, Settings, list_of, serving, write_config
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 ADMIN = "an admin token of the config"
 SANDBOX: dict[str, Settings] = {"sandbox": {"kind": "sandbox"}}
 

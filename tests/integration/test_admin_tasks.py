@@ -26,8 +26,6 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 ADMIN = "an admin token of the config"
 STRANGER_KEY = "integration key of another org"
 UNKNOWN_TASK = "task-unified-1757165031-uyujaw3d"

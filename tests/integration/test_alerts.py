@@ -28,8 +28,6 @@ from tests.integration.gateway_app import (
 )
 from tests.webhook_receiver import SECRET, closed_port, receiving
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 ADMIN = "an admin token of the config"
 PICTURE: Fields = {"size": "1024x1024", "quality": "low"}
 """0.42552 credits."""

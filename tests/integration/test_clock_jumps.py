@@ -13,8 +13,6 @@ from tests.integration import machine
 from tests.integration.gateway_app import House, accounts, list_of, serving, texts_of, write_config
 from tests.integration.machine import calls_in_flight, generated, recovered, submitted
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 PRICE_USD = Decimal("0.00591")

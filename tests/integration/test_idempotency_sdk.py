@@ -13,8 +13,6 @@ from tests.emulators.openai import OpenAIEmulator
 from tests.integration.gateway_app import KEY, PROMPT, House, openai_upstream, serving, write_config
 from tests.tcp_proxy import Cut, Proxy
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 MODEL = "gpt-image-2"
 OFFER = {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}
 PROGRAM = Path(__file__).with_name("openai_cut_call.py")

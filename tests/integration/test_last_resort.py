@@ -5,13 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import orjson
-import pytest
 
 from tests.emulators import behaviours as b
 from tests.integration.conftest import Market
 from tests.integration.gateway_app import House, accounts, dict_of, list_of, serving, write_config
-
-pytestmark = pytest.mark.usefixtures("whole_stack")
 
 FAILURES, HERD = 5, 50
 """So many in a row open a circuit."""

@@ -15,8 +15,6 @@ from gateway.db.writer import Transact
 from gateway.domain.clock import SystemClock
 from tests.integration.gateway_app import KEY, OTHER_KEY, PROMPT, SECRET_KEY, House, Settings, serving, write_config
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 SANDBOX: dict[str, Settings] = {"sandbox": {"kind": "sandbox"}}
 Plant = Callable[[House], Awaitable[None]]
 

@@ -26,8 +26,6 @@ from tests.integration.gateway_app import (
     write_config,
 )
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 
 @pytest.fixture
 async def house(sqlite_database: str, tmp_path: Path, openai_emulator: OpenAIEmulator) -> AsyncIterator[House]:

@@ -10,8 +10,6 @@ from tests.emulators import behaviours as b
 from tests.integration.conftest import Market
 from tests.integration.gateway_app import Answer, House, accounts, dict_of, list_of, serving, write_config
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 
 async def quoted(house: House, *, headers: Mapping[str, str] | None = None, **body: object) -> dict[str, object]:
     asked = {"model": "poster", "prompt": "a red fox in fresh snow", **body}

@@ -4,12 +4,8 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.integration.conftest import Market
 from tests.integration.gateway_app import Settings, list_of, serving, write_config
-
-pytestmark = pytest.mark.usefixtures("whole_stack")
 
 ADMIN = "iga_an_admin_token_of_the_config_0123456789"
 

@@ -13,8 +13,6 @@ from tests.emulators import behaviours as b
 from tests.integration.conftest import Market
 from tests.integration.gateway_app import OTHER_KEY, Answer, House, accounts, list_of, serving, write_config
 
-pytestmark = pytest.mark.usefixtures("whole_stack")
-
 ADMIN = "an admin token of the config"
 
 

@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
-import pytest
 
 from gateway.api.schemas.admin_tasks import AdminTaskAnswer
 from gateway.api.schemas.answers import TaskAnswer
 from tests.emulators import behaviours as b
 from tests.integration.conftest import Market
 from tests.integration.gateway_app import PROMPT, House, accounts, dict_of, list_of, serving, write_config
-
-pytestmark = pytest.mark.usefixtures("whole_stack")
 
 ADMIN = "an admin token of the config"
 OUT_OF_MONEY = "You exceeded your current quota"
