@@ -26,8 +26,9 @@ PROBLEMS_LOGGED_MAX = 100
 
 TAKEN_UP = frozenset({
     "accounts", "admin_token", "catalog", "markup", "credits_per_usd", "deadline_s", "upstream_budgets", "limits_on_store_failure", "alerts",
+    "cache",
 })  # fmt: skip
-"""Fields of a config that a reload replaces."""
+"""Fields of a config that a reload replaces; of the cache all but its bounds, which are taken at the start."""
 TOLD = frozenset({"path", "catalog_path", "upstreams_off", "findings", "price_origins", "notes", "crash_at"})
 """Fields that nobody works by while the gateway runs."""
 RESTART = {

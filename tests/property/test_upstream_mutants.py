@@ -11,6 +11,7 @@ from gateway.domain.money import NOTHING, Amount
 from gateway.ledger import decide
 from gateway.ledger.model import Entry, EntryKind, Resolved
 from gateway.pipeline import apply as batch
+from gateway.pipeline import batch as loading
 from gateway.pipeline.commands import Accept, Finish, SendRefused
 from tests.proofs import Proof
 from tests.property.ledger_machine import LedgerMachine
@@ -171,7 +172,7 @@ def windows_of_sends_are_not_loaded(patch: pytest.MonkeyPatch) -> None:
             if isinstance(command, Accept | Finish)
         }
 
-    patch.setattr(batch, "moments_ms", moments)
+    patch.setattr(loading, "moments_ms", moments)
 
 
 @plant
