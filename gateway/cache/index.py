@@ -14,7 +14,7 @@ from cachetools import TLRUCache
 from gateway.domain.clock import Clock
 from gateway.domain.ids import AccountId, TaskId
 
-CLAIM_MS = 5_000
+CLAIM_MS = 10_000
 """How long a call has from its claim to its acceptance; a process that dies between the two leaves the claim for so long."""
 LEARNT_MS = 60_000
 """How long a flight is remembered that another index told of, whose end may never be heard of. Who follows an ended task has its pictures at once."""

@@ -14,7 +14,9 @@ from gateway.state.script import Script
 from gateway.state.valkey import StateDown, Valkey
 
 LOOK_S: Final = 0.02
-"""About how often a claim that was not accepted yet is looked at."""
+"""About how often a claim that was not accepted yet is looked at, by each process."""
+OTHERS_S: Final = 0.5
+"""How long the others of a process wait for what the one hears."""
 
 _CLAIM = Script("""
 -- KEYS: entry `task made expires`, flight `accepted task`, keys with part in it. ARGV: task, key account, joins, joins its own, made since,
@@ -65,6 +67,7 @@ class SharedIndex:
         self._state = state
         self._own = own
         self._clock = clock
+        self._asking: set[str] = set()
 
     async def claim(self, key: str, claim: Claim) -> Found | Flying | Role:
         kept, flight, keys = _keys(key)
@@ -106,9 +109,17 @@ class SharedIndex:
         await self._tell(_ENDED, _keys(key), (task_id, "", 0))
 
     async def changed(self, key: str, timeout_s: float) -> None:
-        """A little while, or less where the leader is this process's: whoever asks again finds out."""
-        look_s = LOOK_S * random.uniform(0.5, 1.5)
-        await self._own.changed(key, min(timeout_s, look_s))
+        """A little while, or less where it is known here: whoever asks again finds out. Of those who wait for one key one asks soon, and what it
+        hears wakes the others: a thousand that asked every 20 ms would be too much for any state."""
+        if key in self._asking:
+            await self._own.changed(key, min(timeout_s, OTHERS_S))
+            return
+        self._asking.add(key)
+        try:
+            look_s = LOOK_S * random.uniform(0.5, 1.5)
+            await self._own.changed(key, min(timeout_s, look_s))
+        finally:
+            self._asking.discard(key)
 
     async def _tell(self, script: Script, keys: tuple[str, ...], args: tuple[str | int, ...]) -> None:
         try:

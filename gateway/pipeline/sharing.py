@@ -32,8 +32,8 @@ from gateway.telemetry.metrics import Metrics
 
 SOURCES_MAX = 10_000
 """Rows of tasks whose pictures were shared lately, some 1 KB each: a hit on one of these asks the database nothing before its own commit."""
-CLAIMED_S_MAX = 2.0
-"""How long a call waits to hear whether an identical one is accepted, before it goes its own way."""
+CLAIMED_S_MAX = 10.0
+"""How long a call waits to hear whether an identical one is accepted, before it pays for a picture of its own: a loaded machine takes seconds."""
 ROUNDS_MAX = 500
 """Each one waits, or finds out that what it was pointed to is gone."""
 
