@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, bindparam, cast, exists, func, or_, select
 from gateway.db.connection import Connection, Row
 from gateway.db.schema import accounts, files, tasks
 from gateway.db.statements import Statement, any_of, insert_rows
+from gateway.db.values import number
 from gateway.domain.files import Purpose, StoredFile
 from gateway.domain.ids import AccountId, FileId, TaskId
 from gateway.domain.images import Pixels
@@ -103,7 +104,7 @@ async def lock_account(connection: Connection, account: AccountId) -> None:
 async def read_kept(connection: Connection, account: AccountId, now_ms: int) -> Kept:
     """What counts towards the key's quota."""
     [(count, size_bytes)] = await connection.fetch(_KEPT, account=account, now=now_ms)
-    return Kept(_int(count), _int(size_bytes))
+    return Kept(number(count), number(size_bytes))
 
 
 async def add(connection: Connection, file: StoredFile, task_id: TaskId | None = None) -> None:
@@ -148,7 +149,7 @@ async def read_due(connection: Connection, *, before_ms: int, size: int) -> list
 async def read_oldest_due_ms(connection: Connection, before_ms: int) -> int | None:
     """When the one that should have gone first expired."""
     [(oldest,)] = await connection.fetch(_OLDEST_DUE, before=before_ms)
-    return None if oldest is None else _int(oldest)
+    return None if oldest is None else number(oldest)
 
 
 async def delete(connection: Connection, ids: Sequence[FileId]) -> None:
@@ -163,12 +164,6 @@ async def give_to_tasks(connection: Connection, ids: Sequence[TaskId]) -> None:
 def _file(row: Row) -> StoredFile:
     id_, account, purpose, filename, content_type, size, width, height, alpha, sha256, created, expires = row
     return StoredFile(
-        FileId(str(id_)), AccountId(str(account)), Purpose(str(purpose)), str(filename), str(content_type), _int(size),
-        Pixels(_int(width), _int(height)), bool(alpha), str(sha256), _int(created), _int(expires),
+        FileId(str(id_)), AccountId(str(account)), Purpose(str(purpose)), str(filename), str(content_type), number(size),
+        Pixels(number(width), number(height)), bool(alpha), str(sha256), number(created), number(expires),
     )  # fmt: skip
-
-
-def _int(value: str | int | None) -> int:
-    if not isinstance(value, int):
-        raise AssertionError(f"a number was expected in the row, not {value!r}")
-    return value

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, select
 from gateway.db.connection import BulkRows, Connection, Row
 from gateway.db.schema import accounts, balances, entries, holds
 from gateway.db.statements import BulkStatement, Statement, add_to_rows, any_of, insert_rows, update_rows
+from gateway.db.values import number
 from gateway.domain.accounts import Budget, Window, parse_budget
 from gateway.domain.ids import AccountId, TaskId
 from gateway.domain.money import Amount
@@ -195,7 +196,7 @@ def starts_of(zones: Iterable[str], moments_ms: Iterable[int]) -> set[int]:
 async def oldest_pending_hold_ms(connection: Connection) -> int | None:
     """When the oldest hold that is still pending was placed."""
     rows = await connection.fetch(_OLDEST_PENDING, count=1)
-    return _int(rows[0][0]) if rows else None
+    return number(rows[0][0]) if rows else None
 
 
 def budgets_text(budgets: Sequence[Budget]) -> str:
@@ -220,25 +221,25 @@ def _terms(budgets: str, zone: str, prepaid: bool) -> Terms:
 
 def _balance(row: Row) -> tuple[BalanceKey, Balance]:
     account, window, start, *sums = row
-    numbers = [_int(value) for value in sums]
+    numbers = [number(value) for value in sums]
     return (
-        BalanceKey(AccountId(str(account)), Window(str(window)), _int(start)),
+        BalanceKey(AccountId(str(account)), Window(str(window)), number(start)),
         Balance(Amount(*numbers[:3]), Amount(*numbers[3:])),
     )
 
 
 def _hold(row: Row) -> Hold:
     task_id, path, *numbers, state, created, ended, windows = row
-    values = [_int(value) for value in numbers]
+    values = [number(value) for value in numbers]
     payers = tuple(map(AccountId, orjson.loads(str(path))))
     return Hold(
         TaskId(str(task_id)),
         payers,
         Amount(*values[:3]),
-        _int(created),
+        number(created),
         HoldState(str(state)),
         Amount(*values[3:]),
-        None if ended is None else _int(ended),
+        None if ended is None else number(ended),
         _windows(str(windows), len(payers)),
     )
 
@@ -279,9 +280,3 @@ def _parts(amount: Amount) -> tuple[int, int, int]:
 
 def _sums(balance: Balance) -> tuple[int, ...]:
     return (*_parts(balance.posted), *_parts(balance.pending))
-
-
-def _int(value: str | int | None) -> int:
-    if not isinstance(value, int):
-        raise AssertionError(f"a number was expected in the row, not {value!r}")
-    return value

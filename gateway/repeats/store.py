@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, func, select
 from gateway.db.connection import BulkRows, Connection, Row
 from gateway.db.schema import attempts, idempotency, tasks
 from gateway.db.statements import BulkStatement, Statement, any_of, insert_rows, update_rows
+from gateway.db.values import number
 from gateway.domain.ids import AccountId, TaskId
 from gateway.domain.tasks import Billed, TaskState
 
@@ -140,7 +141,7 @@ def row_of(row: Row) -> Remembered:
     """From the rows of KEYED."""
     task_id, account, key, body, created, taken = row
     return Remembered(
-        TaskId(str(task_id)), AccountId(str(account)), str(key), str(body), _int(created), None if taken is None else _int(taken)
+        TaskId(str(task_id)), AccountId(str(account)), str(key), str(body), number(created), None if taken is None else number(taken)
     )  # fmt: skip
 
 
@@ -185,9 +186,3 @@ async def read_left(
     """Tasks of an account's SDK calls with this body that may be taken up, newest first and at most LEFT_MAX."""
     rows = await connection.fetch(_READ_LEFT, account=account, body=body_sha256, since=since_ms, now=now_ms)
     return tuple(TaskId(str(row[0])) for row in rows)
-
-
-def _int(value: str | int | None) -> int:
-    if not isinstance(value, int):
-        raise AssertionError(f"a number was expected in the row, not {value!r}")
-    return value

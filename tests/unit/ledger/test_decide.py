@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from gateway.db.values import number
 from gateway.domain.accounts import Budget, Unit, Window
 from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, upstream_account_id
 from gateway.domain.money import NOTHING, Amount
@@ -26,7 +27,6 @@ from gateway.ledger.model import (
     Tightest,
     remaining_of,
 )
-from gateway.ledger.store import _int
 
 KEY, ORG, UPSTREAM = AccountId("key:a//k"), AccountId("org:a"), upstream_account_id("u")
 PATH = (KEY, ORG)
@@ -238,4 +238,4 @@ def test_a_difference_says_what_should_be() -> None:
 def test_a_row_without_its_number_is_a_broken_invariant() -> None:
     """Better to stop than to read nothing as zero."""
     with pytest.raises(AssertionError):
-        _int(None)
+        number(None)
