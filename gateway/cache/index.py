@@ -1,7 +1,7 @@
 """Which task has the pictures of a request, or is making them: the interface of the index, and the one in this process's memory.
 
 It points to tasks and has no pictures; losing it costs generations, never money or correctness: whoever is pointed to is looked at again, under
-lock, before anything is answered with its pictures. No method raises: an index that does not answer says ALONE, and forgets what it is told.
+lock, before anything is answered with its pictures. No method raises.
 """
 
 import asyncio
@@ -135,8 +135,8 @@ class MemoryIndex:
         self._flights[key] = _Flight(claim.task_id, {claim.account}, until_s, asyncio.Event())
         return Role.LEADS
 
-    def learn(self, key: str, task_id: TaskId, account: AccountId, *, accepted: bool) -> None:
-        """From another index: who makes the pictures, and that a key has part in it."""
+    def learn(self, key: str, task_id: TaskId, account: AccountId | None, *, accepted: bool) -> None:
+        """From another index: who makes the pictures, and which key has part in that from now on."""
         flight = self._flying(key)
         if flight is None or flight.task_id != task_id:
             if len(self._flights) >= self._flights_max:
@@ -145,7 +145,7 @@ class MemoryIndex:
                 self._end(key, flight.task_id)
             until_s = self._clock.monotonic_s() + LEARNT_MS / 1000
             flight = self._flights[key] = _Flight(task_id, set(), until_s, asyncio.Event())
-        if len(flight.accounts) < ACCOUNTS_MAX:
+        if account is not None and len(flight.accounts) < ACCOUNTS_MAX:
             flight.accounts.add(account)
         if accepted:
             flight.accepted = True

@@ -86,8 +86,9 @@ class SharedIndex:
                 await self._own.landed(key, entry, entry.expires_at_ms - self._clock.now_ms())
                 return Found(entry)
             case "accepted" | "claimed":
-                self._own.learn(key, TaskId(about), claim.account, accepted=what == "accepted")
-                return Flying(TaskId(about), what == "accepted")
+                accepted = what == "accepted"
+                self._own.learn(key, TaskId(about), claim.account if accepted else None, accepted=accepted)
+                return Flying(TaskId(about), accepted)
             case "leads":
                 self._own.learn(key, claim.task_id, claim.account, accepted=False)
                 return Role.LEADS

@@ -149,10 +149,14 @@ async def test_without_its_state_a_process_goes_by_what_it_was_told(own_valkey: 
         await index.accepted(flying, FIRST, DAY_MS)
         await other.claim(flying, claim(SECOND, THEIRS))
         now_ms = SystemClock().now_ms()
+        asked = KEY.replace("f", "c")
+        await index.claim(asked, claim(FIRST, MINE))
+        await other.claim(asked, claim(SECOND, THEIRS))  # it has no part in it before that is accepted
         await index.landed(made, Entry(FIRST, now_ms, now_ms + DAY_MS), DAY_MS)
         await other.claim(made, claim(SECOND, THEIRS))
         own_valkey.stop()
         last = AccountId("key:acme//last")
+        assert await other.claim(asked, claim(SECOND, THEIRS)) == Flying(FIRST, accepted=False)
         for each in (index, other):
             assert await asyncio.wait_for(each.claim(flying, claim(THIRD, last)), 1.0) == Flying(FIRST, accepted=True)
             assert await each.claim(made, claim(THIRD, last)) == Found(Entry(FIRST, now_ms, now_ms + DAY_MS))
