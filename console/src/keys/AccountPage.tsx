@@ -1,0 +1,3 @@
+export default function AccountPage({ id }: { id: string }) {
+  return <>{id}</>;
+}

@@ -1,0 +1,3 @@
+export default function KeyPage({ id }: { id: string }) {
+  return <>{id}</>;
+}
