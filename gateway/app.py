@@ -355,11 +355,13 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
             office.in_doubt,
             office.upstreams,
             office.holds,
+            office.overviews,
             office.callbacks,
             office.callback_secrets,
         ),
         settings=ApiSettings(
             default_model=lambda: office.current.config.catalog.default_model,
+            credits_per_usd=lambda: office.current.config.credits_per_usd,
             version=__version__,
             metrics_public=config.metrics.public,
             public_url=config.server.public_url,

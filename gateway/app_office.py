@@ -26,6 +26,7 @@ from gateway.administration.in_doubt_commands import InDoubtCommands
 from gateway.administration.key_commands import KeyCommands
 from gateway.administration.keys import Keys
 from gateway.administration.operator import Operator
+from gateway.administration.overview import Overviews
 from gateway.administration.task_commands import TaskCommands
 from gateway.administration.tasks import Tasks
 from gateway.administration.token_commands import TokenCommands
@@ -100,6 +101,7 @@ class Office:
     in_doubt: InDoubt
     upstreams: Upstreams
     holds: Holds
+    overviews: Overviews
     declaring: Declaring
     current: Current
     """What the config says now."""
@@ -191,6 +193,7 @@ def _furnished(
         in_doubt=in_doubt,
         upstreams=upstreams,
         holds=holds,
+        overviews=Overviews(database, clock),
         declaring=declaring,
         current=current,
         operator=operator,

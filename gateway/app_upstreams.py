@@ -6,7 +6,7 @@ How it fails: a test answers what failed; nothing here raises.
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from gateway.administration.upstreams import ConfiguredUpstream, LeftAlone, LiveUpstream, Tested
+from gateway.administration.upstreams import ConfiguredUpstream, LeftAlone, ListedPrice, LiveUpstream, Tested
 from gateway.config import Config
 from gateway.domain.clock import Clock
 from gateway.limits.slots import Slots
@@ -21,11 +21,20 @@ TEST_S = 15.0
 
 def configured(config: Config) -> list[ConfiguredUpstream]:
     """Those that are on, then those that are off."""
-    offers: dict[str, dict[str, None]] = {}
-    for model in config.catalog.models.values():
+    prices: dict[str, list[ListedPrice]] = {}
+    origins = {(origin.model, origin.offer): origin for origin in config.price_origins}
+    for name, model in config.catalog.models.items():
         for offer in model.offers:
-            offers.setdefault(offer.upstream, {})[offer.id] = None
-    on = [ConfiguredUpstream(up.name, up.kind, None, tuple(offers.get(up.name, ()))) for up in config.upstreams]
+            origin = origins.get((name, offer.id))
+            listed = ListedPrice(name, offer, origin.source if origin else None, origin.as_of if origin else None)
+            prices.setdefault(offer.upstream, []).append(listed)
+    on = [
+        ConfiguredUpstream(
+            up.name, up.kind, None, tuple(dict.fromkeys(each.offer.id for each in listed)), tuple(listed)
+        )
+        for up in config.upstreams
+        for listed in [prices.get(up.name, [])]
+    ]
     return on + [ConfiguredUpstream(off.name, off.kind, off.reason) for off in config.upstreams_off]
 
 

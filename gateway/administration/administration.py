@@ -11,6 +11,7 @@ from gateway.administration.callbacks import Callbacks
 from gateway.administration.holds import Holds
 from gateway.administration.in_doubt import InDoubt
 from gateway.administration.keys import Keys
+from gateway.administration.overview import Overviews
 from gateway.administration.tasks import Tasks
 from gateway.administration.upstreams import Upstreams
 from gateway.administration.usage import Usage
@@ -30,5 +31,6 @@ class Administration:
     in_doubt: InDoubt
     upstreams: Upstreams
     holds: Holds
+    overviews: Overviews
     callbacks: Callbacks
     callback_secrets: CallbackSecrets

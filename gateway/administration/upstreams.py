@@ -6,11 +6,13 @@ administrator of one org sees nothing of them. How it fails: SubjectNotFound, Ad
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from gateway.db.connection import Connection
 from gateway.db.writer import Database, Transact
 from gateway.domain.accounts import Budget, Window
 from gateway.domain.administrators import Administrator
+from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock
 from gateway.domain.errors import SubjectNotFound
 from gateway.domain.ids import upstream_account_id
@@ -22,6 +24,16 @@ from gateway.tasks import attempt_store
 
 
 @dataclass(frozen=True, slots=True)
+class ListedPrice:
+    """What the catalogue says that an offer costs us for one of our models, where that stands, and the day on which it was read there."""
+
+    model: str
+    offer: Offer
+    source: str | None = None
+    as_of: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConfiguredUpstream:
     """As the config has it. `off_because` is None for one that is used; `offers` are the ids of what is sold of it."""
 
@@ -29,6 +41,7 @@ class ConfiguredUpstream:
     kind: str
     off_because: str | None = None
     offers: tuple[str, ...] = ()
+    prices: tuple[ListedPrice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from gateway.api.handlers.admin import (
     holds,
     in_doubt,
     keys,
+    overview,
     tasks,
     tokens,
     upstreams,
@@ -48,6 +49,7 @@ from gateway.api.schemas.admin_keys import (
     KeyListAnswer,
     KeyRotateBody,
 )
+from gateway.api.schemas.admin_overview import OverviewAnswer
 from gateway.api.schemas.admin_tasks import AdminTaskAnswer, AdminTaskListAnswer
 from gateway.api.schemas.admin_usage import UsageAnswer
 from gateway.domain.administrators import Scope
@@ -108,6 +110,7 @@ _USAGE = (
     ("model", "string", "Only of this model."),
     ("format", "string", "json, or csv for a file."),
 )
+_HOURS = (("hours", "integer", "1 to 168, 24 where absent."),)
 _DOUBTS = (
     ("after", "string", "Only those behind this attempt: the last of the page before."),
     ("limit", "integer", "1 to 1000, 100 where absent."),
@@ -149,6 +152,8 @@ ADMIN_ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/v1/keys/{key_id}/callback-secret/rotate", callbacks.rotate_secret,
           "Sign its callbacks with a new secret, and for a while with the old one, too",
           ((200, (CallbackSecretAnswer,)),), (400, 404, 408, 409, 413, 503), KeyRotateBody, scope=Scope.KEYS),
+    Route("GET", "/admin/v1/overview", overview.get, "How the last hours went: tasks, how long they took, what upstreams answered",
+          ((200, (OverviewAnswer,)),), (400, 503), query=_HOURS, scope=Scope.READ),
     Route("GET", "/admin/v1/usage", usage.index, "What was made, charged and paid, in daily sums",
           ((200, (UsageAnswer,)),), (400, 503), query=_USAGE, scope=Scope.READ),
     Route("GET", "/admin/v1/audit-log", audit_log.index, "Every change by an administrator, newest first",

@@ -3,7 +3,7 @@
 The objects are handed in by the root. Every method raises the classes of `domain.errors` and nothing else on purpose.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol
 
 from gateway.domain.accounts import Principal, RateState
@@ -17,6 +17,7 @@ from gateway.domain.repeats import Repeat
 from gateway.domain.sharing import NO_WISH, CacheWish
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.admission import Admitted, RequestDraft
+from gateway.pipeline.model_cards import Measured, ModelCard
 from gateway.pipeline.picture_texts import PictureText
 from gateway.pipeline.quoting import Quote
 
@@ -177,7 +178,20 @@ class Uploads(Protocol):
         ...
 
 
+class Cards(Protocol):
+    """Models as whoever writes a prompt wants to see them."""
+
+    def of(self, principal: Principal, models: Iterable[Model]) -> Sequence[ModelCard]: ...
+
+    async def measure(self, principal: Principal, name: str, prompt: str) -> Measured:
+        """How long a prompt is in a model's tokens."""
+        ...
+
+
 class Pipeline(Protocol):
+    @property
+    def cards(self) -> Cards: ...
+
     async def take_rate(self, principal: Principal) -> RateState | None:
         """Count one call; None: no limit applies. Raises RateLimited."""
         ...

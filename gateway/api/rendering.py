@@ -4,6 +4,7 @@ Base64 text is never parsed, copied into a string or run through a JSON encoder:
 """
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 import orjson
 
@@ -87,6 +88,17 @@ def considered_offer(item: Considered) -> JsonMap:
         "most_usd": None if item.most_microusd is None else money.json_number(item.most_microusd),
         "skipped": None if item.skipped is None else {"reason": item.skipped, "message": item.why or ""},
     }
+
+
+def plain(value: object) -> JsonValue:
+    """The parts of a price: decimals as numbers, rows of a table as objects."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(part) for part in value]
+    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 def task_item(view: TaskView) -> JsonMap:

@@ -17,11 +17,13 @@ from gateway.api.handlers import (
     metrics,
     models,
     openapi,
+    playground,
     quote,
     results,
     tasks,
 )
 from gateway.api.route import Route
+from gateway.api.schemas.admin_accounts import AccountAnswer
 from gateway.api.schemas.answers import (
     CreditsAnswer,
     HealthAnswer,
@@ -47,6 +49,7 @@ from gateway.api.schemas.files import (
     FileListAnswer,
 )
 from gateway.api.schemas.generation import GenerationBody
+from gateway.api.schemas.playground import ModelCardListAnswer, TokensAnswer, TokensBody
 from gateway.api.schemas.quote import QuoteAnswer
 from gateway.domain.administrators import Scope
 
@@ -122,6 +125,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/models", models.index, "List the models that this key may use", ((200, (ModelListAnswer,)),)),
     Route("GET", "/v1/models/{model}", models.get, "Look a model up", ((200, (ModelAnswer,)),), (403, 404)),
     Route("GET", "/v1/credits", credits.get, "What is left and used", ((200, (CreditsAnswer,)),), (503,)),
+    Route("GET", "/console/api/models", playground.models, "What the playground shows of each model that this key may use",
+          ((200, (ModelCardListAnswer,)),)),
+    Route("POST", "/console/api/tokens", playground.tokens, "How many tokens a prompt has",
+          ((200, (TokensAnswer,)),), (400, 403, 404, 408, 413), TokensBody),
+    Route("GET", "/console/api/account", playground.account, "This key's own account: budgets, what is used and held",
+          ((200, (AccountAnswer,)),), (503,)),
     Route("GET", "/v1/results/{token}/{file}", results.get, "A picture behind a signed link",
           ((200, "image/*"), (206, "image/*"), (304, ""), (416, "")), (404, 503), public=True),
     Route("HEAD", "/v1/results/{token}/{file}", results.get, "The same without the picture", ((200, ""), (304, "")), (404, 503), public=True),

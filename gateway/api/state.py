@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -24,6 +25,7 @@ class ApiSettings:
 
     default_model: Callable[[], str]
     """Asked each time: the catalogue may be replaced."""
+    credits_per_usd: Callable[[], Decimal] = lambda: Decimal(1)
     version: str = "0"
     metrics_public: bool = False
     public_url: str = ""

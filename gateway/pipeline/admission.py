@@ -80,7 +80,7 @@ class Admission:
         can: Can = lambda offer, operation: False,
     ) -> None:
         self._catalog = catalog
-        self._tokens = tokens
+        self.tokens = tokens
         self._upstreams = upstreams
         self._check_callback_url = check_callback_url
         self._check_image_url = check_image_url
@@ -177,7 +177,7 @@ class Admission:
     async def _check_prompt(self, prompt: str, model: Model) -> None:
         if not prompt.strip():
             raise InvalidRequest("The prompt is blank: describe the picture.", param="prompt")
-        if not await self._tokens.check(prompt, model.prompt_tokens_max):
+        if not await self.tokens.check(prompt, model.prompt_tokens_max):
             raise PromptTooLong(
                 f"The prompt is longer than {model.prompt_tokens_max} tokens (o200k_base), the most that {model.name} takes. Shorten it.",
                 param="prompt",
@@ -187,7 +187,7 @@ class Admission:
         """Exact where an offer is priced by tokens, else the UTF-8 length as an upper bound: then nothing depends on it."""
         if not any(isinstance(offer.price, PriceFormula | TokenPrice) for offer in model.offers):
             return len(prompt.encode("utf-8", "replace"))
-        return await self._tokens.measure(prompt)
+        return await self.tokens.measure(prompt)
 
 
 async def _fetch_nothing(_: str) -> None:
@@ -217,11 +217,11 @@ def _check_count(principal: Principal, n: int) -> None:
 def _allowed_size(principal: Principal, draft: RequestDraft, model: Model) -> tuple[str, Pixels | None]:
     """The size, where model and path allow it. A call without a size takes the first listed one that the path allows. Raises UnsupportedSize."""
     size, pixels = _resolve_size(draft, model)
-    refusing = _refusing(principal, size, pixels)
+    refusing = size_refused_by(principal, size, pixels)
     if refusing is None:
         return size, pixels
     for other in model.sizes.listed if draft.size is None else ():
-        if _refusing(principal, other, model.sizes.resolve(other)) is None:
+        if size_refused_by(principal, other, model.sizes.resolve(other)) is None:
             return other, model.sizes.resolve(other)
     account, allowed = refusing
     kind, name = kind_and_name(account)
@@ -230,7 +230,7 @@ def _allowed_size(principal: Principal, draft: RequestDraft, model: Model) -> tu
     )
 
 
-def _refusing(principal: Principal, size: str, pixels: Pixels | None) -> tuple[AccountId, tuple[str, ...]] | None:
+def size_refused_by(principal: Principal, size: str, pixels: Pixels | None) -> tuple[AccountId, tuple[str, ...]] | None:
     """The nearest account that does not allow a size, by its word or its pixels, and what it allows."""
     for account, limits in principal.limits:
         if "*" not in limits.sizes and size not in limits.sizes and str(pixels) not in limits.sizes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from gateway.domain.accounts import Principal
-from gateway.domain.catalog import Model
+from gateway.domain.catalog import Capabilities, Model, Offer
 from gateway.domain.choice import ANY_UPSTREAM, ONLY_HEADER, UpstreamChoice
 from gateway.domain.considered import Considered, Skip
 from gateway.domain.errors import RETRY_AFTER_S_MAX, AllUpstreamsUnavailable, InvalidRequest, UnsupportedSize
@@ -44,6 +44,11 @@ class Offering:
         self._circuits = circuits
         self._links = links
         self._quotations = Quotations(self.whole_plan)
+
+    def capabilities(self, offer: Offer) -> Capabilities | None:
+        """What its upstream can do with an offer; None: it is off."""
+        adapter = self._adapters.get(offer.upstream)
+        return None if adapter is None else adapter.capabilities(offer.upstream_model)
 
     def quoted(self, principal: Principal, admitted: Admitted, terms: Terms) -> Quotation:
         """Over the offers that can make this request and may be tried now. Raises UnsupportedSize, InvalidRequest, AllUpstreamsUnavailable."""

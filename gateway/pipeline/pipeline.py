@@ -41,6 +41,7 @@ from gateway.pipeline.commands import Command, Outcome
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.frozen import read_plan, read_request
 from gateway.pipeline.idempotency import AcceptedBefore
+from gateway.pipeline.model_cards import ModelCards
 from gateway.pipeline.picture_texts import WHOLE_BYTES_MAX, PictureText, stored_text
 from gateway.pipeline.quoting import Quote, Quoting
 from gateway.pipeline.repeating import Repeated
@@ -48,17 +49,16 @@ from gateway.pipeline.result_files import CONTENT_TYPES, ResultFile, no_blobs
 from gateway.pipeline.results import SILENT, base64_text
 from gateway.pipeline.runner import Runner
 from gateway.pipeline.shared_reads import SharedReads
+from gateway.pipeline.task_rows import Rows, with_attempts
 from gateway.pipeline.views import Credits, TaskPage, TaskView, expiries_of, view_of
 from gateway.pipeline.waits import HasGone
 from gateway.pipeline.work import Ending, Work
-from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erase, Erasing
 from gateway.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-Rows = list[tuple[Task, tuple[Attempt, ...]]]
 ELSEWHERE_POLL_S = 2.0
 """How often a caller's task that another process took over is looked at by itself, beside the one look at all of them."""
 LOOK_S_MAX = 5.0
@@ -184,6 +184,7 @@ class Pipeline:
         self._catalog = catalog
         self._credits_per_usd = credits_per_usd
         self._quoting = Quoting(acceptance.offering, acceptance.terms, database, clock)
+        self.cards = ModelCards(admission, acceptance.offering.capabilities)
         self._reads: SharedReads[Rows] = SharedReads()
         self._encoded: SharedReads[bytes] = SharedReads()
         self.waits = runner.waits
@@ -455,7 +456,7 @@ class Pipeline:
     async def _read_shared(self, task_id: TaskId, owner: Principal | Task) -> Rows:
         """The task with its attempts, none where it is not there. Raises StorageUnavailable."""
         return await self._reads.ask(
-            task_id, lambda: self._database.read(lambda connection: _with_attempts(connection, [task_id], owner))
+            task_id, lambda: self._database.read(lambda connection: with_attempts(connection, [task_id], owner))
         )
 
     async def base64_results(self, task: Task) -> list[PictureText]:
@@ -485,15 +486,9 @@ class Pipeline:
     async def _views(self, principal: Principal, ids: Sequence[TaskId]) -> list[TaskView]:
         if not ids:
             return []
-        found = await self._database.read(lambda connection: _with_attempts(connection, ids, principal))
+        found = await self._database.read(lambda connection: with_attempts(connection, ids, principal))
         await self.prepare_links([task for task, _ in found])
         return [self.view(task, attempts) for task, attempts in found]
-
-
-async def _with_attempts(connection: Connection, ids: Sequence[TaskId], owner: Principal | Task) -> Rows:
-    tasks = await task_store.read_tasks(connection, ids, owner.account)
-    attempts = await attempt_store.read_attempts(connection, [task.id for task in tasks])
-    return [(task, tuple(attempt for attempt in attempts if attempt.task_id == task.id)) for task in tasks]
 
 
 async def _ping(connection: Connection) -> None:

@@ -361,6 +361,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console/api/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the playground shows of each model that this key may use */
+        get: operations["get_console_api_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How many tokens a prompt has */
+        post: operations["post_console_api_tokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/api/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This key's own account: budgets, what is used and held */
+        get: operations["get_console_api_account"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/results/{token}/{file}": {
         parameters: {
             query?: never;
@@ -718,6 +769,26 @@ export interface paths {
          * @description Needs an admin token with the scope `keys`.
          */
         post: operations["post_admin_v1_keys_key_id_callback_secret_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the last hours went: tasks, how long they took, what upstreams answered
+         * @description Needs an admin token with the scope `read`.
+         */
+        get: operations["get_admin_v1_overview"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1135,6 +1206,26 @@ export interface components {
             credits_per_usd: number;
             considered: components["schemas"]["AdminConsideredAnswer"][];
         };
+        /** @description What was asked for, besides the prompt. `images`: how many reference pictures. */
+        AdminRequestAnswer: {
+            operation: string | null;
+            size: string | null;
+            quality: string | null;
+            background: string | null;
+            output_format: string | null;
+            prompt_tokens: number | null;
+            partial_images: number | null;
+            images: number;
+            mask: boolean;
+        };
+        /** @description A picture, but not itself: that is its caller's. */
+        AdminResultAnswer: {
+            content_type: string;
+            width: number;
+            height: number;
+            size_bytes: number;
+            sha256: string;
+        };
         /**
          * @description `prompt` is null unless it was asked for, and once it is not kept. `entries_whole`: false where not all were looked for.
          *
@@ -1153,10 +1244,14 @@ export interface components {
             reserved_credits: number;
             charged: components["schemas"]["gateway__api__schemas__admin_tasks__AmountAnswer"];
             result_count: number;
+            cache: ("hit" | "joined" | "miss" | "bypass") | null;
+            source: string | null;
             error: components["schemas"]["AdminTaskError"] | null;
             deadline_at_ms: number;
             results_expire_at_ms: number | null;
             prompt: string | null;
+            request: components["schemas"]["AdminRequestAnswer"];
+            results: components["schemas"]["AdminResultAnswer"][];
             plan: components["schemas"]["AdminPlanAnswer"] | null;
             attempts: components["schemas"]["AdminAttemptAnswer"][];
             hold: components["schemas"]["AdminHoldAnswer"] | null;
@@ -1191,6 +1286,8 @@ export interface components {
             reserved_credits: number;
             charged: components["schemas"]["gateway__api__schemas__admin_tasks__AmountAnswer"];
             result_count: number;
+            cache: ("hit" | "joined" | "miss" | "bypass") | null;
+            source: string | null;
             error: components["schemas"]["AdminTaskError"] | null;
         };
         /** @description `next_before`: where the next page begins; a page may hold fewer than `limit` although there are older ones. */
@@ -1335,6 +1432,12 @@ export interface components {
             budget: string;
             credits: number;
             resets_at_ms: number | null;
+        };
+        CacheCountsAnswer: {
+            hit: number;
+            joined: number;
+            miss: number;
+            bypass: number;
         };
         /** @description `attempts`: the latest ones, oldest first. */
         CallbackAnswer: {
@@ -1747,6 +1850,10 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        FaultCountAnswer: {
+            fault: string;
+            attempts: number;
+        };
         /** @description OpenAI's file object. */
         FileAnswer: {
             id: string;
@@ -2084,6 +2191,11 @@ export interface components {
          * @enum {string}
          */
         KeyState: "active" | "expired" | "revoked" | "disabled";
+        /** @description Of what brought pictures, by nearest rank; null: nothing did. */
+        LatencyAnswer: {
+            p50_ms: number | null;
+            p95_ms: number | null;
+        };
         LimitsAnswer: {
             rpm: number | null;
             concurrency: number | null;
@@ -2111,6 +2223,39 @@ export interface components {
             created: number;
             owned_by: string;
         };
+        /** @description `credits_per_image` is null where the charge follows the upstream's cost; `sizes` are those that this key may ask for. */
+        ModelCardAnswer: {
+            id: string;
+            /** @enum {string} */
+            response: "task" | "image";
+            prompt_tokens_max: number;
+            sizes: string[];
+            pixel_range: components["schemas"]["PixelRangeAnswer"] | null;
+            n: number[];
+            qualities: string[];
+            output_formats: string[];
+            references_max: number;
+            reference_bytes_max: number;
+            mask_bytes_max: number;
+            edits: boolean;
+            masks: boolean;
+            variations: boolean;
+            streams: boolean;
+            estimated_time_s: number;
+            credits_per_image: number | null;
+        };
+        ModelCardListAnswer: {
+            /** @constant */
+            object: "list";
+            default_model: string;
+            credits_per_usd: number;
+            data: components["schemas"]["ModelCardAnswer"][];
+        };
+        ModelCountAnswer: {
+            model: string;
+            tasks: number;
+            failed: number;
+        };
         ModelListAnswer: {
             /** @constant */
             object: "list";
@@ -2123,9 +2268,40 @@ export interface components {
             reopens_in_s: number | null;
             needs_operator: boolean;
         };
+        /** @description Of the tasks made in the last `hours`; `whole` is false where those were too many and only the newest were looked at. */
+        OverviewAnswer: {
+            /** @constant */
+            object: "overview";
+            hours: number;
+            tasks: number;
+            whole: boolean;
+            by_state: components["schemas"]["TaskCountsAnswer"];
+            by_cache: components["schemas"]["CacheCountsAnswer"];
+            by_model: components["schemas"]["ModelCountAnswer"][];
+            latency: components["schemas"]["LatencyAnswer"];
+            upstreams: components["schemas"]["UpstreamRecordAnswer"][];
+        };
+        /** @description Any WIDTHxHEIGHT with both sides multiples of `multiple_of`, within these bounds. */
+        PixelRangeAnswer: {
+            multiple_of: number;
+            ratio_max: number;
+            edge_max: number;
+            area_min: number;
+            area_max: number;
+        };
         PrepaidAnswer: {
             granted_credits: number;
             left_credits: number;
+        };
+        /** @description What the catalogue says that an offer costs for a model; `as_of`: the day on which it was read at `source`. */
+        PriceAnswer: {
+            model: string;
+            offer: string;
+            price: {
+                [key: string]: unknown;
+            };
+            source: string | null;
+            as_of: string | null;
         };
         /** @description Offers in the order in which they would be tried; those that cannot make the request at the end. */
         QuoteAnswer: {
@@ -2271,6 +2447,13 @@ export interface components {
         TaskBatchBody: {
             task_ids: string[];
         };
+        TaskCountsAnswer: {
+            pending: number;
+            processing: number;
+            completed: number;
+            failed: number;
+            cancelled: number;
+        };
         /** @description A task as it was accepted. */
         TaskCreated: {
             created: number;
@@ -2340,6 +2523,19 @@ export interface components {
             unlimited_credits: boolean;
             used_credits: number;
         };
+        /** @description `tokens` is null for a text that no model takes, which is not counted. */
+        TokensAnswer: {
+            /** @constant */
+            object: "prompt.tokens";
+            model: string;
+            tokens: number | null;
+            tokens_max: number;
+            fits: boolean;
+        };
+        TokensBody: {
+            model: string;
+            prompt: string;
+        };
         /**
          * @description What a budget counts: charged USD, charged credits, or delivered images.
          * @enum {string}
@@ -2357,6 +2553,7 @@ export interface components {
             in_doubt_this_month: components["schemas"]["Usd"];
             budgets: components["schemas"]["UpstreamBudgetAnswer"][];
             offers: components["schemas"]["OfferStateAnswer"][];
+            prices: components["schemas"]["PriceAnswer"][];
         };
         /** @description `closed_until_ms` is null while the budget has anything left, and where its window never ends. */
         UpstreamBudgetAnswer: {
@@ -2370,6 +2567,16 @@ export interface components {
             /** @constant */
             object: "list";
             data: components["schemas"]["UpstreamAnswer"][];
+        };
+        /** @description Tries at one upstream; `faults` by word, the most frequent first. */
+        UpstreamRecordAnswer: {
+            upstream: string;
+            attempts: number;
+            succeeded: number;
+            in_flight: number;
+            in_doubt: number;
+            faults: components["schemas"]["FaultCountAnswer"][];
+            latency: components["schemas"]["LatencyAnswer"];
         };
         UpstreamTestAnswer: {
             upstream: string;
@@ -4781,6 +4988,151 @@ export interface operations {
             };
         };
     };
+    get_console_api_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCardListAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    post_console_api_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokensBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_console_api_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     get_v1_results_token_file: {
         parameters: {
             query?: never;
@@ -6317,6 +6669,65 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_admin_v1_overview: {
+        parameters: {
+            query?: {
+                /** @description 1 to 168, 24 where absent. */
+                hours?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverviewAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -70,6 +70,16 @@ class UpstreamBudgetAnswer(Answer):
     closed_until_ms: int | None
 
 
+class PriceAnswer(Answer):
+    """What the catalogue says that an offer costs for a model; `as_of`: the day on which it was read at `source`."""
+
+    model: str
+    offer: str
+    price: dict[str, object]
+    source: str | None
+    as_of: str | None
+
+
 class UpstreamAnswer(Answer):
     name: str
     kind: str
@@ -82,6 +92,7 @@ class UpstreamAnswer(Answer):
     in_doubt_this_month: Usd
     budgets: list[UpstreamBudgetAnswer]
     offers: list[OfferStateAnswer]
+    prices: list[PriceAnswer]
 
 
 class UpstreamListAnswer(Answer):

@@ -32,6 +32,10 @@ class AdminTaskItem(Answer):
     reserved_credits: float
     charged: AmountAnswer
     result_count: int
+    cache: Literal["hit", "joined", "miss", "bypass"] | None
+    """What the cache was to it; null in rows of earlier versions."""
+    source: str | None
+    """The task whose pictures it shares."""
     error: AdminTaskError | None
 
 
@@ -42,6 +46,30 @@ class AdminTaskListAnswer(Answer):
     data: list[AdminTaskItem]
     has_more: bool
     next_before: str | None
+
+
+class AdminRequestAnswer(Answer):
+    """What was asked for, besides the prompt. `images`: how many reference pictures."""
+
+    operation: str | None
+    size: str | None
+    quality: str | None
+    background: str | None
+    output_format: str | None
+    prompt_tokens: int | None
+    partial_images: int | None
+    images: int
+    mask: bool
+
+
+class AdminResultAnswer(Answer):
+    """A picture, but not itself: that is its caller's."""
+
+    content_type: str
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
 
 
 class AdminOfferAnswer(Answer):
@@ -121,6 +149,8 @@ class AdminTaskAnswer(AdminTaskItem):
     deadline_at_ms: int
     results_expire_at_ms: int | None
     prompt: str | None
+    request: AdminRequestAnswer
+    results: list[AdminResultAnswer]
     plan: AdminPlanAnswer | None
     attempts: list[AdminAttemptAnswer]
     hold: AdminHoldAnswer | None

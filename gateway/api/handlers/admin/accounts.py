@@ -38,7 +38,9 @@ async def index(request: web.Request) -> web.Response:
         after=request.query.get("after", ""),
         size=limit,
     )
-    return json_answer({"object": "list", "data": [_answer(item) for item in states], "has_more": len(states) == limit})
+    return json_answer(
+        {"object": "list", "data": [account_answer(item) for item in states], "has_more": len(states) == limit}
+    )
 
 
 async def get(request: web.Request) -> web.Response:
@@ -115,7 +117,7 @@ async def entries(request: web.Request) -> web.Response:
 
 async def _shown(request: web.Request, account: str, status: int = 200) -> web.Response:
     state = await request.app[ADMINISTRATION].accounts.state(account, request[ADMINISTRATOR])
-    return json_answer(_answer(state), status=status)
+    return json_answer(account_answer(state), status=status)
 
 
 def _wish(body: TermsBody, *, disabled: bool | None = None, prepaid: bool | None = None) -> Wish:
@@ -146,7 +148,7 @@ def _microcredits(value: Decimal) -> int:
     return microcredits
 
 
-def _answer(state: AccountState) -> JsonMap:
+def account_answer(state: AccountState) -> JsonMap:
     account, limits = state.account, state.account.limits
     return {
         "id": account.id,

@@ -1,15 +1,15 @@
 """`/admin/v1/tasks…`: the tasks of all callers, and erasing them."""
 
 import dataclasses
-from decimal import Decimal
 
+import orjson
 from aiohttp import web
 
 from gateway.administration.tasks import ShownPlan, TaskDossier, TaskFilter
 from gateway.api.answers import json_answer
 from gateway.api.handlers.admin.callbacks import callback_item
 from gateway.api.handlers.admin.query import whole
-from gateway.api.rendering import JsonMap, JsonValue, considered_offer
+from gateway.api.rendering import JsonMap, JsonValue, considered_offer, plain
 from gateway.api.state import ADMINISTRATION, ADMINISTRATOR
 from gateway.domain import money
 from gateway.domain.errors import InvalidRequest
@@ -17,6 +17,7 @@ from gateway.domain.money import Amount
 from gateway.domain.tasks import Attempt, Task, TaskState
 
 LIMIT, LIMIT_MAX = 100, 1_000
+_REQUEST = ("operation", "size", "quality", "background", "output_format", "prompt_tokens", "partial_images")
 
 
 async def index(request: web.Request) -> web.Response:
@@ -59,6 +60,17 @@ def _whole_task(dossier: TaskDossier, *, with_prompt: bool) -> JsonMap:
         "deadline_at_ms": task.deadline_at_ms,
         "results_expire_at_ms": task.results_expire_at_ms,
         "prompt": task.prompt if with_prompt else None,
+        "request": _request(task),
+        "results": [
+            {
+                "content_type": result.content_type,
+                "width": result.width,
+                "height": result.height,
+                "size_bytes": result.size_bytes,
+                "sha256": result.sha256,
+            }
+            for result in task.results
+        ],
         "plan": None if dossier.plan is None else _plan(dossier.plan),
         "attempts": [_attempt(attempt) for attempt in dossier.attempts],
         "hold": None
@@ -88,6 +100,16 @@ def _whole_task(dossier: TaskDossier, *, with_prompt: bool) -> JsonMap:
     }
 
 
+def _request(task: Task) -> JsonMap:
+    """What was asked for, besides the prompt; pictures are counted, not named."""
+    found = orjson.loads(task.request_json)
+    return {
+        **{name: found.get(name) for name in _REQUEST},
+        "images": len(found.get("images") or ()),
+        "mask": found.get("mask") is not None,
+    }
+
+
 def _item(task: Task) -> JsonMap:
     return {
         "id": task.id,
@@ -102,6 +124,8 @@ def _item(task: Task) -> JsonMap:
         "reserved_credits": money.json_number(task.reserved_microcredits),
         "charged": _amount(Amount(task.used_microcredits, task.used_microusd, task.result_count)),
         "result_count": task.result_count,
+        "cache": None if task.cache is None else task.cache.value,
+        "source": task.source,
         "error": None if task.error is None else {"code": task.error.code.value, "message": task.error.message},
     }
 
@@ -113,7 +137,7 @@ def _plan(plan: ShownPlan) -> JsonMap:
                 "id": offer.id,
                 "upstream": offer.upstream,
                 "model": offer.upstream_model,
-                "price": {name: _plain(value) for name, value in dataclasses.asdict(offer.price).items()},
+                "price": plain(dataclasses.asdict(offer.price)),
             }
             for offer in plan.offers
         ],
@@ -122,17 +146,6 @@ def _plan(plan: ShownPlan) -> JsonMap:
         "credits_per_usd": float(plan.credits_per_usd),
         "considered": [{"offer": item.offer, **considered_offer(item)} for item in plan.considered],
     }
-
-
-def _plain(value: object) -> JsonValue:
-    """A price's parts: decimals as numbers, rows of a table as objects."""
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(part) for part in value]
-    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 def _attempt(attempt: Attempt) -> JsonMap:

@@ -1,10 +1,12 @@
 """`/admin/v1/upstreams…`: how they work, what they cost, and a test that costs nothing."""
 
+import dataclasses
+
 from aiohttp import web
 
 from gateway.administration.upstreams import UpstreamState
 from gateway.api.answers import json_answer
-from gateway.api.rendering import JsonMap
+from gateway.api.rendering import JsonMap, plain
 from gateway.api.state import ADMINISTRATION, ADMINISTRATOR
 from gateway.domain import money
 
@@ -44,6 +46,16 @@ def _answer(state: UpstreamState) -> JsonMap:
             for item in state.budgets
         ],
         "offers": [*_offers(state)],
+        "prices": [
+            {
+                "model": each.model,
+                "offer": each.offer.id,
+                "price": plain(dataclasses.asdict(each.offer.price)),
+                "source": each.source,
+                "as_of": None if each.as_of is None else each.as_of.isoformat(),
+            }
+            for each in upstream.prices
+        ],
     }
 
 
