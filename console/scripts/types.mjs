@@ -5,4 +5,4 @@ import openapiTS, { astToString } from "openapi-typescript";
 
 const HEAD = "// Made by `make console-types` from the gateway's OpenAPI document; not to be edited.\n\n";
 const target = process.argv[2] ?? new URL("../src/api/schema.ts", import.meta.url);
-await writeFile(target, HEAD + astToString(await openapiTS(await json(process.stdin))));
+await writeFile(target, HEAD + astToString(await openapiTS(await json(process.stdin), { defaultNonNullable: false })));

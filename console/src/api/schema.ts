@@ -1119,30 +1119,30 @@ export interface components {
         /** @description An org, or a team of it; the org is made where it does not exist. */
         AccountBody: {
             /** @default null */
-            budgets: string[] | null;
+            budgets?: string[] | null;
             /** @default null */
-            timezone: string | null;
+            timezone?: string | null;
             /** @default null */
-            limits: components["schemas"]["LimitsBody"] | null;
+            limits?: components["schemas"]["LimitsBody"] | null;
             /** @default null */
-            markup: number | string | null;
+            markup?: number | string | null;
             org: string;
             /** @default null */
-            team: string | null;
+            team?: string | null;
         };
         AccountChangeBody: {
             /** @default null */
-            budgets: string[] | null;
+            budgets?: string[] | null;
             /** @default null */
-            timezone: string | null;
+            timezone?: string | null;
             /** @default null */
-            limits: components["schemas"]["LimitsBody"] | null;
+            limits?: components["schemas"]["LimitsBody"] | null;
             /** @default null */
-            markup: number | string | null;
+            markup?: number | string | null;
             /** @default null */
-            disabled: boolean | null;
+            disabled?: boolean | null;
             /** @default null */
-            prepaid: false | null;
+            prepaid?: false | null;
         };
         AccountListAnswer: {
             /** @constant */
@@ -1313,9 +1313,9 @@ export interface components {
             name: string;
             scopes: components["schemas"]["Scope"][];
             /** @default null */
-            org: string | null;
+            org?: string | null;
             /** @default null */
-            expires_at_ms: number | null;
+            expires_at_ms?: number | null;
         };
         /** @description `secret` is shown this once. */
         AdminTokenIssued: {
@@ -1409,7 +1409,7 @@ export interface components {
             limit: number;
             unit: components["schemas"]["Unit"];
             /** @default total */
-            window: components["schemas"]["Window"];
+            window?: components["schemas"]["Window"];
         };
         /** @description `limit`, `used`, `held` and `left` are in the unit. `resets_at_ms` is when the window ends; null: never. */
         BudgetAnswer: {
@@ -1548,92 +1548,92 @@ export interface components {
              * @description A model of GET /v1/models; the configured default where absent.
              * @default null
              */
-            model: string | null;
+            model?: string | null;
             /**
              * @description How many pictures; the counts allowed depend on the model. 1 where absent.
              * @default null
              */
-            n: number | null;
+            n?: number | null;
             /**
              * @description `auto`, a ratio such as `2:3`, or `WIDTHxHEIGHT`; it depends on the model.
              * @default null
              */
-            size: string | null;
+            size?: string | null;
             /**
              * @description `standard` means medium and `hd` high.
              * @default null
              */
-            quality: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
+            quality?: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
             /**
              * @description `transparent` needs png or webp.
              * @default null
              */
-            background: ("auto" | "opaque" | "transparent") | null;
+            background?: ("auto" | "opaque" | "transparent") | null;
             /** @default null */
-            moderation: ("low" | "auto") | null;
+            moderation?: ("low" | "auto") | null;
             /**
              * @description gif and svg are not served.
              * @default null
              */
-            output_format: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
+            output_format?: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
             /**
              * @description Only with webp and jpeg.
              * @default null
              */
-            output_compression: number | null;
+            output_compression?: number | null;
             /**
              * @description What an item carries; both where absent.
              * @default null
              */
-            response_format: ("url" | "b64_json") | null;
+            response_format?: ("url" | "b64_json") | null;
             /** @default null */
-            user: string | null;
+            user?: string | null;
             /** @default null */
-            safety_identifier: string | null;
+            safety_identifier?: string | null;
             /** @default null */
-            style: string | null;
+            style?: string | null;
             /** @default null */
-            complexity: ("low" | "medium" | "high") | null;
+            complexity?: ("low" | "medium" | "high") | null;
             /**
              * @description How closely an edit keeps to its pictures; advisory.
              * @default null
              */
-            input_fidelity: ("low" | "high") | null;
+            input_fidelity?: ("low" | "high") | null;
             /**
              * @description Ours: for the same picture again, from upstreams that take one and make all pictures in one call.
              * @default null
              */
-            seed: number | null;
+            seed?: number | null;
             /**
              * @description The answer is a stream of server-sent events: partial pictures, then the finished ones.
              * @default null
              */
-            stream: boolean | null;
+            stream?: boolean | null;
             /**
              * @description With `stream`: how many partial pictures to send, where the upstream makes any.
              * @default null
              */
-            partial_images: number | null;
+            partial_images?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_count: number | null;
+            frame_count?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_duration_ms: number | null;
+            frame_duration_ms?: number | null;
             /**
              * @description Only for svg, so it is dropped.
              * @default null
              */
-            svg: components["schemas"]["Svg"] | null;
+            svg?: components["schemas"]["Svg"] | null;
             /**
              * @description A public https URL of at most 2048 characters that is told the task's end by a signed POST. The answer is a task then.
              * @default null
              */
-            callback_url: string | null;
+            callback_url?: string | null;
             /** @description What the picture shall become. */
             prompt: string;
             images: components["schemas"]["ImageReference"][];
@@ -1641,7 +1641,7 @@ export interface components {
              * @description A PNG below 4 MB of the first picture's size: what is transparent in it is made anew.
              * @default null
              */
-            mask: components["schemas"]["ImageReference"] | null;
+            mask?: components["schemas"]["ImageReference"] | null;
         } & {
             [key: string]: unknown;
         };
@@ -1651,92 +1651,92 @@ export interface components {
              * @description A model of GET /v1/models; the configured default where absent.
              * @default null
              */
-            model: string | null;
+            model?: string | null;
             /**
              * @description How many pictures; the counts allowed depend on the model. 1 where absent.
              * @default null
              */
-            n: number | null;
+            n?: number | null;
             /**
              * @description `auto`, a ratio such as `2:3`, or `WIDTHxHEIGHT`; it depends on the model.
              * @default null
              */
-            size: string | null;
+            size?: string | null;
             /**
              * @description `standard` means medium and `hd` high.
              * @default null
              */
-            quality: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
+            quality?: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
             /**
              * @description `transparent` needs png or webp.
              * @default null
              */
-            background: ("auto" | "opaque" | "transparent") | null;
+            background?: ("auto" | "opaque" | "transparent") | null;
             /** @default null */
-            moderation: ("low" | "auto") | null;
+            moderation?: ("low" | "auto") | null;
             /**
              * @description gif and svg are not served.
              * @default null
              */
-            output_format: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
+            output_format?: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
             /**
              * @description Only with webp and jpeg.
              * @default null
              */
-            output_compression: number | null;
+            output_compression?: number | null;
             /**
              * @description What an item carries; both where absent.
              * @default null
              */
-            response_format: ("url" | "b64_json") | null;
+            response_format?: ("url" | "b64_json") | null;
             /** @default null */
-            user: string | null;
+            user?: string | null;
             /** @default null */
-            safety_identifier: string | null;
+            safety_identifier?: string | null;
             /** @default null */
-            style: string | null;
+            style?: string | null;
             /** @default null */
-            complexity: ("low" | "medium" | "high") | null;
+            complexity?: ("low" | "medium" | "high") | null;
             /**
              * @description How closely an edit keeps to its pictures; advisory.
              * @default null
              */
-            input_fidelity: ("low" | "high") | null;
+            input_fidelity?: ("low" | "high") | null;
             /**
              * @description Ours: for the same picture again, from upstreams that take one and make all pictures in one call.
              * @default null
              */
-            seed: number | null;
+            seed?: number | null;
             /**
              * @description The answer is a stream of server-sent events: partial pictures, then the finished ones.
              * @default null
              */
-            stream: boolean | null;
+            stream?: boolean | null;
             /**
              * @description With `stream`: how many partial pictures to send, where the upstream makes any.
              * @default null
              */
-            partial_images: number | null;
+            partial_images?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_count: number | null;
+            frame_count?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_duration_ms: number | null;
+            frame_duration_ms?: number | null;
             /**
              * @description Only for svg, so it is dropped.
              * @default null
              */
-            svg: components["schemas"]["Svg"] | null;
+            svg?: components["schemas"]["Svg"] | null;
             /**
              * @description A public https URL of at most 2048 characters that is told the task's end by a signed POST. The answer is a task then.
              * @default null
              */
-            callback_url: string | null;
+            callback_url?: string | null;
             prompt: string;
             /** @description One part `image`, or up to 16 parts `image[]`: png, jpeg or webp below 50 MB each. */
             image: string[];
@@ -1745,7 +1745,7 @@ export interface components {
              * @description As in the JSON form.
              * @default null
              */
-            mask: string | null;
+            mask?: string | null;
         } & {
             [key: string]: unknown;
         };
@@ -1787,12 +1787,12 @@ export interface components {
              * @description Told back; means nothing here.
              * @default null
              */
-            upload_path: string | null;
+            upload_path?: string | null;
             /**
              * @description How the file is shown.
              * @default null
              */
-            file_name: string | null;
+            file_name?: string | null;
             base64_data: string;
         } & {
             [key: string]: unknown;
@@ -1823,12 +1823,12 @@ export interface components {
              * @description Told back; means nothing here.
              * @default null
              */
-            upload_path: string | null;
+            upload_path?: string | null;
             /**
              * @description How the file is shown.
              * @default null
              */
-            file_name: string | null;
+            file_name?: string | null;
             /** Format: binary */
             file: string;
         } & {
@@ -1840,12 +1840,12 @@ export interface components {
              * @description Told back; means nothing here.
              * @default null
              */
-            upload_path: string | null;
+            upload_path?: string | null;
             /**
              * @description How the file is shown.
              * @default null
              */
-            file_name: string | null;
+            file_name?: string | null;
             file_url: string;
         } & {
             [key: string]: unknown;
@@ -1900,92 +1900,92 @@ export interface components {
              * @description A model of GET /v1/models; the configured default where absent.
              * @default null
              */
-            model: string | null;
+            model?: string | null;
             /**
              * @description How many pictures; the counts allowed depend on the model. 1 where absent.
              * @default null
              */
-            n: number | null;
+            n?: number | null;
             /**
              * @description `auto`, a ratio such as `2:3`, or `WIDTHxHEIGHT`; it depends on the model.
              * @default null
              */
-            size: string | null;
+            size?: string | null;
             /**
              * @description `standard` means medium and `hd` high.
              * @default null
              */
-            quality: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
+            quality?: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
             /**
              * @description `transparent` needs png or webp.
              * @default null
              */
-            background: ("auto" | "opaque" | "transparent") | null;
+            background?: ("auto" | "opaque" | "transparent") | null;
             /** @default null */
-            moderation: ("low" | "auto") | null;
+            moderation?: ("low" | "auto") | null;
             /**
              * @description gif and svg are not served.
              * @default null
              */
-            output_format: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
+            output_format?: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
             /**
              * @description Only with webp and jpeg.
              * @default null
              */
-            output_compression: number | null;
+            output_compression?: number | null;
             /**
              * @description What an item carries; both where absent.
              * @default null
              */
-            response_format: ("url" | "b64_json") | null;
+            response_format?: ("url" | "b64_json") | null;
             /** @default null */
-            user: string | null;
+            user?: string | null;
             /** @default null */
-            safety_identifier: string | null;
+            safety_identifier?: string | null;
             /** @default null */
-            style: string | null;
+            style?: string | null;
             /** @default null */
-            complexity: ("low" | "medium" | "high") | null;
+            complexity?: ("low" | "medium" | "high") | null;
             /**
              * @description How closely an edit keeps to its pictures; advisory.
              * @default null
              */
-            input_fidelity: ("low" | "high") | null;
+            input_fidelity?: ("low" | "high") | null;
             /**
              * @description Ours: for the same picture again, from upstreams that take one and make all pictures in one call.
              * @default null
              */
-            seed: number | null;
+            seed?: number | null;
             /**
              * @description The answer is a stream of server-sent events: partial pictures, then the finished ones.
              * @default null
              */
-            stream: boolean | null;
+            stream?: boolean | null;
             /**
              * @description With `stream`: how many partial pictures to send, where the upstream makes any.
              * @default null
              */
-            partial_images: number | null;
+            partial_images?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_count: number | null;
+            frame_count?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_duration_ms: number | null;
+            frame_duration_ms?: number | null;
             /**
              * @description Only for svg, so it is dropped.
              * @default null
              */
-            svg: components["schemas"]["Svg"] | null;
+            svg?: components["schemas"]["Svg"] | null;
             /**
              * @description A public https URL of at most 2048 characters that is told the task's end by a signed POST. The answer is a task then.
              * @default null
              */
-            callback_url: string | null;
+            callback_url?: string | null;
             /**
              * @description What to draw. The longest prompt depends on the model.
              * @example A red fox in fresh snow
@@ -1995,12 +1995,12 @@ export interface components {
              * @description Reference pictures (png, jpeg, webp) of at most 10 MB each: public https URLs, `data:` URLs, files of POST /v1/files by id or URL, links of this gateway. How many depends on the model.
              * @default null
              */
-            image_urls: string[] | null;
+            image_urls?: string[] | null;
             /**
              * @description A PNG below 4 MB of the picture's size: what is transparent in it is made anew. With one picture alone.
              * @default null
              */
-            mask_url: string | null;
+            mask_url?: string | null;
         } & {
             [key: string]: unknown;
         };
@@ -2014,7 +2014,7 @@ export interface components {
         GrantBody: {
             credits: number | string;
             /** @default  */
-            why: string;
+            why?: string;
         };
         HealthAnswer: {
             /** @constant */
@@ -2032,11 +2032,11 @@ export interface components {
         };
         ImageItem: {
             /** @default null */
-            b64_json: string | null;
+            b64_json?: string | null;
             /** @default null */
-            url: string | null;
+            url?: string | null;
             /** @default null */
-            revised_prompt: string | null;
+            revised_prompt?: string | null;
         };
         /** @description Exactly one of both. */
         ImageReference: {
@@ -2044,27 +2044,27 @@ export interface components {
              * @description A public https URL, a `data:` URL, a file's URL, or a link of this gateway.
              * @default null
              */
-            image_url: string | null;
+            image_url?: string | null;
             /**
              * @description Of POST /v1/files.
              * @default null
              */
-            file_id: string | null;
+            file_id?: string | null;
         };
         /** @description OpenAI's images answer. */
         ImagesAnswer: {
             created: number;
             data: components["schemas"]["ImageItem"][];
             /** @default null */
-            size: string | null;
+            size?: string | null;
             /** @default null */
-            quality: ("low" | "medium" | "high") | null;
+            quality?: ("low" | "medium" | "high") | null;
             /** @default null */
-            background: ("opaque" | "transparent") | null;
+            background?: ("opaque" | "transparent") | null;
             /** @default null */
-            output_format: ("png" | "webp" | "jpeg") | null;
+            output_format?: ("png" | "webp" | "jpeg") | null;
             /** @default null */
-            usage: components["schemas"]["ImagesUsage"] | null;
+            usage?: components["schemas"]["ImagesUsage"] | null;
         };
         ImagesUsage: {
             input_tokens: number;
@@ -2103,52 +2103,52 @@ export interface components {
         /** @description Org and team are made where they do not exist. */
         KeyBody: {
             /** @default null */
-            budgets: string[] | null;
+            budgets?: string[] | null;
             /** @default null */
-            models: string[] | null;
+            models?: string[] | null;
             /** @default null */
-            sizes: string[] | null;
+            sizes?: string[] | null;
             /** @default null */
-            n_max: number | null;
+            n_max?: number | null;
             /** @default null */
-            rpm: number | null;
+            rpm?: number | null;
             /** @default null */
-            concurrency: number | null;
+            concurrency?: number | null;
             /** @default null */
-            response: components["schemas"]["Contract"] | null;
+            response?: components["schemas"]["Contract"] | null;
             /** @default null */
-            expires_at_ms: number | null;
+            expires_at_ms?: number | null;
             /** @default null */
-            choose_upstream: boolean | null;
+            choose_upstream?: boolean | null;
             /** @default null */
-            cache: boolean | null;
+            cache?: boolean | null;
             org: string;
             /** @default null */
-            team: string | null;
+            team?: string | null;
             name: string;
         };
         /** @description Only what is to be changed. */
         KeyChangeBody: {
             /** @default null */
-            budgets: string[] | null;
+            budgets?: string[] | null;
             /** @default null */
-            models: string[] | null;
+            models?: string[] | null;
             /** @default null */
-            sizes: string[] | null;
+            sizes?: string[] | null;
             /** @default null */
-            n_max: number | null;
+            n_max?: number | null;
             /** @default null */
-            rpm: number | null;
+            rpm?: number | null;
             /** @default null */
-            concurrency: number | null;
+            concurrency?: number | null;
             /** @default null */
-            response: components["schemas"]["Contract"] | null;
+            response?: components["schemas"]["Contract"] | null;
             /** @default null */
-            expires_at_ms: number | null;
+            expires_at_ms?: number | null;
             /** @default null */
-            choose_upstream: boolean | null;
+            choose_upstream?: boolean | null;
             /** @default null */
-            cache: boolean | null;
+            cache?: boolean | null;
         };
         /** @description `secret` is shown this once. */
         KeyIssued: {
@@ -2184,7 +2184,7 @@ export interface components {
         };
         KeyRotateBody: {
             /** @default 86400 */
-            overlap_s: number;
+            overlap_s?: number;
         };
         /**
          * @description Whether a key is let in, and if not, why not.
@@ -2206,15 +2206,15 @@ export interface components {
         /** @description What is not named stays; null takes a limit away. */
         LimitsBody: {
             /** @default null */
-            rpm: number | null;
+            rpm?: number | null;
             /** @default null */
-            concurrency: number | null;
+            concurrency?: number | null;
             /** @default null */
-            models: string[] | null;
+            models?: string[] | null;
             /** @default null */
-            sizes: string[] | null;
+            sizes?: string[] | null;
             /** @default null */
-            n_max: number | null;
+            n_max?: number | null;
         };
         ModelAnswer: {
             id: string;
@@ -2343,9 +2343,9 @@ export interface components {
             /** @enum {string} */
             outcome: "paid" | "unpaid";
             /** @default  */
-            why: string;
+            why?: string;
             /** @default null */
-            cost_usd: number | string | null;
+            cost_usd?: number | string | null;
         };
         ResolvedAnswer: {
             attempt_id: string;
@@ -2406,13 +2406,13 @@ export interface components {
         };
         Svg: {
             /** @default null */
-            model: string | null;
+            model?: string | null;
             /** @default null */
-            reasoning: components["schemas"]["SvgReasoning"] | null;
+            reasoning?: components["schemas"]["SvgReasoning"] | null;
         };
         SvgReasoning: {
             /** @default null */
-            effort: string | null;
+            effort?: string | null;
         };
         /** @description A task as it stands. `results` are links that live 24 hours. */
         TaskAnswer: {
@@ -2429,13 +2429,13 @@ export interface components {
             type: "image";
             usage: components["schemas"]["TaskUsage"];
             /** @default null */
-            results: string[] | null;
+            results?: string[] | null;
             /** @default null */
-            result_data: components["schemas"]["ResultData"][] | null;
+            result_data?: components["schemas"]["ResultData"][] | null;
             /** @default null */
-            error: components["schemas"]["TaskFailure"] | null;
+            error?: components["schemas"]["TaskFailure"] | null;
             /** @default null */
-            erased_at: number | null;
+            erased_at?: number | null;
             attempts: components["schemas"]["AttemptAnswer"][];
             routing: components["schemas"]["RoutingAnswer"];
         };
@@ -2482,7 +2482,7 @@ export interface components {
             can_cancel: boolean;
             estimated_time: number;
             /** @default null */
-            cancel_requested: true | null;
+            cancel_requested?: true | null;
         };
         TaskItem: {
             id: string;
@@ -2499,7 +2499,7 @@ export interface components {
             credits_used: number;
             duration: number | null;
             /** @default null */
-            erased_at: number | null;
+            erased_at?: number | null;
         };
         TaskListAnswer: {
             /** @constant */
@@ -2514,9 +2514,9 @@ export interface components {
             credits_reserved: number;
             user_group: string;
             /** @default null */
-            credits_used: number | null;
+            credits_used?: number | null;
             /** @default null */
-            cost: components["schemas"]["Cost"] | null;
+            cost?: components["schemas"]["Cost"] | null;
         };
         TokenCredits: {
             remaining_credits: number | null;
@@ -2596,19 +2596,19 @@ export interface components {
         /** @description Sums under the names that were asked for; other names are absent. Amounts are credits and USD. */
         UsageLineAnswer: {
             /** @default null */
-            day: string | null;
+            day?: string | null;
             /** @default null */
-            org: string | null;
+            org?: string | null;
             /** @default null */
-            team: string | null;
+            team?: string | null;
             /** @default null */
-            key: string | null;
+            key?: string | null;
             /** @default null */
-            model: string | null;
+            model?: string | null;
             /** @default null */
-            upstream: string | null;
+            upstream?: string | null;
             /** @default null */
-            caller: string | null;
+            caller?: string | null;
             tasks: number;
             failed: number;
             images: number;
@@ -2632,92 +2632,92 @@ export interface components {
              * @description A model of GET /v1/models; the configured default where absent.
              * @default null
              */
-            model: string | null;
+            model?: string | null;
             /**
              * @description How many pictures; the counts allowed depend on the model. 1 where absent.
              * @default null
              */
-            n: number | null;
+            n?: number | null;
             /**
              * @description `auto`, a ratio such as `2:3`, or `WIDTHxHEIGHT`; it depends on the model.
              * @default null
              */
-            size: string | null;
+            size?: string | null;
             /**
              * @description `standard` means medium and `hd` high.
              * @default null
              */
-            quality: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
+            quality?: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
             /**
              * @description `transparent` needs png or webp.
              * @default null
              */
-            background: ("auto" | "opaque" | "transparent") | null;
+            background?: ("auto" | "opaque" | "transparent") | null;
             /** @default null */
-            moderation: ("low" | "auto") | null;
+            moderation?: ("low" | "auto") | null;
             /**
              * @description gif and svg are not served.
              * @default null
              */
-            output_format: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
+            output_format?: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
             /**
              * @description Only with webp and jpeg.
              * @default null
              */
-            output_compression: number | null;
+            output_compression?: number | null;
             /**
              * @description What an item carries; both where absent.
              * @default null
              */
-            response_format: ("url" | "b64_json") | null;
+            response_format?: ("url" | "b64_json") | null;
             /** @default null */
-            user: string | null;
+            user?: string | null;
             /** @default null */
-            safety_identifier: string | null;
+            safety_identifier?: string | null;
             /** @default null */
-            style: string | null;
+            style?: string | null;
             /** @default null */
-            complexity: ("low" | "medium" | "high") | null;
+            complexity?: ("low" | "medium" | "high") | null;
             /**
              * @description How closely an edit keeps to its pictures; advisory.
              * @default null
              */
-            input_fidelity: ("low" | "high") | null;
+            input_fidelity?: ("low" | "high") | null;
             /**
              * @description Ours: for the same picture again, from upstreams that take one and make all pictures in one call.
              * @default null
              */
-            seed: number | null;
+            seed?: number | null;
             /**
              * @description The answer is a stream of server-sent events: partial pictures, then the finished ones.
              * @default null
              */
-            stream: boolean | null;
+            stream?: boolean | null;
             /**
              * @description With `stream`: how many partial pictures to send, where the upstream makes any.
              * @default null
              */
-            partial_images: number | null;
+            partial_images?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_count: number | null;
+            frame_count?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_duration_ms: number | null;
+            frame_duration_ms?: number | null;
             /**
              * @description Only for svg, so it is dropped.
              * @default null
              */
-            svg: components["schemas"]["Svg"] | null;
+            svg?: components["schemas"]["Svg"] | null;
             /**
              * @description A public https URL of at most 2048 characters that is told the task's end by a signed POST. The answer is a task then.
              * @default null
              */
-            callback_url: string | null;
+            callback_url?: string | null;
             images: components["schemas"]["ImageReference"][];
         } & {
             [key: string]: unknown;
@@ -2728,92 +2728,92 @@ export interface components {
              * @description A model of GET /v1/models; the configured default where absent.
              * @default null
              */
-            model: string | null;
+            model?: string | null;
             /**
              * @description How many pictures; the counts allowed depend on the model. 1 where absent.
              * @default null
              */
-            n: number | null;
+            n?: number | null;
             /**
              * @description `auto`, a ratio such as `2:3`, or `WIDTHxHEIGHT`; it depends on the model.
              * @default null
              */
-            size: string | null;
+            size?: string | null;
             /**
              * @description `standard` means medium and `hd` high.
              * @default null
              */
-            quality: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
+            quality?: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
             /**
              * @description `transparent` needs png or webp.
              * @default null
              */
-            background: ("auto" | "opaque" | "transparent") | null;
+            background?: ("auto" | "opaque" | "transparent") | null;
             /** @default null */
-            moderation: ("low" | "auto") | null;
+            moderation?: ("low" | "auto") | null;
             /**
              * @description gif and svg are not served.
              * @default null
              */
-            output_format: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
+            output_format?: ("png" | "webp" | "jpeg" | "gif" | "svg") | null;
             /**
              * @description Only with webp and jpeg.
              * @default null
              */
-            output_compression: number | null;
+            output_compression?: number | null;
             /**
              * @description What an item carries; both where absent.
              * @default null
              */
-            response_format: ("url" | "b64_json") | null;
+            response_format?: ("url" | "b64_json") | null;
             /** @default null */
-            user: string | null;
+            user?: string | null;
             /** @default null */
-            safety_identifier: string | null;
+            safety_identifier?: string | null;
             /** @default null */
-            style: string | null;
+            style?: string | null;
             /** @default null */
-            complexity: ("low" | "medium" | "high") | null;
+            complexity?: ("low" | "medium" | "high") | null;
             /**
              * @description How closely an edit keeps to its pictures; advisory.
              * @default null
              */
-            input_fidelity: ("low" | "high") | null;
+            input_fidelity?: ("low" | "high") | null;
             /**
              * @description Ours: for the same picture again, from upstreams that take one and make all pictures in one call.
              * @default null
              */
-            seed: number | null;
+            seed?: number | null;
             /**
              * @description The answer is a stream of server-sent events: partial pictures, then the finished ones.
              * @default null
              */
-            stream: boolean | null;
+            stream?: boolean | null;
             /**
              * @description With `stream`: how many partial pictures to send, where the upstream makes any.
              * @default null
              */
-            partial_images: number | null;
+            partial_images?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_count: number | null;
+            frame_count?: number | null;
             /**
              * @description Only for gif, so it is dropped.
              * @default null
              */
-            frame_duration_ms: number | null;
+            frame_duration_ms?: number | null;
             /**
              * @description Only for svg, so it is dropped.
              * @default null
              */
-            svg: components["schemas"]["Svg"] | null;
+            svg?: components["schemas"]["Svg"] | null;
             /**
              * @description A public https URL of at most 2048 characters that is told the task's end by a signed POST. The answer is a task then.
              * @default null
              */
-            callback_url: string | null;
+            callback_url?: string | null;
             /** Format: binary */
             image: string;
         } & {
