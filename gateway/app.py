@@ -40,6 +40,7 @@ from gateway.api.server import (
 from gateway.api.state import ApiSettings
 from gateway.app_admission import admission
 from gateway.app_callbacks import callback_deliverer
+from gateway.app_console import console_of
 from gateway.app_keys import declare_again, keep_used, keep_used_often, reload_keys
 from gateway.app_office import (
     FirstSecrets,
@@ -359,6 +360,7 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
             office.callbacks,
             office.callback_secrets,
         ),
+        console=console_of(config, office),
         settings=ApiSettings(
             default_model=lambda: office.current.config.catalog.default_model,
             credits_per_usd=lambda: office.current.config.credits_per_usd,

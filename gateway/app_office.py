@@ -106,6 +106,7 @@ class Office:
     current: Current
     """What the config says now."""
     operator: Operator
+    clock: Clock
     secret_key: str
 
 
@@ -197,6 +198,7 @@ def _furnished(
         declaring=declaring,
         current=current,
         operator=operator,
+        clock=clock,
         secret_key=secret_key,
     )
 

@@ -46,6 +46,7 @@ RESTART = {
     "quota": "files",
     "decoder": "images",
     "usage_callers": "usage.callers",
+    "console": "console",
 }
 """Fields that a restart alone replaces, with the names of their settings; upstreams besides, one by one."""
 _UPSTREAM_SETTINGS = {"timeout_s": "timeout", "connect_timeout_s": "connect_timeout"}

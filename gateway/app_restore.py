@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.administration import store as trail
+from gateway.administration.session_store import delete_all as delete_all_sessions
 from gateway.config import Config
 from gateway.db.connection import Connection, StatementFailed
 from gateway.db.engine import open_database
@@ -104,6 +105,7 @@ async def _worked_up(backup: Path, working: Path, clock: Clock) -> tuple[EndedTa
             async def record(connection: Connection, at_ms: int) -> None:
                 details: dict[str, trail.Detail] = {"unsent": ended.unsent, "in_doubt": ended.sent}
                 await trail.record(connection, at_ms, COMMAND, "backup.restore", str(backup), details)
+                await delete_all_sessions(connection)  # who signed out since then stays signed out
 
             await database.write(Transact(record))
             report = await audit(database)

@@ -1,5 +1,6 @@
 """Retention, put together: what is deleted, when, and by whom."""
 
+from gateway.administration.ended_sessions import EndedSessions
 from gateway.app_office import Office
 from gateway.config import Retention
 from gateway.domain.clock import Clock
@@ -16,6 +17,7 @@ def sweeper(office: Office, retention: Retention, metrics: Metrics, clock: Clock
         Pictures(database, blobs),
         Prompts(database, retention.prompts_s * 1000, without_words),
         Tasks(database, blobs, retention.tasks_s * 1000),
+        EndedSessions(database),
         *others,
     )
     return Sweeper(kinds, database, metrics, clock, owner=owner)

@@ -24,6 +24,7 @@ from gateway.config_catalog import (
     read_models,
     shipped_catalog_path,
 )
+from gateway.config_console import ConsoleConfig, console_of
 from gateway.config_declarations import Declarations
 from gateway.config_findings import Finding, PriceOrigin, findings_of_markups, findings_of_models
 from gateway.config_pictures import decoder_limits_of, quota_of
@@ -145,6 +146,7 @@ class Config:
     egress: EgressPolicy
     retention: Retention
     cache: Cache
+    console: ConsoleConfig
     quota: Quota
     """Of each key's uploads."""
     decoder: DecoderLimits
@@ -301,6 +303,7 @@ class _Resolver:
                 prompts_s=round(file.retention.prompts),
             ),
             cache=cache_of(file.cache, file.retention),
+            console=console_of(file.console),
             quota=quota_of(file.files),
             decoder=decoder_limits_of(file.images),
             upstreams=upstreams,
@@ -456,8 +459,6 @@ def _short_drain(server: ServerConfig, upstreams: Collection[UpstreamSettings]) 
 def _notes_without_effect(file: ConfigFile) -> list[str]:
     """Settings of the promised interface that this version accepts and does not act on yet."""
     notes = [*blob_notes(file)]
-    if file.server.trusted_proxies:
-        notes.append("server.trusted_proxies has no effect in this version: nothing is read from X-Forwarded-* headers")
     if file.retention.tasks < file.retention.results:
         notes.append("retention.tasks is shorter than retention.results: pictures and their links go with their tasks")
     if file.cache.ttl > file.retention.results:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gateway.config_blobs import DEFAULT_BLOBS, BlobLinks
 from gateway.config_cache import CacheSection
+from gateway.config_console import ConsoleSection
 from gateway.config_pictures import FilesSection, ImagesSection
 from gateway.config_sections import (
     DURATION_FIX,
@@ -76,6 +77,9 @@ class ConfigFile(Section):
     alerts: AlertsSection = Field(AlertsSection.model_construct(), description="Write alerts: {url: …, secret: …}.")
     usage: UsageSection = Field(UsageSection.model_construct(), description="Write usage: {callers: false}.")
     cache: CacheSection = Field(CacheSection.model_construct(), description="Write cache: {enabled: true, ttl: 24h}.")
+    console: ConsoleSection = Field(
+        ConsoleSection.model_construct(), description="Write console: {enabled: true, idle: 8h, absolute: 7d}."
+    )
     models: dict[str, object] = Field(
         default_factory=dict, description="Write the models by name, as in the shipped catalogue."
     )

@@ -46,11 +46,11 @@ def records_of(stored: Sequence[StoredKey], accounts: ById) -> list[KeyRecord]:
         path = path_of(key.account, accounts)
         principal = _principal(key, path)
         disabled = key.disabled_at_ms is not None or any(account.disabled for account in path)
-        records.append(KeyRecord(key.id, key.digest, principal, key.expires_at_ms, disabled))
+        records.append(KeyRecord(key.id, key.digest, principal, key.expires_at_ms, disabled, key.display))
         if key.old_digest is not None and key.old_until_ms is not None and key.old_digest not in present:
             present.add(key.old_digest)
             ends_ms = key.old_until_ms if key.expires_at_ms is None else min(key.old_until_ms, key.expires_at_ms)
-            records.append(KeyRecord(key.id, key.old_digest, principal, ends_ms, disabled))
+            records.append(KeyRecord(key.id, key.old_digest, principal, ends_ms, disabled, key.display))
     return records
 
 

@@ -11,9 +11,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_urldispatcher import MatchInfoError
 
+from gateway.administration.sessions import Session
 from gateway.api.body import BODY_BYTES_MAX, check_declared_size
+from gateway.api.console import CONSOLE
 from gateway.api.errors import error_of_http, render_error
 from gateway.api.keep_alive import fail_early
+from gateway.api.session_gate import session_of
 from gateway.api.state import (
     ADMIN_TOKENS,
     ADMINISTRATOR,
@@ -110,24 +113,48 @@ def authenticate(public: Collection[Handler], admin: Mapping[Handler, Scope]) ->
         match = request.match_info
         scope = admin.get(match.handler)
         if scope is not None:
-            _admit_administrator(request, scope)
+            session = await _session(request)
+            _admit_administrator(request, scope, session)
         elif match.handler not in open_handlers and not isinstance(match, MatchInfoError):
-            request[PRINCIPAL] = principal = request.app[AUTHENTICATOR].authenticate(
-                request.headers.get("Authorization"), request.headers.get("api-key")
-            )
+            session = await _session(request)
+            if session is None:
+                principal = request.app[AUTHENTICATOR].authenticate(
+                    request.headers.get("Authorization"), request.headers.get("api-key")
+                )
+            else:
+                principal = request.app[CONSOLE].sessions.use_key(session)
+            request[PRINCIPAL] = principal
             fields = request[LOG]
             fields["key"] = principal.key_name
             fields["key_id"] = principal.key_id
             fields["org"] = principal.org
             fields["team"] = principal.team
-        return await handler(request)
+        else:
+            session = None
+        response = await handler(request)
+        if session is not None and not response.prepared:
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
 
     return find_caller
 
 
-def _admit_administrator(request: web.Request, scope: Scope) -> None:
+async def _session(request: web.Request) -> Session | None:
+    """Of a browser. A key in a header always wins: its calls pay for one look at the headers."""
+    if "Authorization" in request.headers or "api-key" in request.headers:
+        return None
+    session = await session_of(request)
+    if session is not None:
+        request[LOG]["session"] = True
+    return session
+
+
+def _admit_administrator(request: web.Request, scope: Scope, session: Session | None) -> None:
     """Raises MissingKey and its kin, ScopeMissing."""
-    administrator = request.app[ADMIN_TOKENS].authenticate(request.headers.get("Authorization"))
+    if session is None:
+        administrator = request.app[ADMIN_TOKENS].authenticate(request.headers.get("Authorization"))
+    else:
+        administrator = request.app[CONSOLE].sessions.use_administrator(session)
     request[LOG]["administrator"] = administrator.name
     if scope not in administrator.scopes:
         raise ScopeMissing(f"This admin token may not do this: it needs the scope {scope.value!r}.")

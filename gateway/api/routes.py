@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 from gateway.api.admin_routes import ADMIN_ROUTES
 from gateway.api.body import BODY_BYTES_MAX
 from gateway.api.call import EDIT_BYTES_MAX, GENERATION_BYTES_MAX
+from gateway.api.console_routes import CONSOLE_ROUTES
 from gateway.api.handlers import (
     credits,
     evolink_files,
@@ -140,10 +141,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", metrics.get, "Prometheus metrics, for this machine unless made public", ((200, "text/plain"),), (404,), public=True),
     Route("GET", "/openapi.json", openapi.document, "This document", ((200, "application/json"),), public=True),
     Route("GET", "/docs", openapi.page, "This document as a page", ((200, "text/html"),), public=True),
+    *CONSOLE_ROUTES,
     *ADMIN_ROUTES,
 )  # fmt: skip
 
-_PATTERNS = {"{model}": "{model:.+}", "{deployment}": "{deployment:.+}", "{task_id}": "{task_id:(?!batch$)[^/]+}"}
+_PATTERNS = {
+    "{model}": "{model:.+}",
+    "{deployment}": "{deployment:.+}",
+    "{task_id}": "{task_id:(?!batch$)[^/]+}",
+    "{path}": "{path:.*}",
+}
 """Names of models may have slashes; `batch` is no task, so that asking for it with GET is 405 and not a malformed id."""
 
 

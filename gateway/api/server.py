@@ -7,6 +7,7 @@ from aiohttp import http_parser, web
 from gateway.administration.administration import Administration
 from gateway.api.body import BODY_BYTES_MAX
 from gateway.api.body_budget import BodyBudget
+from gateway.api.console import CONSOLE, Console
 from gateway.api.document import openapi_document
 from gateway.api.middlewares import authenticate, edge
 from gateway.api.ports import AdminTokens, Authenticator, Pipeline, Uploads
@@ -40,7 +41,7 @@ STOPPING = web.AppKey("stopping", asyncio.Event)
 """Set at shutdown: whoever is answered should come back over another connection."""
 
 
-def make_app(
+def make_app(  # noqa: PLR0913 - one object of the root each, by name
     *,
     pipeline: Pipeline,
     uploads: Uploads,
@@ -51,6 +52,7 @@ def make_app(
     admin_tokens: AdminTokens,
     bodies: BodyBudget | None = None,
     administration: Administration | None = None,
+    console: Console | None = None,
     clock: Clock = SystemClock(),
 ) -> web.Application:
     """The whole HTTP edge."""
@@ -65,6 +67,8 @@ def make_app(
     app[ADMIN_TOKENS] = admin_tokens
     if administration is not None:
         app[ADMINISTRATION] = administration
+    if console is not None:
+        app[CONSOLE] = console
     app[METRICS] = metrics
     app[CANONICAL] = canonical
     app[SETTINGS] = settings

@@ -3,6 +3,7 @@
 import shlex
 from typing import TYPE_CHECKING
 
+from gateway.app_console import console_line
 from gateway.config import Config
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ def welcome(config: Config, first: "FirstSecrets") -> str:
     """The text, for the terminal. Of later starts it says only where the secrets are."""
     base_url = f"{config.server.public_url}/v1"
     lines = [f"Image gateway serves at {base_url}", *(f"  {line}" for line in config.summary())]
+    console = console_line(config)
+    lines += [] if console is None else [console]
     if first.key is None:
         return "\n".join(lines)
     key_path, secret = (

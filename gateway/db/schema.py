@@ -172,6 +172,33 @@ admin_tokens = Table(
     UniqueConstraint("digest"),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),  # HMAC-SHA256 of what the browser's cookie holds, which is not stored
+    _text(
+        "key_digest", nullable=True
+    ),  # of the API key's secret that signed in; what has another digest by now is another secret
+    _text("administrator_digest", nullable=True),  # of the admin token
+    _number("created_at_ms"),
+    _number("seen_at_ms"),  # to a minute
+    _number("expires_at_ms"),  # unless it is seen again; never later than its absolute end
+    CheckConstraint("key_digest IS NOT NULL OR administrator_digest IS NOT NULL", name="holder"),
+    Index(None, "expires_at_ms"),
+    Index(
+        "ix_sessions_key",
+        "key_digest",
+        sqlite_where=Column("key_digest").is_not(None),
+        postgresql_where=Column("key_digest").is_not(None),
+    ),
+    Index(
+        "ix_sessions_administrator",
+        "administrator_digest",
+        sqlite_where=Column("administrator_digest").is_not(None),
+        postgresql_where=Column("administrator_digest").is_not(None),
+    ),
+)
+
 audit_log = Table(
     "audit_log",
     metadata,

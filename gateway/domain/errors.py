@@ -17,6 +17,7 @@
     ├── InsufficientQuota 402/429   insufficient_quota
     ├── ModelNotAllowed 403         model_not_allowed
     ├── ScopeMissing 403            scope_missing
+    ├── CsrfRefused 403             csrf
     ├── NotFound 404                not_found
     │   ├── TaskNotFound            task_not_found
     │   ├── FileNotFound            file_not_found
@@ -170,6 +171,12 @@ class ScopeMissing(GatewayError):
     """The admin token is valid, and not for this."""
 
     status, type, code = 403, "permission_error", "scope_missing"
+
+
+class CsrfRefused(GatewayError):
+    """A request with a browser's session that the console itself did not send, or not provably."""
+
+    status, type, code = 403, "permission_error", "csrf"
 
 
 class NotFound(GatewayError):

@@ -45,12 +45,20 @@ class AdminTokens:
         token = bearer(authorization)
         if not token:
             raise MissingKey("No admin token. Send the header 'Authorization: Bearer <admin token>'.")
-        if len(token) > SECRET_CHARS_MAX or is_mistyped(token):
+        return self.admit(token).administrator
+
+    def admit(self, secret: str) -> AdminTokenRecord:
+        """By the token itself. Raises InvalidKey, KeyDisabled, KeyExpired."""
+        if len(secret) > SECRET_CHARS_MAX or is_mistyped(secret):
             raise InvalidKey("This admin token is not valid: check that it was copied whole.")
         try:
-            record = self._records.get(digest(self._pepper, token))
+            return self.admit_digest(digest(self._pepper, secret))
         except UnicodeEncodeError:
-            record = None
+            return self.admit_digest("")
+
+    def admit_digest(self, known_as: str, *, is_use: bool = True) -> AdminTokenRecord:
+        """By the digest of a token that was admitted before. `is_use`: whether it counts as used. Raises InvalidKey, KeyDisabled, KeyExpired."""
+        record = self._records.get(known_as)
         if record is None:
             raise InvalidKey(
                 "This admin token is not known here. API keys do not administer: make a token with `gateway admin-tokens create`."
@@ -60,6 +68,6 @@ class AdminTokens:
         now_ms = self._clock.now_ms()
         if record.expires_at_ms is not None and now_ms >= record.expires_at_ms:
             raise KeyExpired("This admin token has expired.", log=f"admin token {record.id}")
-        if record.id is not None:
+        if record.id is not None and is_use:
             self.used.note(record.id, now_ms)
-        return record.administrator
+        return record

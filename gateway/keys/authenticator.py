@@ -25,6 +25,8 @@ class KeyRecord:
     principal: Principal
     expires_at_ms: int | None = None
     disabled: bool = False
+    display: str = ""
+    """Its first characters, to recognise the key by."""
 
 
 class Authenticator:
@@ -55,12 +57,20 @@ class Authenticator:
         secret = bearer(authorization) or (api_key or "").strip()
         if not secret:
             raise MissingKey("No API key. Send the header 'Authorization: Bearer <key>' or 'api-key: <key>'.")
+        return self.admit(secret).principal
+
+    def admit(self, secret: str) -> KeyRecord:
+        """By the secret itself. Raises InvalidKey, KeyDisabled or KeyExpired."""
         if len(secret) > SECRET_CHARS_MAX or is_mistyped(secret):
             raise InvalidKey("This API key is not valid: check that it was copied whole.")
         try:
-            record = self._records.get(digest(self._pepper, secret))
+            return self.admit_digest(digest(self._pepper, secret))
         except UnicodeEncodeError:
-            record = None
+            return self.admit_digest("")
+
+    def admit_digest(self, known_as: str, *, is_use: bool = True) -> KeyRecord:
+        """By the digest of a secret that was admitted before. `is_use`: whether it counts as used. Raises InvalidKey, KeyDisabled or KeyExpired."""
+        record = self._records.get(known_as)
         if record is None:
             raise InvalidKey("This API key is not known here: check it, or ask your administrator for one.")
         if record.disabled:
@@ -72,8 +82,9 @@ class Authenticator:
             raise KeyExpired(
                 "This API key has expired: ask your administrator for a new one.", log=f"key {record.key_id} expired"
             )
-        self.used.note(record.key_id, now_ms)
-        return record.principal
+        if is_use:
+            self.used.note(record.key_id, now_ms)
+        return record
 
 
 def bearer(authorization: str | None) -> str:

@@ -11,6 +11,8 @@ _VALUE = rb"""[^\s"'\\,;&}<>]+"""
 # Markers (lower case, looked for first because `in` is twenty times faster than a search) -> pattern and replacement.
 _KEYS = tuple(word + between + b"key" for word in (b"api", b"secret") for between in (b"", b"-", b"_"))
 _RULES: tuple[tuple[tuple[bytes, ...], Pattern[bytes], bytes], ...] = (
+    ((b"igw_session",), re.compile(rb"(igw_session" + _BETWEEN + rb")" + _VALUE, re.I), b"session=" + _GONE),
+    ((b"csrf",), re.compile(rb"(csrf(?:[-_]token)?" + _BETWEEN + rb")" + _VALUE, re.I), rb"\1" + _GONE),
     ((b"igw_",), re.compile(rb"igw_[A-Za-z0-9]{4,}", re.I), b"igw_" + _GONE),
     ((b"iga_",), re.compile(rb"iga_[A-Za-z0-9]{4,}", re.I), b"iga_" + _GONE),
     # "task-unified-…" must survive, hence the look-behind.
