@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -83,11 +83,19 @@ def check_config(config: ConfigOption = None) -> None:
 
 
 @app.command("migrate")
-def migrate_database(config: ConfigOption = None) -> None:
+def migrate_database(
+    config: ConfigOption = None,
+    phase: Annotated[
+        Literal["expand", "contract"],
+        typer.Option(
+            help="expand: what this version needs; contract: take away what no version in use needs any more."
+        ),
+    ] = "expand",
+) -> None:
     """Bring the database to this version's schema."""
     import asyncio
 
-    from gateway.db.migrate import MigrationFailed, migrate
+    from gateway.db.migrate import MigrationFailed, Phase, migrate
     from gateway.db.sqlite import DatabaseLocked, SqliteLock
     from gateway.db.url import Dialect
 
@@ -96,7 +104,7 @@ def migrate_database(config: ConfigOption = None) -> None:
     try:
         if lock is not None:
             lock.acquire()
-        before, after = asyncio.run(migrate(loaded.database))
+        before, after = asyncio.run(migrate(loaded.database, Phase(phase)))
     except (MigrationFailed, DatabaseLocked, OSError) as exc:
         fail(str(exc))
     print(

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import asyncpg
 
 from gateway.db.connection import BulkRows, Connection, Row, StatementFailed
+from gateway.db.migrate import APPLICATION, needed_revision
 from gateway.db.statements import BulkStatement, Statement, Together, Value, in_one_text
 from gateway.db.url import Dialect
 from gateway.db.writer import (
@@ -59,7 +60,7 @@ _REMEDIES: Mapping[type[BaseException], str] = {
 }
 _REMEDY = "see that the server runs, and that the network lets the gateway reach it"
 SERVER_SETTINGS = {
-    "application_name": "image-gateway",
+    "application_name": APPLICATION + needed_revision(),
     "statement_timeout": "5000",
     "lock_timeout": "3000",
     "idle_in_transaction_session_timeout": "5000",

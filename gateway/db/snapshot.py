@@ -18,7 +18,7 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy import Table
 
-from gateway.db.migrate import MigrationFailed, migrate, newest_revision
+from gateway.db.migrate import MigrationFailed, is_this_versions, migrate, newest_revision
 from gateway.db.schema import metadata
 from gateway.db.url import DatabaseUrl, Dialect
 
@@ -116,8 +116,8 @@ async def fill_postgresql(source: Path, url: DatabaseUrl) -> None:
     reading = _read_only(source)
     try:
         async with _postgresql(url.text) as connection, connection.transaction():
-            if await connection.fetchval("SELECT to_regclass('alembic_version')") is None or (
-                await connection.fetchval("SELECT version_num FROM alembic_version") != newest_revision()
+            if await connection.fetchval("SELECT to_regclass('alembic_version')") is None or not is_this_versions(
+                await connection.fetchval("SELECT version_num FROM alembic_version")
             ):
                 raise SnapshotFailed("the database's schema is not that of this version: run `gateway migrate` first")
             names = ", ".join(table.name for table in metadata.sorted_tables)
@@ -204,7 +204,7 @@ async def _copy_postgresql(text_url: str, part: Path) -> None:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-            if revision != newest_revision():
+            if not is_this_versions(revision):
                 raise SnapshotFailed(
                     f"the database's schema is at {revision}, not at this version's: run `gateway migrate` first"
                 )
