@@ -14,10 +14,10 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wildcard requirements/client-*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help env clients run test soak check bench lint format lock clean
+.PHONY: help env clients run test soak check bench lint format lock image-check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(VENV)/.dev ## make .venv with everything needed to develop
 
@@ -61,6 +61,9 @@ lock: ## remake the hash-locked requirement sets (needs uv)
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 	for file in requirements/*.in; do $(LOCK) $$file -o $${file%.in}.txt || exit 1; done
+
+image-check: $(VENV)/.dev ## make and try the container image's layout, without a container engine
+	$(BIN)/python -m release.image_check $(IMAGE_CHECK_ARGS)
 
 clean: ## remove the environments and every cache
 	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist

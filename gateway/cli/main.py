@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from gateway.cli import accounts, admin_tokens, alerts, backup, books, callbacks, catalog, keys, tasks, upstreams, usage
+from gateway.cli import (
+    accounts,
+    admin_tokens,
+    alerts,
+    backup,
+    books,
+    callbacks,
+    catalog,
+    healthcheck,
+    keys,
+    tasks,
+    upstreams,
+    usage,
+)
 from gateway.cli.operator import ConfigOption, fail, load_config
 
 app = typer.Typer(
@@ -31,6 +44,7 @@ GROUPS = {
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+app.command("healthcheck")(healthcheck.healthcheck)
 app.command("usage")(usage.usage)
 app.command("quote")(usage.quote)
 app.command("backup")(backup.backup)

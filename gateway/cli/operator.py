@@ -26,7 +26,12 @@ class OutputFormat(StrEnum):
 
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="The config file; default config/gateway.yaml, else built-in defaults.")
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="GATEWAY_CONFIG",
+        help="The config file; default config/gateway.yaml, else built-in defaults.",
+    ),
 ]
 FormatOption = Annotated[OutputFormat, typer.Option("--format", help="For people, or for programs.")]
 
