@@ -66,7 +66,7 @@ image-check: $(VENV)/.dev ## make and try the container image's layout, without 
 	$(BIN)/python -m release.image_check $(IMAGE_CHECK_ARGS)
 
 clean: ## remove the environments and every cache
-	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache .coverage* dist
 
 # Made once; after switching to another Python, `make clean` first.
 $(BIN)/python:

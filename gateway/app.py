@@ -20,7 +20,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway import __version__, app_upstreams, secret_files
+from gateway import __version__, app_metrics, app_upstreams, secret_files
 from gateway.administration.administration import Administration
 from gateway.administration.audit_log import AuditLog
 from gateway.administration.budget_watch import BudgetWatch
@@ -62,7 +62,6 @@ from gateway.blobs.store import BlobStoreUnavailable
 from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
 from gateway.config import Config, load
 from gateway.db.url import Dialect
-from gateway.domain.catalog import Offer
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.ids import new_owner_id
 from gateway.egress.caller_urls import CallerUrls
@@ -234,9 +233,11 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         office.upstreams.live = lambda: app_upstreams.live(config, circuits, limits.slots)
         refusals = RefusedBudgets()
         tools = Tools(
-            office.database, adapters, limits.slots, circuits, Results(blobs, clock, pictures.decoder), metrics, clock, refusals.note, pictures.inputs
+            office.database, adapters, limits.slots, circuits, Results(blobs, clock, pictures.decoder), metrics, clock,
+            app_metrics.counted(refusals.note, metrics), pictures.inputs,
         )  # fmt: skip
         runner = Runner(tools, sharing_of(office, state, metrics, clock), results_ms=config.retention.results_s * 1000)
+        app_metrics.measure(office, blobs, runner, limits.slots, adapters, metrics)
         lease_ms = round(config.lease_s * 1000)
         current = office.current
         outage = Outage(clock, lambda: current.config.limits_on_store_failure, metrics.limiter_failed)
@@ -262,7 +263,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             credits_per_usd=rate,
         )
         bodies = BodyBudget()
-        housekeeping = _housekeeping(
+        housekeeping = app_metrics.housekeeping(
             office, metrics, circuits, clock, lambda: resources.budget.used_bytes + bodies.used_bytes
         )
         recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
@@ -283,15 +284,6 @@ def _acceptance(
     callers = Callers(callers_key, tools.clock) if current.config.usage_callers else None
     terms = lambda: _terms(current, lease_ms)  # noqa: E731 - of each call's moment
     return Acceptance(tools, runner, limiting, runner.sharing, terms=terms, owner=owner, callers=callers)
-
-
-def _housekeeping(
-    office: Office, metrics: Metrics, circuits: Circuits, clock: Clock, bytes_in_flight: Callable[[], int]
-) -> Housekeeping:
-    def offers() -> list[Offer]:
-        return [offer for model in office.current.config.catalog.models.values() for offer in model.offers]
-
-    return Housekeeping(office.database, metrics, circuits, clock, bytes_in_flight=bytes_in_flight, offers=offers)
 
 
 def _signer(config: Config, office: Office) -> LinkSigner:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from gateway.blobs.links import LinkSigner
+from gateway.blobs.measured import MeasuredBlobStore
 from gateway.blobs.presigned import PresignedLinks
 from gateway.blobs.store import BlobStore
 from gateway.config import Config
@@ -59,14 +60,16 @@ async def open_pictures(
         await fetching.close()
 
 
-def presigned_links(config: Config, blobs: BlobStore, signer: LinkSigner, clock: Clock) -> PresignedLinks | None:
+def presigned_links(
+    config: Config, blobs: MeasuredBlobStore, signer: LinkSigner, clock: Clock
+) -> PresignedLinks | None:
     """None: links lead to this gateway."""
     if config.blob_links is not BlobLinks.PRESIGNED:
         return None
     from gateway.blobs.bucket import BucketBlobStore  # loaded already where there is a bucket
 
-    assert isinstance(blobs, BucketBlobStore), "the config allows this with a bucket alone"
-    return PresignedLinks(blobs.presigned, signer, clock)
+    assert isinstance(blobs.store, BucketBlobStore), "the config allows this with a bucket alone"
+    return PresignedLinks(blobs.store.presigned, signer, clock)
 
 
 def is_public(public_url: str) -> bool:

@@ -61,6 +61,8 @@ class Current:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.is_latest = True
+        """False: the config that was read last could not be taken up."""
 
 
 class KnownModels(Collection[str]):
@@ -116,6 +118,7 @@ class Reloader:
 
     async def reload(self) -> bool:
         """Read the config and take it up. False: it should be tried again, since the database did not answer."""
+        self._current.is_latest = False
         try:
             fresh = await asyncio.to_thread(self._reread, [upstream.name for upstream in self._started.upstreams])
         except ConfigError as exc:
@@ -136,7 +139,7 @@ class Reloader:
         except (GatewayError, StatementFailed, ValueError) as exc:
             log.error("the config could not be taken up: the one before stays", exc_info=exc)
             return not isinstance(exc, GatewayError)  # a secret that another key has will not go away by itself
-        self._current.config = taken
+        self._current.config, self._current.is_latest = taken, True
         changed = sorted(name for name in TAKEN_UP if getattr(before, name) != getattr(taken, name))
         log.info("the config was read again", extra={"changed": ", ".join(changed) or "nothing"})
         waiting = [*waiting_settings(self._started, fresh)]

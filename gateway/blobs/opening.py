@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.blobs.bucket_url import BucketPlace
 from gateway.blobs.local import LocalBlobStore
+from gateway.blobs.measured import MeasuredBlobStore
 from gateway.blobs.store import BlobStore
 
 
@@ -14,13 +15,13 @@ class BlobsOnDemand:
     def __init__(self, place: Path | BucketPlace) -> None:
         self._place = place
         self._opening = asyncio.Lock()
-        self._store: BlobStore | None = None
+        self._store: MeasuredBlobStore | None = None
 
-    async def __call__(self) -> BlobStore:
+    async def __call__(self) -> MeasuredBlobStore:
         """Raises BlobStoreUnavailable; the next one tries again. A bucket that only does not answer now is opened all the same."""
         async with self._opening:
             if self._store is None:
-                self._store = await _opened(self._place)
+                self._store = MeasuredBlobStore(await _opened(self._place))
             return self._store
 
     async def close(self) -> None:

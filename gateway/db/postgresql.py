@@ -16,6 +16,7 @@ import asyncpg
 
 from gateway.db.connection import BulkRows, Connection, Row, StatementFailed
 from gateway.db.migrate import APPLICATION, needed_revision
+from gateway.db.pulse import Pulse
 from gateway.db.statements import BulkStatement, Statement, Together, Value, in_one_text
 from gateway.db.url import Dialect
 from gateway.db.writer import (
@@ -214,6 +215,7 @@ class PostgresqlDatabase(Generic[C, O]):
         self._wake = asyncio.Event()
         self._transaction = _PostgresqlTransaction(url)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.pulse = Pulse(lambda: len(self._queue), self._connections)
         self._task: asyncio.Task[None] | None = None
         self._failure: str | None = None
         self._closing = False
@@ -239,7 +241,17 @@ class PostgresqlDatabase(Generic[C, O]):
     async def read(self, query: Callable[[Connection], Awaitable[T]]) -> T:
         if self._pool is None:
             raise AssertionError("start() was not awaited")
-        return await _translated(_read(self._pool, query))
+        try:
+            return await _translated(_read(self._pool, query))
+        except (StorageUnavailable, StatementFailed) as exc:
+            self.pulse.read_failed(exc)
+            raise
+
+    def _connections(self) -> Mapping[str, int]:
+        if self._pool is None:
+            return {}
+        idle = self._pool.get_idle_size()
+        return {"in_use": self._pool.get_size() - idle, "idle": idle}
 
     def failure(self) -> str | None:
         if self._task is None or self._task.done():
@@ -265,8 +277,8 @@ class PostgresqlDatabase(Generic[C, O]):
                 await self._wake.wait()
                 continue
             batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
+            commands, begun_s = [command for command, _ in batch], self._clock.monotonic_s()
             try:
-                commands = [command for command, _ in batch]
                 outcomes = await commit_batch(self._transaction, self._apply, commands, self._committed)
             except BaseException as exc:
                 self._fail(batch, exc)
@@ -275,6 +287,7 @@ class PostgresqlDatabase(Generic[C, O]):
                 log.critical("the database writer has ended", exc_info=exc)
                 return
             self._failure = failure_of(self._failure, outcomes)
+            self.pulse.batch(outcomes, len(outcomes), self._clock.monotonic_s() - begun_s)
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 if future.done():
                     continue  # its caller has gone

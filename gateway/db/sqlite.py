@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from gateway.db.connection import BulkRows, Connection, Row, StatementFailed, run_to_end
+from gateway.db.pulse import Pulse
 from gateway.db.statements import BulkStatement, Statement, Together, Value
 from gateway.db.url import Dialect
 from gateway.db.writer import BATCH_MAX, Apply, Committed, commit_batch, failure_of, refuse_when_full
@@ -230,6 +231,7 @@ class SqliteDatabase(Generic[C, O]):
         self._queue: queue.SimpleQueue[_Write[C, O] | _Read[object] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._waiting = 0
+        self.pulse = Pulse(lambda: self._waiting)
         self._failure: str | None = None
         self._missing: str | None = None
         """Reads go on in a file that is gone, but show that it is."""
@@ -288,15 +290,14 @@ class SqliteDatabase(Generic[C, O]):
                 writes = [item for item in items if isinstance(item, _Write)]
                 if writes:
                     commands = [write.command for write in writes]
+                    begun_s = self._clock.monotonic_s()
                     outcomes = run_to_end(commit_batch(transaction, self._apply, commands, self._committed))
                     self._failure = failure_of(self._failure, outcomes)
-                    self._tell(
-                        self._deliver,
-                        [(write.future, outcome) for write, outcome in zip(writes, outcomes, strict=True)],
-                    )
+                    futures = [write.future for write in writes]
+                    self._tell(self._written, (futures, outcomes, self._clock.monotonic_s() - begun_s))
                 for item in items:
                     if isinstance(item, _Read):
-                        self._tell(self._deliver, [(item.future, self._read(connection, item))])
+                        self._tell(self._answered, (item.future, self._read(connection, item)))
                 if items[-1] is None:
                     return
                 items = self._gather()
@@ -332,22 +333,35 @@ class SqliteDatabase(Generic[C, O]):
         except Exception as exc:  # noqa: BLE001 - whatever a query raises belongs to its caller, not to this thread
             return exc
 
-    def _deliver(self, answers: "list[tuple[asyncio.Future[Any], object]]") -> None:
-        """On the event loop."""
-        self._waiting -= len(answers)
-        for future, answer in answers:
-            if future.done():
-                continue  # its caller has gone
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+    def _written(self, batch: "tuple[list[asyncio.Future[O]], list[O | Exception], float]") -> None:
+        """On the event loop, like `_answered`."""
+        futures, outcomes, took_s = batch
+        self._waiting -= len(futures)
+        self.pulse.batch(outcomes, len(outcomes), took_s)
+        for future, outcome in zip(futures, outcomes, strict=True):
+            _set(future, outcome)
+
+    def _answered(self, read: "tuple[asyncio.Future[Any], object]") -> None:
+        future, answer = read
+        self._waiting -= 1
+        if isinstance(answer, Exception):
+            self.pulse.read_failed(answer)
+        _set(future, answer)
 
     def _tell(self, function: Callable[..., object], argument: object) -> None:
         try:
             self._loop.call_soon_threadsafe(function, argument)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.debug("an answer of the database came after the end of the event loop")
+
+
+def _set(future: "asyncio.Future[Any]", answer: object) -> None:
+    if future.done():
+        return  # its caller has gone
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from gateway.db.connection import Connection
+from gateway.db.pulse import Pulse
 from gateway.db.url import Dialect
 from gateway.domain.errors import GatewayError, Overloaded, StorageUnavailable
 
@@ -52,6 +53,7 @@ class Database(Protocol[C_contra, O_co]):
     """One database, open. `write` commits a command with its batch; `read` runs queries outside of any batch, on one snapshot."""
 
     dialect: Dialect
+    pulse: Pulse
 
     async def write(self, command: C_contra) -> O_co:
         """The command's outcome, after its commit. Raises StorageUnavailable, Overloaded, or what `apply` raised for this command alone."""

@@ -44,6 +44,9 @@ class SharedSlots(Slots):
         """Hear of places that other processes give back."""
         await state.subscribe(FREED, self._hear)
 
+    def waiting(self, upstream: str) -> int:
+        return super().waiting(upstream) + self._unplaced[upstream]
+
     def taken(self, upstream: str) -> int:
         return super().taken(upstream) - self._unplaced[upstream]
 

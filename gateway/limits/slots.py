@@ -33,11 +33,11 @@ class Slot:
 class _Places(asyncio.Semaphore):
     def __init__(self, count: int) -> None:
         super().__init__(count)
-        self._count = count
+        self.count = count
 
     @property
     def taken(self) -> int:
-        return self._count - self._value
+        return self.count - self._value
 
 
 class Slots:
@@ -50,6 +50,14 @@ class Slots:
         self._waiting = dict.fromkeys(concurrency, 0)
         self._waiters_max = waiters_max or {}
         self._clock = clock
+
+    def waiting(self, upstream: str) -> int:
+        """How many attempts wait for a place there."""
+        return self._waiting[upstream]
+
+    def most(self, upstream: str) -> int:
+        """How many may be out there at once; of all processes together where they share their limits."""
+        return self._semaphores[upstream].count
 
     def taken(self, upstream: str) -> int:
         """How many attempts are out there now, or about to be."""

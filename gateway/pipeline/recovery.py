@@ -148,6 +148,7 @@ class Recovery:
         ids = [task.id for task in tasks]
         attempts = await self._database.read(lambda connection: _attempts_by_task(connection, ids))
         reached(CrashPoint.CLAIMED)
+        self._runner.count_taken_up(len(tasks))
         for task in tasks:
             log.info("a task is taken up again", extra={"task": task.id, "state": task.state.value})
             known = tuple(attempts.get(task.id, ()))

@@ -96,6 +96,10 @@ class Runner:
         """How many tasks are in this process's hands."""
         return len(self._working)
 
+    def count_taken_up(self, count: int) -> None:
+        """Tasks that were somebody else's, for the metrics."""
+        self._tools.metrics.machine.taken_up(count)
+
     def new_future(self) -> "asyncio.Future[Ending | None]":
         return asyncio.get_running_loop().create_future()
 
@@ -327,6 +331,13 @@ class Runner:
         )
         count_credits(metrics, finished)
         metrics.overhead(contract, own_s)
+        if task.results:
+            metrics.delivered(
+                model=task.model,
+                upstream=upstream,
+                images=len(task.results),
+                tokens=_tokens(task.usage) if upstream else {},
+            )
 
 
 async def _land(flight: Flight, ending: Ending | None) -> None:
@@ -402,6 +413,18 @@ def _usage(made: Sequence[Made]) -> Usage | None:
     """The sum of the parts' usages, where every part has one: a part of a usage would mislead."""
     usages = [part.delivery.usage for part in made if part.delivery.usage is not None]
     return add_usages(usages) if len(usages) == len(made) else None
+
+
+def _tokens(usage: Usage | None) -> dict[str, int]:
+    """By kind, of those that there are."""
+    if usage is None:
+        return {}
+    kinds = {
+        "input_text": usage.input_text_tokens,
+        "input_image": usage.input_image_tokens,
+        "output": usage.output_tokens,
+    }
+    return {kind: count for kind, count in kinds.items() if count}
 
 
 def _merged(before: Sequence[Attempt], making: Making) -> tuple[Attempt, ...]:

@@ -51,6 +51,9 @@ class Tools:
         """An attempt that ended; a failure is logged."""
         fault = attempt.fault.value if attempt.fault else None
         self.metrics.attempt_ended(upstream=attempt.upstream, model=model, fault=fault)
+        if attempt.ended_at_ms is not None:  # by its row's times: a try may outlive the process that began it
+            took_s = max(0, attempt.ended_at_ms - attempt.sent_at_ms) / 1000
+            self.metrics.attempt_took(upstream=attempt.upstream, outcome=attempt.state.value, duration_s=took_s)
         if attempt.cost_microusd:
             self.metrics.upstream_paid(upstream=attempt.upstream, model=model, microusd=attempt.cost_microusd)
         if attempt.state is not AttemptState.SUCCEEDED:

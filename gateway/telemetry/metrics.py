@@ -5,19 +5,19 @@ money, and cheaper than the client library's locks), and so are histograms. Ever
 Must not raise for any value of a label: what is new beyond a label's limit counts as `other`.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
-from itertools import accumulate
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from gateway.domain import money
+from gateway.domain.repeats import Replay
+from gateway.domain.sharing import CacheResult
 from gateway.telemetry.labels import BoundedLabel, BudgetFigure, tightest
+from gateway.telemetry.machine import Machine
+from gateway.telemetry.series import Counter, Gauges, Histograms
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `render` returns: Prometheus' text format, which every scraper of the last ten years reads."""
@@ -50,53 +50,73 @@ class Metrics:
             return collector
 
         self._requests = kept(
-            _Counter("gateway_http_requests", "Answered HTTP requests by route.", ("route", "method", "status"))
+            Counter("gateway_http_requests", "Answered HTTP requests by route.", ("route", "method", "status"))
         )
         self._credits = kept(
-            _Counter("gateway_credits", "Credits held, used and released.", ("kind", "model", "team"), money.MICRO)
+            Counter("gateway_credits", "Credits held, used and released.", ("kind", "model", "team"), money.MICRO)
         )
         self._cost = kept(
-            _Counter(
+            Counter(
                 "gateway_upstream_cost_usd", "What upstreams were paid, in USD.", ("upstream", "model"), money.MICRO
             )
         )
-        self._savings = kept(_Counter("gateway_savings_usd", "What was saved, in USD, by what.", ("by",), money.MICRO))
+        self._savings = kept(Counter("gateway_savings_usd", "What was saved, in USD, by what.", ("by",), money.MICRO))
         self._attempts = kept(
-            _Counter(
-                "gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault")
-            )
+            Counter("gateway_attempts", "Tries of offers; fault is none for a success.", ("upstream", "model", "fault"))
         )
+        self._in_doubt_attempts = kept(
+            Counter("gateway_attempts_in_doubt", "Tries of which nobody knows whether they are billed.", ("upstream",))
+        )
+        self._images, self._tokens, self._refusals = map(kept, _delivery_counters())
         self._skipped, self._last_resorts, self._cancels = map(kept, _routing_counters())
         self._limited = kept(
-            _Counter("gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level"))
+            Counter("gateway_limited_requests", "Calls refused by a limit, by the account's level.", ("kind", "level"))
         )
         self._limiter_failures = kept(
-            _Counter(
+            Counter(
                 "gateway_limiter_failures", "Calls that a limit could not count because its store was down.", ("kind",)
             )
         )
-        self._repeats = kept(_Counter("gateway_repeated_calls", "Calls that were made before, by how.", ("result",)))
+        self._repeats = kept(Counter("gateway_repeated_calls", "Calls that were made before, by how.", ("result",)))
         self._cache, self._cache_bytes = kept(_cache_requests()), kept(_cache_bytes())
         self._circuits = kept(
-            _Gauges("gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model"))
+            Gauges("gateway_upstream_circuit_open", "1 while an offer is left alone.", ("upstream", "model"))
         )
         self._upstream_used, self._upstream_closed = map(kept, _upstream_budget_gauges())
-        self._tasks = kept(_Gauges("gateway_tasks", "Tasks by state.", ("state",)))
+        self._tasks = kept(Gauges("gateway_tasks", "Tasks by state.", ("state",)))
         self._task_ages = kept(
-            _Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
+            Gauges("gateway_oldest_task_age_seconds", "Age of the oldest task of a state.", ("state",))
         )
         self._state = _State(registry)
-        self._alerts = kept(_Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",)))
+        self._alerts = kept(Counter("gateway_alerts", "Tries to deliver alerts.", ("outcome",)))
         self._callbacks, self._retention = _Callbacks(registry), _Retention(registry)
         self._budgets = kept(_Budgets())
+        self.machine = Machine(registry, self._upstream)
 
-        def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> "_Histograms":
-            return kept(_Histograms(name, text, labels, buckets))
+        self._keep_histograms(registry)
+        self._bytes = Gauge("gateway_bytes_in_flight", "Picture bytes held in memory.", registry=registry)
+        self._in_doubt = Gauge("gateway_in_doubt_usd", "Presumed cost of attempts in doubt.", registry=registry)
+        self._differences = Gauge("gateway_ledger_differences", "Balances unlike their entries.", registry=registry)
+        self._hold_age = Gauge("gateway_oldest_hold_age_seconds", "Age of the oldest open hold.", registry=registry)
+
+        self._begin_at_zero()
+
+    def _keep_histograms(self, registry: CollectorRegistry) -> None:
+        def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> Histograms:
+            kept = Histograms(name, text, labels, buckets)
+            registry.register(kept)
+            return kept
 
         self._durations = histogram(
             "gateway_task_duration_seconds",
             "From acceptance to the final state.",
             ("model", "upstream", "contract", "outcome"),
+            _DURATION_BUCKETS_S,
+        )
+        self._attempt_durations = histogram(
+            "gateway_attempt_duration_seconds",
+            "From the record of a try to its outcome.",
+            ("upstream", "outcome"),
             _DURATION_BUCKETS_S,
         )
         self._overheads = histogram(
@@ -106,10 +126,24 @@ class Metrics:
             _OVERHEAD_BUCKETS_S,
         )
         self._loop_lag = histogram("gateway_event_loop_lag_seconds", "How late the loop woke.", (), _LAG_BUCKETS_S)
-        self._bytes = Gauge("gateway_bytes_in_flight", "Picture bytes held in memory.", registry=registry)
-        self._in_doubt = Gauge("gateway_in_doubt_usd", "Presumed cost of attempts in doubt.", registry=registry)
-        self._differences = Gauge("gateway_ledger_differences", "Balances unlike their entries.", registry=registry)
-        self._hold_age = Gauge("gateway_oldest_hold_age_seconds", "Age of the oldest open hold.", registry=registry)
+
+    def _begin_at_zero(self) -> None:
+        self._savings.expect_all(("routing", "cache"))
+        self._limiter_failures.expect_all(("rate", "concurrency", "upstream"))
+        self._repeats.expect_all(Replay)
+        self._cache.expect_all(CacheResult)
+        self._alerts.expect_all(("sent", "failed", "dead"))
+        self._callbacks.ended.expect_all(("sent", "dead", "postponed"))
+
+    def offer_known(self, *, upstream: str, model: str) -> None:
+        """What operators are woken by stands at 0 for an offer until it happens."""
+        upstream, model = self._upstream(upstream), self._model(model)
+        for fault in ("none", "credentials", "no_money"):
+            self._attempts.expect((upstream, model, fault))
+        self._cost.expect((upstream, model))
+        self._in_doubt_attempts.expect((upstream,))
+        for result in ("served", "failed"):
+            self._last_resorts.expect((upstream, result))
 
     def request_answered(self, route: str, method: str, status: int) -> None:
         """`route` is a template of the route table, never a path."""
@@ -139,6 +173,22 @@ class Metrics:
     def attempt_ended(self, *, upstream: str, model: str, fault: str | None) -> None:
         """`fault` None: it succeeded."""
         self._attempts.add((self._upstream(upstream), self._model(model), fault or "none"), 1)
+
+    def attempt_took(self, *, upstream: str, outcome: str, duration_s: float) -> None:
+        """`outcome` is its final state: succeeded, failed or unknown, which is in doubt."""
+        self._attempt_durations.observe((self._upstream(upstream), outcome), duration_s)
+        if outcome == "unknown":
+            self._in_doubt_attempts.add((self._upstream(upstream),), 1)
+
+    def delivered(self, *, model: str, upstream: str | None, images: int, tokens: Mapping[str, int]) -> None:
+        """What a task's caller got. `tokens` by kind, where their number is known; `upstream` None: pictures of another call."""
+        self._images.add((self._model(model), self._upstream(upstream) if upstream else "none"), images)
+        for kind, count in tokens.items():
+            self._tokens.add((self._model(model), kind), count)
+
+    def budget_refused(self, level: str, window: str) -> None:
+        """`level` is org, team or key, or upstream for one of its own."""
+        self._refusals.add((level, window), 1)
 
     def offer_skipped(self, *, upstream: str, reason: str) -> None:
         """`reason` is a word of `domain.considered.Skip`."""
@@ -256,109 +306,49 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _Observed:
-    """What was seen of one set of labels: how often in each bucket, and the sum."""
-
-    def __init__(self, buckets: int) -> None:
-        self.counts = [0] * (buckets + 1)
-        self.sum = 0.0
+def _cache_requests() -> Counter:
+    return Counter("gateway_cache_requests", "Accepted calls, by what the cache was to them.", ("result",))
 
 
-class _Histograms(Collector):
-    """Counted here and added up at scrape time: an observation is a search and two additions, a tenth of the client library's."""
-
-    def __init__(self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> None:
-        self._name, self._text, self._labels, self._bounds = name, text, labels, tuple(buckets)
-        self._seen: dict[tuple[str, ...], _Observed] = {}
-        if not labels:
-            self._seen[()] = _Observed(len(self._bounds))
-
-    def observe(self, labels: tuple[str, ...], value: float) -> None:
-        seen = self._seen.get(labels)
-        if seen is None:
-            seen = self._seen[labels] = _Observed(len(self._bounds))
-        seen.counts[bisect_left(self._bounds, value)] += 1
-        seen.sum += value
-
-    def collect(self) -> Iterable[HistogramMetricFamily]:
-        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
-        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
-        for labels, seen in self._seen.items():
-            family.add_metric(labels, list(zip(bounds, accumulate(seen.counts), strict=True)), seen.sum)
-        yield family
+def _cache_bytes() -> Gauges:
+    return Gauges("gateway_cache_bytes", "Base64 text of pictures kept in memory.", ())
 
 
-def _cache_requests() -> "_Counter":
-    return _Counter("gateway_cache_requests", "Accepted calls, by what the cache was to them.", ("result",))
-
-
-def _cache_bytes() -> "_Gauges":
-    return _Gauges("gateway_cache_bytes", "Base64 text of pictures kept in memory.", ())
-
-
-def _routing_counters() -> "tuple[_Counter, _Counter, _Counter]":
-    """Offers left out of the plan, and tried all the same; calls that upstreams were told to cancel."""
+def _delivery_counters() -> tuple[Counter, Counter, Counter]:
+    """What callers got, and what budgets kept from them."""
     return (
-        _Counter("gateway_offers_skipped", "Offers that a call was not to try, by why.", ("upstream", "reason")),
-        _Counter("gateway_last_resorts", "Tries of offers with an open circuit, by result.", ("upstream", "result")),
-        _Counter("gateway_upstream_cancels", "Calls told to be cancelled, by outcome.", ("upstream", "outcome")),
+        Counter("gateway_images", "Pictures delivered.", ("model", "upstream")),
+        Counter("gateway_tokens", "Tokens of delivered pictures.", ("model", "kind")),
+        Counter("gateway_budget_refusals", "What a budget had no room for.", ("level", "window")),
     )
 
 
-def _upstream_budget_gauges() -> "tuple[_Gauges, _Gauges]":
+def _routing_counters() -> tuple[Counter, Counter, Counter]:
+    """Offers left out of the plan, and tried all the same; calls that upstreams were told to cancel."""
+    return (
+        Counter("gateway_offers_skipped", "Offers that a call was not to try, by why.", ("upstream", "reason")),
+        Counter("gateway_last_resorts", "Tries of offers with an open circuit, by result.", ("upstream", "result")),
+        Counter("gateway_upstream_cancels", "Calls told to be cancelled, by outcome.", ("upstream", "outcome")),
+    )
+
+
+def _upstream_budget_gauges() -> tuple[Gauges, Gauges]:
     """Used of each window, and closed."""
     what = "Paid, in flight and in doubt at an upstream, of its own budget."
     return (
-        _Gauges("gateway_upstream_budget_used_ratio", what, ("upstream", "window")),
-        _Gauges("gateway_upstream_budget_closed", "1 while an upstream's own budget has no room.", ("upstream",)),
+        Gauges("gateway_upstream_budget_used_ratio", what, ("upstream", "window")),
+        Gauges("gateway_upstream_budget_closed", "1 while an upstream's own budget has no room.", ("upstream",)),
     )
-
-
-class _Counter(Collector):
-    """Integer sums by label values, read at scrape time; `unit` is how many of them are one of the metric's (a million for money)."""
-
-    def __init__(self, name: str, text: str, labels: Sequence[str], unit: int = 1) -> None:
-        self._name, self._text, self._labels, self._unit = name, text, labels, unit
-        self._sums: dict[tuple[str, ...], int] = {}
-
-    def add(self, labels: tuple[str, ...], amount: int) -> None:
-        self._sums[labels] = self._sums.get(labels, 0) + amount
-
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for labels, total in self._sums.items():
-            family.add_metric(labels, float(Decimal(total) / self._unit))
-        yield family
-
-
-class _Gauges(Collector):
-    """Values by label values that are set or replaced as a whole."""
-
-    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
-        self._name, self._text, self._labels = name, text, labels
-        self._values: dict[tuple[str, ...], float] = {}
-
-    def set(self, labels: tuple[str, ...], value: float) -> None:
-        self._values[labels] = value
-
-    def replace(self, values: Mapping[tuple[str, ...], float]) -> None:
-        self._values = dict.fromkeys(self._values, 0.0) | dict(values)
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
-        for labels, value in self._values.items():
-            family.add_metric(labels, value)
-        yield family
 
 
 class _Callbacks:
     """All about callbacks."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.ended = _Counter("gateway_callbacks", "Callbacks by what became of them.", ("outcome",))
-        self.tries = _Counter("gateway_callback_attempts", "Tries to deliver callbacks, by the answer.", ("answer",))
+        self.ended = Counter("gateway_callbacks", "Callbacks by what became of them.", ("outcome",))
+        self.tries = Counter("gateway_callback_attempts", "Tries to deliver callbacks, by the answer.", ("answer",))
         text = "From a task's end to its callback's delivery."
-        self.lag = _Histograms("gateway_callback_lag_seconds", text, (), _CALLBACK_LAG_BUCKETS_S)
+        self.lag = Histograms("gateway_callback_lag_seconds", text, (), _CALLBACK_LAG_BUCKETS_S)
         for collector in (self.ended, self.tries, self.lag):
             registry.register(collector)
         self.due = Gauge("gateway_callbacks_due", "Callbacks still to be delivered.", registry=registry)
@@ -369,9 +359,9 @@ class _State:
     """The state that processes share."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.up = _Gauges("gateway_state_up", "1 while the shared state answers.", ())
-        self.failures = _Counter("gateway_state_failures", "Calls that the shared state did not answer.", ("reason",))
-        self.answers = _Histograms("gateway_state_seconds", "Until the shared state answered.", (), _STATE_BUCKETS_S)
+        self.up = Gauges("gateway_state_up", "1 while the shared state answers.", ())
+        self.failures = Counter("gateway_state_failures", "Calls that the shared state did not answer.", ("reason",))
+        self.answers = Histograms("gateway_state_seconds", "Until the shared state answered.", (), _STATE_BUCKETS_S)
         for collector in (self.up, self.failures, self.answers):
             registry.register(collector)
 
@@ -381,8 +371,8 @@ class _Retention:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         late = "How long the oldest of a kind should have been gone."
-        self.lag = _Gauges("gateway_retention_lag_seconds", late, ("kind",))
-        self.deleted = _Counter("gateway_retention_deleted", "What was deleted, its time being over.", ("kind",))
+        self.lag = Gauges("gateway_retention_lag_seconds", late, ("kind",))
+        self.deleted = Counter("gateway_retention_deleted", "What was deleted, its time being over.", ("kind",))
         registry.register(self.lag)
         registry.register(self.deleted)
 

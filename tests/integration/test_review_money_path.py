@@ -67,6 +67,7 @@ class Troubled:
     def __init__(self, inner: Gateway) -> None:
         self.inner = inner
         self.dialect = inner.dialect
+        self.pulse = inner.pulse
         self.before: list[tuple[type[object], Exception]] = []
         self.after: list[tuple[type[object], Exception]] = []
         self.reads: list[Exception] = []

@@ -29,9 +29,8 @@ from gateway.config_text import parse_duration_s
 from gateway.domain.errors import GatewayError
 from gateway.domain.tasks import Fault, TaskErrorCode
 from gateway.ledger.model import EntryKind
-from gateway.telemetry.labels import BudgetFigure
-from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.registry import KINDS
+from tests.every_metric import types_and_labels
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -63,13 +62,15 @@ def missing_settings(text: str) -> list[str]:
 
 
 def missing_metrics(text: str) -> list[str]:
-    """Metrics that have no row, or one with another type or without one of their labels."""
+    """Metrics that have no row, or one with another type, without one of their labels, or whose example is of another metric."""
     table = rows(text)
     wrong: list[str] = []
-    for name, (kind, labels) in metrics().items():
-        cells = table.get(name)
-        if cells is None or cells[0] != kind or set(re.findall(r"`([^`]+)`", cells[1])) != labels:
+    for name, (kind, labels) in types_and_labels().items():
+        cells = table.get(name, [])
+        if len(cells) != 4 or cells[0] != kind or set(re.findall(r"`([^`]+)`", cells[1])) != labels:
             wrong.append(f"{name} ({kind}, {sorted(labels)})")
+        elif not re.fullmatch(rf"`.*\b{name}(_bucket|_sum|_count)?\b.*`", cells[3]):
+            wrong.append(f"{name}: its example is {cells[3]}")
     return wrong
 
 
@@ -278,48 +279,6 @@ def same_default(cell: str, field: FieldInfo) -> bool:
             return Decimal(cell) == default
         case _:
             return cell == str(default)
-
-
-def metrics() -> dict[str, tuple[str, set[str]]]:
-    """Type and labels of every metric, by what one instance renders after everything has happened once."""
-    registry_owner = Metrics()
-    registry_owner.request_answered("/r", "GET", 200)
-    registry_owner.task_finished(model="m", upstream="u", contract="image", outcome="completed", duration_s=1.0)
-    registry_owner.overhead("image", 0.1)
-    registry_owner.credits("held", model="m", team="t", microcredits=1)
-    registry_owner.upstream_paid(upstream="u", model="m", microusd=1)
-    registry_owner.saved("routing", 1)
-    registry_owner.cache_asked("hit")
-    registry_owner.cache_holds(1)
-    registry_owner.attempt_ended(upstream="u", model="m", fault=None)
-    registry_owner.offer_skipped(upstream="u", reason="not_able")
-    registry_owner.last_resort(upstream="u", served=True)
-    registry_owner.limited("rate", "key")
-    registry_owner.limiter_failed("rate")
-    registry_owner.repeated("joined")
-    registry_owner.circuit(upstream="u", model="m", is_open=False)
-    registry_owner.upstream_budgets({("u", "day"): 0.5})
-    registry_owner.upstreams_closed(["u"])
-    registry_owner.tasks({"pending": 1}, {"pending": 1.0})
-    registry_owner.budgets([BudgetFigure("team:a/t", "day", "usd", 0.5, 10.0)])
-    registry_owner.alert("sent")
-    registry_owner.state_up(True)
-    registry_owner.state_answered(0.001)
-    registry_owner.state_failed("timeout")
-    registry_owner.callback_tried("2xx")
-    registry_owner.callback_ended("sent", 0.5)
-    registry_owner.callbacks_waiting(due=1, dead=1)
-    registry_owner.retention_lag("results", 1.0)
-    registry_owner.retention_deleted("results", 1)
-    registry_owner.upstream_cancelled(upstream="u", outcome="unbilled")
-    found: dict[str, tuple[str, set[str]]] = {}
-    text = registry_owner.render().decode()
-    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
-        if not name.endswith("_created"):
-            sample = re.search(rf"^{name}(?:_count)?(?:\{{(.*)\}})? ", text, re.MULTILINE)
-            assert sample is not None, f"{name}: make it happen above"
-            found[name] = kind, set(re.findall(r'(\w+)="', sample[1] or ""))
-    return found
 
 
 def error_classes() -> list[type[GatewayError]]:
