@@ -2,35 +2,14 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { answered, api, rememberCsrf } from "./client";
 import { Refused } from "./errors";
+import type { components } from "./schema";
 
-export interface SessionAdministrator {
-  name: string;
-  scopes: string[];
-  org: string | null;
-}
-
-export interface SessionKey {
-  id: string;
-  name: string;
-  org: string;
-  team: string | null;
-  display: string;
-}
-
-export interface Session {
-  signed_in: boolean;
-  csrf: string | null;
-  expires_at_ms: number | null;
-  administrator: SessionAdministrator | null;
-  key: SessionKey | null;
-  version: string;
-  public_url: string;
-}
+export type Session = components["schemas"]["SessionAnswer"];
 
 const SESSION = ["session"] as const;
 
-async function kept(call: Promise<unknown>): Promise<Session> {
-  const session = (await call) as Session;
+async function kept(call: Promise<Session>): Promise<Session> {
+  const session = await call;
   rememberCsrf(session.csrf);
   return session;
 }

@@ -49,11 +49,12 @@ export function numbersOf(language: Language) {
       const [unit, size] = UNITS.find(([, size]) => Math.abs(passed) >= size) ?? (["second", 1000] as const);
       return relative.format(Math.round(passed / size), unit);
     },
-    /** 0.8 s, 12.4 s, 3 min 5 s. */
+    /** 0.8 s, 12.4 s, 3 min 5 s, 23 h 5 min. */
     duration: (ms: number) => {
       if (ms < 1000) return `${plain.format(Math.round(ms))} ms`;
       if (ms < 60_000) return `${plain.format(Math.round(ms / 100) / 10)} s`;
-      return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+      if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;
+      return `${Math.floor(ms / 3_600_000)} h ${Math.floor((ms % 3_600_000) / 60_000)} min`;
     },
     bytes: (value: number) =>
       value < 1024 * 1024 ? `${plain.format(Math.ceil(value / 1024))} KB` : `${plain.format(Math.round((value / 1048576) * 10) / 10)} MB`,

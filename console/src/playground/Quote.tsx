@@ -12,7 +12,7 @@ export function Quote({ body }: { body: CallBody }) {
   const text = useText();
   const numbers = useNumbers();
   const [asked] = useDebouncedValue(JSON.stringify(body), 400);
-  const ready = body.prompt.trim() !== "";
+  const ready = body.prompt.trim() !== "" && (JSON.parse(asked) as CallBody).prompt.trim() !== "";
   const { data, error, isPlaceholderData } = useQuery({
     queryKey: ["quote", asked],
     queryFn: ({ signal }) => answered(api.POST("/v1/images/quote", { body: JSON.parse(asked) as CallBody, signal })),
