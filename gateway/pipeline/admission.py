@@ -185,9 +185,14 @@ class Admission:
 
     async def _prompt_tokens(self, prompt: str, model: Model) -> int:
         """Exact where an offer is priced by tokens, else the UTF-8 length as an upper bound: then nothing depends on it."""
-        if not any(isinstance(offer.price, PriceFormula | TokenPrice) for offer in model.offers):
+        if not counts_prompts(model):
             return len(prompt.encode("utf-8", "replace"))
         return await self.tokens.measure(prompt)
+
+
+def counts_prompts(model: Model) -> bool:
+    """Whether the exact length of every prompt is asked for."""
+    return any(isinstance(offer.price, PriceFormula | TokenPrice) for offer in model.offers)
 
 
 async def _fetch_nothing(_: str) -> None:

@@ -1,9 +1,10 @@
 """How long a prompt is in o200k_base tokens, and whether it fits a limit.
 
-Exact, offline, and cheap where the answer is already known from the length: a token has between 1 and 128 bytes. The encoding is built when the
-first text is really counted, which a gateway whose models are all priced by the picture hardly ever does: it takes 75 MB.
+Exact, offline, and cheap where the answer is already known from the length: a token has between 1 and 128 bytes. The encoding is built by `prepare`,
+or when the first text is really counted, which a gateway whose models are all priced by the picture hardly ever does: it takes 75 MB.
 Must not judge what the limit is (the model's entry in the catalogue does) and must not block the event loop: `check` and `measure` are for callers
-on the loop, and tiktoken releases the interpreter lock while it works, though not while it is built (0.1 s, once).
+on the loop, and tiktoken releases the interpreter lock while it works, though not while it is built: then every other thread stands still for a
+quarter of a second, and longer where others want the processor. So whoever knows that texts will be counted calls `prepare` before it serves.
 A damaged vocabulary is a RuntimeError at the start. Later, only `count` and `measure` of a text above TEXT_CHARS_MAX fail (ValueError); `fits` and
 `check` answer False there.
 """
@@ -33,6 +34,10 @@ class TokenCounter:
         self._building = threading.Lock()
         self._words = words.Words(self.count)
         """For `measure` alone, which runs on the event loop's thread."""
+
+    def prepare(self) -> None:
+        """Build the encoding now. Blocks for half a second."""
+        self._built()
 
     def count(self, text: str) -> int:
         """The number of tokens; special-token text counts as the ordinary text it is."""

@@ -4,6 +4,8 @@ from gateway import __version__
 from gateway.api.document import openapi_document
 from gateway.config_catalog import shipped_catalog_path
 from gateway.config_text import Problems, read_file
+from gateway.tokens.vocabulary import build_encoding
 
 openapi_document(version=__version__)
 read_file(shipped_catalog_path(), {}, Problems(), "catalog")
+build_encoding()
