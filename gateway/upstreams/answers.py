@@ -8,10 +8,19 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from gateway.domain.images import Usage
 from gateway.upstreams.base import InlineImage, LinkedImage, UpstreamImage
+from gateway.upstreams.long_texts import taken_apart
 
 T = TypeVar("T")
 
@@ -75,6 +84,11 @@ class Item(BaseModel):
     is_image_safe: bool | None = None
     respect_moderation: bool | None = None
     finish_reason: str | None = None
+    _long: bytes | None = PrivateAttr(None)
+
+    def restore(self, texts: dict[str, bytes]) -> None:
+        """Where a name stands for the base64, take what it stands for out of `texts`."""
+        self._long = texts.pop(self.b64_json or "", None)
 
     @property
     def refused(self) -> bool:
@@ -86,6 +100,8 @@ class Item(BaseModel):
 
     def image(self) -> UpstreamImage | None:
         """The picture; base64 may come as a data URL in either field."""
+        if self._long is not None:
+            return InlineImage(self._long, self.revised_prompt or None)
         for text in (self.b64_json, self.url):
             if not text:
                 continue
@@ -147,8 +163,12 @@ class _OddAnswer(ImagesAnswer):
 
 
 def decode_images(body: bytes | bytearray) -> ImagesAnswer:
-    """Safe to call in a thread; the texts of pictures are not copied by the validation."""
-    return images_answer(decode_object(body))
+    """Safe to call in a thread; the texts of pictures are not copied by the validation, and long ones are not parsed."""
+    rest, texts = taken_apart(body)
+    answer = images_answer(decode_object(rest))
+    for item in answer.data or () if texts else ():
+        item.restore(texts)
+    return images_answer(decode_object(body)) if texts else answer  # one stood where no picture does
 
 
 def images_answer(document: dict[str, Any]) -> ImagesAnswer:
