@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
+CHART := .venv-chart
 BIN := $(VENV)/bin
 CONFIG ?= config/gateway.yaml
 # A hundred processes start in the tests; without bytecode kept, each would compile the whole package anew.
@@ -12,6 +13,8 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 
 # Official clients of several major versions cannot share an environment, so each lives in its own; the vendors' SDKs can, and do.
 CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wildcard requirements/client-*.txt))
+# What the tests of charts/ need: helm, and Kubernetes' schemas.
+STAMPS := $(CLIENT_STAMPS) $(CHART)/.stamp
 
 .DEFAULT_GOAL := help
 .PHONY: help env clients run test soak check bench lint format lock image-check clean
@@ -23,7 +26,7 @@ env: $(VENV)/.dev ## make .venv with everything needed to develop
 
 # Side by side: each is little work and much waiting for the package index.
 clients:
-	@$(MAKE) --no-print-directory -j $(words $(CLIENT_STAMPS) .dev) $(VENV)/.dev $(CLIENT_STAMPS)
+	@$(MAKE) --no-print-directory -j $(words $(STAMPS) .dev) $(VENV)/.dev $(STAMPS)
 
 run: $(VENV)/.run ## start the gateway with CONFIG (default config/gateway.yaml)
 	$(BIN)/gateway serve --config $(CONFIG)
@@ -60,13 +63,14 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --no-config 
 lock: ## remake the hash-locked requirement sets (needs uv)
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
-	for file in requirements/*.in; do $(LOCK) $$file -o $${file%.in}.txt || exit 1; done
+	for file in $(filter-out %/chart.in,$(wildcard requirements/*.in)); do $(LOCK) $$file -o $${file%.in}.txt || exit 1; done
+	$(LOCK) --no-deps requirements/chart.in -o requirements/chart.txt
 
 image-check: $(VENV)/.dev ## make and try the container image's layout, without a container engine
 	$(BIN)/python -m release.image_check $(IMAGE_CHECK_ARGS)
 
 clean: ## remove the environments and every cache
-	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache .coverage* dist
+	rm -rf $(VENV) $(CLIENTS) $(CHART) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache .coverage* dist
 
 # Made once; after switching to another Python, `make clean` first.
 $(BIN)/python:
@@ -82,6 +86,13 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python $(PIP_INSTALL) --require-hashes --no-deps -r requirements/run.txt -r requirements/build.txt
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Data, not code: nothing is compiled. It is unpacked by the tests that use it.
+$(CHART)/.stamp: requirements/chart.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --require-hashes --no-deps --no-compile -r $<
 	@touch $@
 
 $(CLIENTS)/%/.stamp: requirements/client-%.txt
