@@ -15,9 +15,14 @@ const useText = words({
   zh: { pending: "等待中", processing: "运行中", completed: "已完成", failed: "失败", cancelled: "已取消" },
 });
 
+/** The states' names in the present language. */
+export function useStateNames(): Record<string, string> {
+  return useText();
+}
+
 /** A task's state. */
 export function StateBadge({ state }: { state: string }) {
-  const text: Record<string, string> = useText();
+  const text = useStateNames();
   return (
     <Badge color={COLORS[state] ?? "gray"} variant="light" radius="sm">
       {text[state] ?? state}
