@@ -12,13 +12,23 @@ from gateway.config_text import parse_duration_s
 from gateway.egress import addresses
 from gateway.egress.addresses import Verdict, classify
 from tests.chart.pod_security import pod_template, violations
-from tests.chart.tools import CHART, NAMESPACE, VERSIONS, HelmFailed, Object, find, lint, notes, render, schema_errors
+from tests.chart.tools import (
+    CHART,
+    NAMESPACE,
+    ROOT,
+    VERSIONS,
+    HelmFailed,
+    Object,
+    find,
+    lint,
+    notes,
+    render,
+    schema_errors,
+)
 from tests.chart.value_sets import EXTERNAL, PRODUCTION, VALUE_SETS
 
 pytestmark = pytest.mark.xdist_group("chart")
 EVERY = pytest.mark.parametrize("name", VALUE_SETS)
-GROUPS_OF_OTHERS = ("monitoring.coreos.com/",)
-"""Kinds that Kubernetes itself does not know."""
 LAST_WORDS_S = 10
 _seen: set[str] = set()
 
@@ -35,7 +45,7 @@ def test_kubernetes_takes_every_object(name: str) -> None:
     assert objects
     for each in objects:
         text = json.dumps(each, sort_keys=True)  # noqa: TID251 - to compare
-        if text in _seen or each["apiVersion"].startswith(GROUPS_OF_OTHERS):
+        if text in _seen:
             continue
         _seen.add(text)
         assert [error for version in VERSIONS for error in schema_errors(each, version)] == []
@@ -43,6 +53,8 @@ def test_kubernetes_takes_every_object(name: str) -> None:
 
 def test_the_schemas_refuse_what_kubernetes_would() -> None:
     """A misspelt field, a wrong type, and a word that is none of its kind."""
+    monitor = find(render(VALUE_SETS["monitoring"]), "ServiceMonitor")
+    assert list(schema_errors({**monitor, "spec": {**monitor["spec"], "endpoint": []}}, VERSIONS[0]))
     deployment = find(render({}), "Deployment")
     for path, value in (
         ("template.spec.containers.0.lifecycle.preStop.slep", {"seconds": 5}),
@@ -74,6 +86,19 @@ def test_pods_are_restricted(name: str) -> None:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert container["resources"]["limits"]["memory"]
             assert "command" not in container, "the image's own entry point, without a shell"
+
+
+def test_pods_are_what_the_image_expects() -> None:
+    """Its user, its working folder, which is the volume, its entry point and its ports."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    spec = find(render({}), "Deployment")["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    security = spec["securityContext"]
+    assert f"\nUSER {security['runAsUser']}:{security['runAsGroup']}\n" in text
+    assert f"\nWORKDIR {container['workingDir']}\n" in text
+    assert container["workingDir"] in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert '\nENTRYPOINT ["gateway"]\n' in text
+    assert f"\nEXPOSE {' '.join(str(port['containerPort']) for port in container['ports'])}\n" in text
 
 
 @EVERY

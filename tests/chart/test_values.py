@@ -38,6 +38,7 @@ def test_the_schema_knows_every_value_and_refuses_all_others() -> None:
 
 
 def test_config_takes_the_settings_of_the_gateway() -> None:
+    """Remade by `python -m tests.chart.values_table`, too."""
     assert SCHEMA["properties"]["config"]["properties"].keys() == ConfigFile.model_fields.keys()
 
 

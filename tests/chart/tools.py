@@ -20,6 +20,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from tests.chart.monitoring_schemas import SCHEMAS
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/image-gateway"
 ENVIRONMENT = ROOT / ".venv-chart"
@@ -129,6 +131,8 @@ def _package(name: str) -> Path:
 
 @cache
 def _validator(version: str, kind: str, api_version: str) -> Draft202012Validator:
+    if kind in SCHEMAS:
+        return Draft202012Validator(SCHEMAS[kind])
     # networking.k8s.io/v1 is networking-v1 in the names of files.
     group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
     schema = json.loads((_schemas(version) / f"{kind.lower()}-{group}.json").read_text(encoding="utf-8"))

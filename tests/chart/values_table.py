@@ -1,6 +1,7 @@
-"""The table of values in the chart's README: made from values.yaml, where each value has its meaning above it in a line that begins with `# --`.
+"""The table of values in the chart's README, made from values.yaml, where each value has its meaning above it in a line that begins with `# --`;
+and the settings that `config` may have in values.schema.json, made from the gateway's own.
 
-`python -m tests.chart.values_table` writes it into the README. It fails with AssertionError where a value has no meaning.
+`python -m tests.chart.values_table` writes both. It fails with AssertionError where a value has no meaning.
 """
 
 import json
@@ -10,11 +11,13 @@ from typing import Any
 
 import yaml
 
+from gateway.config_schema import ConfigFile
 from tests.chart.tools import CHART
 
 BEGIN, END = "<!-- values: begin -->", "<!-- values: end -->"
-README, VALUES = CHART / "README.md", CHART / "values.yaml"
+README, VALUES, SCHEMA = CHART / "README.md", CHART / "values.yaml", CHART / "values.schema.json"
 LONG_CHARS = 60
+_CONFIG = re.compile(r'("config": \{.*?"properties": \{\n)(.*?)(\n *\}\n)', re.DOTALL)
 _LINE = re.compile(r"( *)(?:# -- (?P<meaning>.+)|(?P<name>[A-Za-z0-9]+):.*)")
 
 
@@ -50,7 +53,16 @@ def table() -> str:
     return "\n".join(rows)
 
 
+def with_settings(schema: str) -> str:
+    """The schema's text, with the gateway's settings as what `config` may have."""
+    settings = ",\n".join(f'        "{name}": {{}}' for name in ConfigFile.model_fields)
+    text, count = _CONFIG.subn(lambda match: match[1] + settings + match[3], schema, count=1)
+    assert count == 1
+    return text
+
+
 def main() -> None:
+    SCHEMA.write_text(with_settings(SCHEMA.read_text(encoding="utf-8")), encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     README.write_text(f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
