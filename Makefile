@@ -17,7 +17,7 @@ CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wild
 STAMPS := $(CLIENT_STAMPS) $(CHART)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env clients run test soak check bench lint format lock image-check clean
+.PHONY: help env clients run test soak check bench lint format lock licences sbom image-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,14 +57,24 @@ format: $(VENV)/.dev ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 # --no-config: the locks must not depend on the machine that makes them (package mirrors, local wheel folders, constraints).
+# Nothing that was published in the last seven days: malicious releases are mostly found in their first.
 # Add LOCK_ARGS=--upgrade to move to newer releases.
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --no-config --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
-lock: ## remake the hash-locked requirement sets (needs uv)
+	--generate-hashes --no-emit-index-url --no-emit-find-links --exclude-newer "7 days" $(LOCK_ARGS)
+NPM_AGE = --min-release-age=7 --no-audit --no-fund
+lock: ## remake the locks, Python's (needs uv) and the console's (needs npm 11.10)
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 	for file in $(filter-out %/chart.in,$(wildcard requirements/*.in)); do $(LOCK) $$file -o $${file%.in}.txt || exit 1; done
 	$(LOCK) --no-deps requirements/chart.in -o requirements/chart.txt
+	$(PYTHON) -m release.published
+	cd console && npm install --package-lock-only --ignore-scripts $(NPM_AGE) && npm ci --dry-run --ignore-scripts $(NPM_AGE)
+
+licences: $(VENV)/.dev ## write docs/licences.md anew, from what is installed
+	$(BIN)/python -m release.licences
+
+sbom: $(VENV)/.dev ## write dist/sbom.cdx.json, the bill of materials of what is shipped
+	$(BIN)/python -m release.sbom
 
 image-check: $(VENV)/.dev ## make and try the container image's layout, without a container engine
 	$(BIN)/python -m release.image_check $(IMAGE_CHECK_ARGS)

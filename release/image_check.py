@@ -26,7 +26,8 @@ from typing import Any
 import yaml
 
 from release.dockerfile import DOCKERFILE, Image, read_image
-from release.layout import ROOT, build_wheel, make_tree
+from release.layout import build_wheel, make_tree
+from release.locks import ROOT
 from release.room import NOT_POSSIBLE, Room, furnish
 
 START_S_MAX, STOP_S_MAX, CALL_S_MAX = 60.0, 60.0, 60.0

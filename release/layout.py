@@ -8,30 +8,17 @@ import compileall
 import hashlib
 import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from release.dockerfile import Image
+from release.locks import ROOT, RUN, Pin, locked
 
-ROOT = Path(__file__).parents[1]
 PREFIX = "opt/image-gateway"
 """Where the Dockerfile makes the virtual environment."""
 STEP_S_MAX = 900.0
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)(?:\s*;\s*([^\\]+))?", re.MULTILINE)
-
-
-def locked(lock: Path) -> dict[str, tuple[str, str]]:
-    """Version and marker (empty: always) of each package of a lock, by its normalised name."""
-    found = _PIN.findall(lock.read_text(encoding="utf-8"))
-    return {normal(name): (version, marker.strip()) for name, version, marker in found}
-
-
-def normal(name: str) -> str:
-    """A package's name as the index compares it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def build_wheel(folder: Path) -> Path:
@@ -61,12 +48,11 @@ def make_tree(root: Path, wheel: Path, image: Image, *, python: str, offline: bo
         "install",
         "--quiet",
     )
-    lock = ROOT / "requirements/run.txt"
     if offline:
         [site] = environment.glob("lib/python*/site-packages")
-        copy_installed(locked(lock), site)
+        copy_installed(locked(RUN), site)
     else:
-        _run(*pip, "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", str(lock))
+        _run(*pip, "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", str(RUN))
     _run(*pip, "--no-deps", "--no-index", "--no-compile", str(wheel))
     for script in (environment / "bin").iterdir():
         _move_script(script, environment)
@@ -81,17 +67,17 @@ def make_tree(root: Path, wheel: Path, image: Image, *, python: str, offline: bo
             shutil.copyfile(ROOT / source, place)
 
 
-def copy_installed(wanted: dict[str, tuple[str, str]], site: Path) -> None:
+def copy_installed(wanted: dict[str, Pin], site: Path) -> None:
     """The locked packages of the running environment, file by file of their RECORD. Raises ValueError where version or content differ."""
-    for name, (version, marker) in wanted.items():
+    for name, pin in wanted.items():
         try:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            if marker:
+            if pin.marker:
                 continue  # for another platform
             raise
-        if distribution.version != version:
-            raise ValueError(f"{name} {distribution.version} is installed, {version} is locked; `make env`")
+        if distribution.version != pin.version:
+            raise ValueError(f"{name} {distribution.version} is installed, {pin.version} is locked; `make env`")
         for file in distribution.files or ():
             _copy(Path(str(distribution.locate_file(file))), file, site)
 
