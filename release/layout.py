@@ -41,7 +41,6 @@ def make_tree(root: Path, wheel: Path, image: Image, *, python: str, offline: bo
         sys.executable,
         "-m",
         "pip",
-        "--isolated",
         "--disable-pip-version-check",
         "--python",
         str(inside),
