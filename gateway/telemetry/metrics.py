@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.domain import money
+from gateway.domain.accounts import Window
 from gateway.domain.repeats import Replay
 from gateway.domain.sharing import CacheResult
 from gateway.telemetry.labels import BoundedLabel, BudgetFigure, tightest
@@ -134,6 +135,13 @@ class Metrics:
         self._cache.expect_all(CacheResult)
         self._alerts.expect_all(("sent", "failed", "dead"))
         self._callbacks.ended.expect_all(("sent", "dead", "postponed"))
+        self._callbacks.tries.expect_all(("2xx", "4xx", "5xx"))
+        self._retention.deleted.expect_all(("results", "prompts", "tasks", "uploads", "sessions"))
+        for level in ("org", "team", "key"):
+            for kind in ("rate", "concurrency"):
+                self._limited.expect((kind, level))
+            for window in Window:
+                self._refusals.expect((level, window.value))
 
     def offer_known(self, *, upstream: str, model: str) -> None:
         """What operators are woken by stands at 0 for an offer until it happens."""
@@ -144,6 +152,8 @@ class Metrics:
         self._in_doubt_attempts.expect((upstream,))
         for result in ("served", "failed"):
             self._last_resorts.expect((upstream, result))
+        for outcome in ("unbilled", "billed", "unknown", "too_late"):
+            self._cancels.expect((upstream, outcome))
 
     def request_answered(self, route: str, method: str, status: int) -> None:
         """`route` is a template of the route table, never a path."""
