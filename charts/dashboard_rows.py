@@ -121,7 +121,8 @@ MONEY = Row(
         areas(
             "Paid an hour, by model",
             "currencyUSD",
-            (an_hour(rates("gateway_upstream_cost_usd_total", "model")), "{{model}}"),
+            (an_hour(rates("gateway_upstream_cost_usd_total", "model")) + " > 0", "{{model}}"),
+            about="Those that cost anything.",
         ),
         bars(
             "Credits used, by team",
@@ -246,8 +247,8 @@ UPSTREAMS = Row(
         lines(
             "Last resorts and cancelled calls",
             "short",
-            (grown("gateway_last_resorts_total", "upstream, result"), "last resort: {{upstream}} {{result}}"),
-            (grown("gateway_upstream_cancels_total", "upstream, outcome"), "cancelled: {{upstream}} {{outcome}}"),
+            (grown("gateway_last_resorts_total", "result"), "last resort: {{result}}"),
+            (grown("gateway_upstream_cancels_total", "outcome"), "cancelled: {{outcome}}"),
         ),
     ),
 )
@@ -301,11 +302,9 @@ BUDGETS = Row(
         lines(
             "Refused by budgets",
             "short",
-            (grown("gateway_budget_refusals_total", "level, window"), "{{level}} {{window}}"),
+            (grown("gateway_budget_refusals_total", "level"), "{{level}}"),
         ),
-        lines(
-            "Refused by limits", "short", (grown("gateway_limited_requests_total", "kind, level"), "{{kind}} {{level}}")
-        ),
+        lines("Refused by limits", "short", (grown("gateway_limited_requests_total", "kind"), "{{kind}}")),
         lines(
             "Closed by their own budget",
             "short",

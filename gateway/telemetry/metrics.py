@@ -248,6 +248,7 @@ class Metrics:
 
     def state_up(self, is_up: bool) -> None:
         """Of the shared state; without one it is never told."""
+        self._state.failures.expect_all(("timeout", "lost", "error", "left_alone"))
         self._state.up.set((), 1 if is_up else 0)
 
     def state_answered(self, after_s: float) -> None:
