@@ -1,11 +1,13 @@
 """The cache, put together: where it remembers, what it keeps in memory, and by which rules."""
 
+from functools import lru_cache
+
 from gateway import secret_files
 from gateway.app_office import Office
-from gateway.app_reload import Current
 from gateway.cache.index import MemoryIndex
 from gateway.cache.pictures import PictureCache
 from gateway.cache.shared_index import SharedIndex
+from gateway.config_cache import Cache
 from gateway.domain.clock import Clock
 from gateway.pipeline.sharing import Rules, Sharing
 from gateway.state.valkey import Valkey
@@ -24,11 +26,10 @@ def sharing_of(office: Office, state: Valkey | None, metrics: Metrics, clock: Cl
         metrics,
         clock,
         secret=secret_files.derive(office.secret_key, "image-gateway cache v1"),
-        rules=lambda: _rules(current),
+        rules=lambda: _rules(current.config.cache),  # as the config stands now
     )
 
 
-def _rules(current: Current) -> Rules:
-    """As the config stands now."""
-    cache = current.config.cache
+@lru_cache(maxsize=4)  # every call asks twice
+def _rules(cache: Cache) -> Rules:
     return Rules(cache.enabled, cache.ttl_s, cache.scope, cache.charge, cache.single_flight)

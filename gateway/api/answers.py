@@ -1,6 +1,7 @@
 """Sending: small JSON answers, and bodies in parts that are written without being joined."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import cast
 
 import orjson
 from aiohttp import web
@@ -24,13 +25,10 @@ async def send_parts(request: web.Request, parts: list[PictureText], headers: Ma
     if EARLY in request:
         return await finish_early(request, parts)
     size_bytes = sum(map(len, parts))
-    if size_bytes <= JOIN_BYTES_MAX:
-        joined = b"".join(
-            part for part in parts if isinstance(part, bytes)
-        )  # a text from the store is longer than that
-        return web.Response(body=joined, content_type="application/json", headers=headers)
+    headers = {"Content-Type": "application/json", **headers}
+    if size_bytes <= JOIN_BYTES_MAX:  # a text from the store is longer than that
+        return web.Response(body=b"".join(cast(list[bytes], parts)), headers=headers)
     response = web.StreamResponse(headers=headers)
-    response.content_type = "application/json"
     response.content_length = size_bytes
     return await send_stream(request, response, _each(parts))
 

@@ -13,7 +13,7 @@ from typing import Never
 from aiohttp import StreamReader, web
 
 from gateway.api.body_budget import Share
-from gateway.api.state import BODIES, BODY_SHARE
+from gateway.api.state import BODIES, BODY_SHARE, WHOLE_BODY
 from gateway.domain.errors import InvalidRequest, RequestTimeout, RequestTooLarge
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -66,6 +66,9 @@ def parse_object(raw: bytes) -> JsonObject:
 
 async def read_whole(request: web.Request) -> bytes:
     """A body of at most BODY_BYTES_MAX, as it is."""
+    looked_at: bytes | None = request.get(WHOLE_BODY)
+    if looked_at is not None:
+        return looked_at
     content = request.content
     try:
         if content.is_eof():  # nearly always: body and headers came in one packet
@@ -78,6 +81,14 @@ async def read_whole(request: web.Request) -> bytes:
     while part := await stream.chunk():
         parts.append(part)
     return b"".join(parts)
+
+
+async def short_body(request: web.Request, bytes_max: int) -> bytes | None:
+    """A body that is all there and short; whoever reads it next finds it as if nobody had. None: it is another one."""
+    if (request.content_length or bytes_max + 1) > bytes_max or not request.content.is_eof():
+        return None
+    request[WHOLE_BODY] = raw = await read_whole(request)
+    return raw if len(raw) <= bytes_max else None
 
 
 @contextmanager

@@ -13,6 +13,8 @@ _AGE = re.compile(r"max-age=\"?0*([0-9]+)\"?")
 
 def cache_wish(request: web.Request) -> CacheWish:
     """`Pragma: no-cache`, of before HTTP/1.1, counts where there is no `Cache-Control`."""
+    if "Cache-Control" not in request.headers and "Pragma" not in request.headers:
+        return NO_WISH
     given = ",".join(request.headers.getall("Cache-Control", ()) or request.headers.getall("Pragma", ()))
     if not given:
         return NO_WISH

@@ -6,12 +6,13 @@ A form becomes the JSON object that says the same: texts by their names, picture
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from gateway.api.body import BODY_BYTES_MAX, JsonObject, admitted, body_stream
+from gateway.api.body import BODY_BYTES_MAX, JsonObject, admitted, body_stream, short_body
 from gateway.api.idempotency import repeat_of
+from gateway.api.known_calls import KNOWN_BYTES_MAX, KNOWN_CALLS, CallKey, KnownCall
 from gateway.api.long_strings import read_json_taking
 from gateway.api.max_credits import max_microcredits
 from gateway.api.multipart import Part, is_form, read_form
@@ -34,6 +35,15 @@ EDIT_BYTES_MAX: Final = BODY_BYTES_MAX + INPUTS_MAX * FILE_BYTES_MAX + MASK_BYTE
 _IMAGE = re.compile(r"image(?:\[[0-9]{0,2}\])?")
 """`image` for one, `image[]` for several; PHP and some others number them."""
 
+
+class _Before(NamedTuple):
+    """Under which key a call is remembered (None: it is not), and what it was read as before."""
+
+    key: CallKey | None
+    call: KnownCall | None
+
+
+NEW = _Before(None, None)
 Read = Callable[[web.Request, BodyPictures], Awaitable[tuple[JsonObject, Generation]]]
 
 
@@ -52,14 +62,40 @@ class Call:
 async def read_call(request: web.Request, pictures: BodyPictures, read: Read) -> Call:
     """Body and headers, checked. Raises InvalidRequest and its kin, RequestTooLarge, RequestTimeout, and what `Uploads` raises."""
     most, choice = max_microcredits(request), upstream_choice(request)
-    with admitted(request):
-        body, generation = await read(request, pictures)
-    pictures.check(generation)
+    found = await _before(request) if read is read_generation else NEW
+    if found.call is not None:
+        body, generation = found.call
+    else:
+        with admitted(request):
+            body, generation = await read(request, pictures)
+        pictures.check(generation)
+        generation = _of_deployment(request, generation)
+        if found.key is not None:
+            request.app[KNOWN_CALLS].put(found.key, (body, generation))
     draft = generation.draft if choice is ANY_UPSTREAM else replace(generation.draft, choice=choice)
-    deployment = request.match_info.get("deployment")
-    if deployment is not None:  # as Azure has it: whatever the body says
-        draft = replace(draft, model=deployment, model_given=True)
     return Call(generation, draft, most, repeat_of(request, pictures.hashed(body)))
+
+
+def _of_deployment(request: web.Request, generation: Generation) -> Generation:
+    """As Azure has it: the model is the deployment, whatever the body says."""
+    deployment = request.match_info.get("deployment")
+    if deployment is None:
+        return generation
+    return replace(generation, draft=replace(generation.draft, model=deployment, model_given=True))
+
+
+async def _before(request: web.Request) -> "_Before":
+    """What the same bytes were read as before."""
+    raw = await short_body(request, KNOWN_BYTES_MAX)
+    if raw is None:
+        return NEW
+    key = CallKey(
+        raw,
+        request.headers.get("Content-Type"),
+        request.match_info.get("deployment"),
+        request.app[SETTINGS].default_model(),
+    )
+    return _Before(key, request.app[KNOWN_CALLS].get(key))
 
 
 async def read_generation(request: web.Request, pictures: BodyPictures) -> tuple[JsonObject, Generation]:

@@ -49,7 +49,8 @@ _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 @web.middleware
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, turns errors into answers, and writes the one line about it."""
-    now_s = request.app[CLOCK].monotonic_s
+    app = request.app
+    now_s = app[CLOCK].monotonic_s
     started_s = now_s()
     request[REQUEST_ID] = request_id = new_request_id()
     fields: LogFields = {}
@@ -60,10 +61,11 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = response.status
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
-            response.headers.update(request.get(RATE_HEADERS, {}))
+            if rate_headers := request.get(RATE_HEADERS):
+                response.headers.update(rate_headers)
         return response
     finally:
-        _record(request, status, now_s() - started_s, fields)
+        _record(app, request, status, now_s() - started_s, fields)
 
 
 async def _answer(request: web.Request, handler: Handler, fields: LogFields) -> web.StreamResponse:
@@ -171,16 +173,16 @@ def _refuse_nul(request: web.Request) -> None:
             raise InvalidRequest(f"{name}: has a NUL character; leave it out.", param=name)
 
 
-def _record(request: web.Request, status: int, duration_s: float, fields: LogFields) -> None:
-    route = _route(request)
-    request.app[METRICS].request_answered(route, request.method if route != UNKNOWN_ROUTE else "ANY", status)
+def _record(app: web.Application, request: web.Request, status: int, duration_s: float, fields: LogFields) -> None:
+    route, method = _route(request), request.method
+    app[METRICS].request_answered(route, method if route != UNKNOWN_ROUTE else "ANY", status)
     headers = request.headers
     client_id = headers.get("X-Request-Id")
-    request.app[CANONICAL](
+    app[CANONICAL](
         {
             "request_id": request[REQUEST_ID],
             "client_request_id": client_id if client_id and _CLIENT_REQUEST_ID.fullmatch(client_id) else None,
-            "method": request.method,
+            "method": method,
             # Never the path: it may carry a signed link.
             "route": route,
             "status": status,

@@ -128,8 +128,6 @@ class BodyPictures:
 
     async def resolved(self, generation: Generation, draft: RequestDraft) -> RequestDraft:
         """With the pictures that the body names. `data:` URLs and this gateway's links become files; other URLs are left to the task."""
-        if not generation.images:
-            return draft
         images = tuple([await self._resolve(reference) for reference in generation.images])
         mask = None if generation.mask is None else await self._resolve(generation.mask)
         names = tuple(reference.field for reference in _all(generation))

@@ -5,13 +5,14 @@ Base64 text is never parsed, copied into a string or run through a JSON encoder:
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 import orjson
 
 from gateway.api.ports import TaskView
 from gateway.domain import money
 from gateway.domain.considered import Considered, upstream_and_model
-from gateway.domain.images import Background, ImageRequest, Quality, ResponseFormat
+from gateway.domain.images import Background, ImageRequest, ImageResult, Quality, ResponseFormat, Usage
 from gateway.domain.sharing import CacheResult
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.pipeline.picture_texts import PictureText
@@ -145,13 +146,23 @@ def image_answer(
         if wish is not ResponseFormat.URL:
             parts += (b'"b64_json":"', pictures[index], b'",' if fields else b'"')
         parts.append(rest)
-    parts.append(b"]")
-    about = about_pictures(task, view.dropped, request)
-    parts.append(b"," + orjson.dumps(about)[1:] if about else b"}")
+    parts.append(_end_of_images(task.results, task.usage, view.dropped, request.quality, request.background))
     return parts
 
 
-def task_headers(view: TaskView, also_dropped: Iterable[str] = ()) -> dict[str, str]:
+@lru_cache(maxsize=256)  # small: it holds pictures' rows; calls that are answered with the same pictures come together
+def _end_of_images(
+    results: tuple[ImageResult, ...],
+    usage: Usage | None,
+    dropped: tuple[str, ...],
+    quality: Quality,
+    background: Background,
+) -> bytes:
+    about = _about(results, usage, dropped, quality, background)
+    return b"]," + orjson.dumps(about)[1:] if about else b"]}"
+
+
+def task_headers(view: TaskView, also_dropped: Sequence[str] = ()) -> dict[str, str]:
     """What every answer about one task says in its headers."""
     task = view.task
     cache = CacheResult.BYPASS if task.cache is None else task.cache
@@ -162,8 +173,8 @@ def task_headers(view: TaskView, also_dropped: Iterable[str] = ()) -> dict[str, 
         headers["X-Credits-Used"] = money.format_micro(task.used_microcredits)
     if view.remaining_microcredits is not None:
         headers["X-Credits-Remaining"] = money.format_micro(view.remaining_microcredits)
-    dropped = sorted({*view.dropped, *also_dropped})
-    if dropped:
+    if view.dropped or also_dropped:
+        dropped = sorted({*view.dropped, *also_dropped})
         headers["X-Dropped-Params"] = without_keys(", ".join(dropped))  # names as the caller sent them
     return headers
 
@@ -213,19 +224,28 @@ def _routed(attempt: Attempt, *, last_resort: bool) -> JsonMap:
 
 def about_pictures(task: Task, dropped: Sequence[str], request: ImageRequest) -> JsonMap:
     """What the pictures are, as far as it is known: sizes and formats by the stored bytes, the rest as it was asked for and not left out."""
+    return _about(task.results, task.usage, dropped, request.quality, request.background)
+
+
+def _about(
+    results: Sequence[ImageResult],
+    usage: Usage | None,
+    dropped: Sequence[str],
+    quality: Quality,
+    background: Background,
+) -> JsonMap:
     about: JsonMap = {}
-    size = _common(f"{result.width}x{result.height}" for result in task.results)
-    content_type = _common(result.content_type for result in task.results)
+    size = _common(f"{result.width}x{result.height}" for result in results)
+    content_type = _common(result.content_type for result in results)
     if size in _STRICT_SIZES:
         about["size"] = size
     if content_type in ("image/png", "image/jpeg", "image/webp"):
         about["output_format"] = content_type.removeprefix("image/")
-    if request.quality in _STRICT_QUALITIES and "quality" not in dropped:
-        about["quality"] = request.quality.value
-    if request.background is not Background.AUTO and "background" not in dropped:
-        about["background"] = request.background.value
-    if task.usage is not None:
-        usage = task.usage
+    if quality in _STRICT_QUALITIES and "quality" not in dropped:
+        about["quality"] = quality.value
+    if background is not Background.AUTO and "background" not in dropped:
+        about["background"] = background.value
+    if usage is not None:
         about["usage"] = {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,

@@ -9,6 +9,7 @@ from gateway.api.body import BODY_BYTES_MAX
 from gateway.api.body_budget import BodyBudget
 from gateway.api.console import CONSOLE, Console
 from gateway.api.document import openapi_document
+from gateway.api.known_calls import KNOWN_CALLS, KnownCalls
 from gateway.api.middlewares import authenticate, edge
 from gateway.api.ports import AdminTokens, Authenticator, Pipeline, Uploads
 from gateway.api.refusals import Refusals
@@ -63,6 +64,7 @@ def make_app(  # noqa: PLR0913 - one object of the root each, by name
     app[UPLOADS] = uploads
     app[BODY_LIMITS] = body_limits()
     app[BODIES] = bodies or BodyBudget()
+    app[KNOWN_CALLS] = KnownCalls(clock)
     app[AUTHENTICATOR] = authenticator
     app[ADMIN_TOKENS] = admin_tokens
     if administration is not None:

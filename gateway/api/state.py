@@ -54,6 +54,8 @@ BODY_LIMITS = web.AppKey[Mapping[Handler, int]]("body_limits")
 
 BODY_SHARE = web.RequestKey("body_share", Share)
 """Of the body budget, while a body is read."""
+WHOLE_BODY = web.RequestKey("whole_body", bytes)
+"""A short body that was looked at before it is read."""
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
 ADMINISTRATOR = web.RequestKey("administrator", Administrator)

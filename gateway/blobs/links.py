@@ -19,6 +19,8 @@ from gateway.blobs.store import check_name
 
 RESULTS_PATH = "/v1/results"
 SECRET_BYTES_MIN = 16
+URLS_MAX = 1_000
+"""Some 300 bytes each."""
 _MAC_BYTES = 24
 _EXPIRY_BYTES = 5  # seconds since 1970, enough for 34,000 years
 _EXPIRY_MAX = 256**_EXPIRY_BYTES - 1
@@ -63,6 +65,8 @@ class LinkSigner:
         }
         self._signing_id = keys[0].id
         self._base_url = base_url.rstrip("/")
+        self._urls: dict[tuple[str, str, int], str] = {}
+        """Made lately: who is answered with the same picture in the same second gets the same link."""
 
     def sign(self, blob_name: str, extension: str, expires_at_s: int) -> str:
         """The path of a link; ValueError if an argument has no signable form."""
@@ -76,7 +80,13 @@ class LinkSigner:
 
     def url(self, blob_name: str, extension: str, expires_at_s: int) -> str:
         """The same as an absolute URL below the public address."""
-        return self._base_url + self.sign(blob_name, extension, expires_at_s)
+        of = (blob_name, extension, expires_at_s)
+        made = self._urls.get(of)
+        if made is None:
+            if len(self._urls) >= URLS_MAX:
+                self._urls.clear()
+            made = self._urls[of] = self._base_url + self.sign(blob_name, extension, expires_at_s)
+        return made
 
     def verify(self, token: str, file: str, now_s: int) -> LinkTarget | None:
         """The target if both path segments are as signed and the link has not expired. Never raises."""

@@ -282,3 +282,8 @@ class Catalog:
 
     def find(self, name: str) -> Model | None:
         return self.models.get(self.aliases.get(name, name))
+
+    def estimated_time_s(self, name: str) -> int:
+        """How long a task of a model takes; half a minute, where there is no such model any more."""
+        model = self.find(name)
+        return 30 if model is None else model.estimated_time_s

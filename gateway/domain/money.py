@@ -7,6 +7,7 @@ or a cost is rounded half-up once, a hold is rounded up.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import NewType, Self
 
 Microcredits = NewType("Microcredits", int)
@@ -139,6 +140,7 @@ def _share(amount: Amount, share: Decimal, rounding: str) -> Amount:
     return Amount(microcredits, microusd, amount.images if share else 0)
 
 
+@lru_cache(maxsize=1024)  # a call says the same sum to its caller and to the log, and the next one often does, too
 def format_micro(micro: int) -> str:
     """1500000 -> `1.5`; exact, no exponent, no trailing zeros."""
     sign, digits = ("-" if micro < 0 else ""), f"{abs(micro):07d}"

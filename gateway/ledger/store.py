@@ -45,6 +45,8 @@ WINDOWS = select(*_balance_columns).where(
 """Of `accounts`, the rows of `windows` (BESIDES_TOTAL) that begin at one of `starts`."""
 _WINDOWS = Statement(WINDOWS)
 BESIDES_TOTAL = list(_BESIDES_TOTAL)
+EVERY_WINDOW = [*_BESIDES_TOTAL, Window.TOTAL.value]
+"""For accounts that are not locked; a locked one's total is the same as it was locked."""
 _ADD_BALANCES = insert_rows(balances, (*_BALANCE_KEYS, *_BALANCE_SUMS), ignore_repeats=True)
 _SAVE_BALANCES = update_rows(balances, _BALANCE_KEYS, _BALANCE_SUMS)
 _MOVE_UP = add_to_rows(balances, _BALANCE_KEYS, _BALANCE_SUMS, making=True)
@@ -95,9 +97,15 @@ def load_books(
     term_rows: Sequence[Row],
     window_rows: Sequence[Row],
     hold_rows: Sequence[Row],
+    shown: Collection[AccountId] = (),
 ) -> Books:
-    """The books from locked balances, and from the rows of TERMS, WINDOWS and HOLDS that were asked for after locking them."""
+    """The books from locked balances, and from the rows of TERMS, WINDOWS and HOLDS that were asked for after locking them.
+
+    `shown`: accounts that are not locked, of which nothing may be changed; what nobody has ever held on has no row.
+    """
     balances.update(map(_balance, window_rows))
+    for account in shown:
+        balances.setdefault(BalanceKey(account), Balance())
     books = Books(balances, dict(map(_terms_of, term_rows)))
     for row in hold_rows:
         hold = _hold(row)

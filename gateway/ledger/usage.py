@@ -1,7 +1,8 @@
 """The daily sums of usage: what each ended task adds to them, and reading them by any of their dimensions.
 
-A task's rows are written in the transaction that ends it, under the lock of its key's total balance, which is therefore the lock of all usage rows of
-that account. What is charged on them adds up to what is posted on the key, task by task. Never made from entries. Runs in the caller's transaction.
+A task's rows are written in the transaction that ends it: what they add is added by the database itself, in the order of the rows' keys, so that it
+needs no lock besides. What is charged on them adds up to what is posted on the key, task by task. Never made from entries. Runs in the caller's
+transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -125,12 +126,20 @@ def rows_of(task: EndedTask, shares: Sequence[Share]) -> list[UsageRow]:
     return rows + [replace(empty, upstream=share.upstream, paid_microusd=share.paid_microusd) for share in only_paid]
 
 
+def row_of_shared(task: EndedTask) -> UsageRow:
+    """The one row of a task that had nothing made, as `rows_of` gives it."""
+    return UsageRow(
+        day_of(task.accepted_at_ms, task.zone), task.account, task.model, "", task.caller, 1, 0, task.charged,
+        cache_hits=1, cache_saved_microusd=task.shared_microusd or 0,
+    )  # fmt: skip
+
+
 def late_payment(
     *, account: AccountId, zone: str, accepted_at_ms: int, model: str, caller: str, upstream: str, paid_microusd: int
 ) -> UsageRow:
     """For an attempt that was in doubt when its task ended, and turned out to be billed: the task's day pays for it.
 
-    Add it to the batch's `Daily` under the lock of the key's total balance, as everything here.
+    Add it to the batch's `Daily`.
     """
     return UsageRow(day_of(accepted_at_ms, zone), account, model, upstream, caller, paid_microusd=paid_microusd)
 

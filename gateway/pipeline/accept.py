@@ -6,28 +6,17 @@ the task contract is answered first: its attempts get their rows right after, so
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal
 
 from gateway.db.writer import CommitUnknown
-from gateway.domain import money
-from gateway.domain.accounts import AccountKind, Principal, Unit, Window
+from gateway.domain.accounts import Principal
 from gateway.domain.catalog import Model
 from gateway.domain.considered import upstream_and_model
-from gateway.domain.errors import (
-    InsufficientQuota,
-    MaxCreditsExceeded,
-    ShuttingDown,
-    StorageUnavailable,
-)
+from gateway.domain.errors import ShuttingDown, StorageUnavailable
 from gateway.domain.ids import AttemptId, TaskId, new_task_id
 from gateway.domain.images import Contract
-from gateway.domain.money import share_of
 from gateway.domain.repeats import Repeat
 from gateway.domain.sharing import NO_WISH, CacheResult, CacheWish
 from gateway.domain.tasks import Attempt, Fault, Task, TaskState
-from gateway.domain.windows import zone
 from gateway.ledger.model import BudgetRefusal
 from gateway.limits.concurrency import Places
 from gateway.limits.slots import Slot
@@ -35,35 +24,25 @@ from gateway.pipeline import pricing
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.attempt_rows import new_attempt
 from gateway.pipeline.callers import Callers
-from gateway.pipeline.commands import Accept, Accepted, Finished, HoldOption, Serve, SourceGone
+from gateway.pipeline.commands import Accept, Accepted
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.following import LANDING_MS
-from gateway.pipeline.frozen import FrozenPlan, plan_text, read_plan, request_text
-from gateway.pipeline.idempotency import AcceptedBefore, Idempotency
+from gateway.pipeline.frozen import read_plan
+from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limiting import Limiting
 from gateway.pipeline.offering import Offering, Terms
 from gateway.pipeline.partials import Partials
 from gateway.pipeline.quotation import Quotation
+from gateway.pipeline.refusing import insufficient, options_within
 from gateway.pipeline.repeating import Conflicting, Repeated
 from gateway.pipeline.runner import Runner
-from gateway.pipeline.sharing import BYPASS, Begun, Sharing, Source
+from gateway.pipeline.serving import Incoming, Serving
+from gateway.pipeline.sharing import BYPASS, Begun, Sharing
 from gateway.pipeline.tools import Tools
-from gateway.pipeline.work import Ending, Work
+from gateway.pipeline.work import Work
 
 HITS_MAX = 3
 """How often a call is pointed to pictures that turn out to be gone, before it goes its own way."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What is to be accepted, under the id that its task will have."""
-
-    principal: Principal
-    admitted: Admitted
-    contract: Contract
-    max_microcredits: int | None
-    repeat: Repeat | None
-    task_id: TaskId
 
 
 class Acceptance:
@@ -90,6 +69,7 @@ class Acceptance:
         linked = tools.inputs is not None and tools.inputs.link is not None
         self.offering = Offering(tools.adapters, tools.circuits, links=linked)
         self.idempotency = Idempotency(tools.database, limiting, tools.metrics, tools.clock)
+        self._serving = Serving(tools, runner, sharing, self.idempotency, terms=terms, owner=owner, callers=callers)
         self.draining = False
         self.closed = False
         """Set when nothing more may begin; `draining` only takes this process out of the traffic."""
@@ -108,14 +88,15 @@ class Acceptance:
         Raises AcceptedBefore where the call is a repeat, IdempotencyConflict.
         """
         self._check_open()
-        call = _Call(principal, admitted, contract, max_microcredits, repeat, new_task_id(self._tools.clock.now_ms()))
+        call = Incoming(
+            principal, admitted, contract, max_microcredits, repeat, new_task_id(self._tools.clock.now_ms())
+        )
         for _ in range(HITS_MAX):
             begun = await self.sharing.begin(principal, admitted, wish, call.task_id)
             if begun.hit is None:
                 break
-            served = await self._serve(call, begun.hit)
+            served = await self._serving.serve(call, begun.hit)
             if served is not None:
-                self.sharing.count(begun.result)
                 return served
             await self.sharing.index.dropped(begun.key, begun.hit.task.id)
         else:
@@ -128,7 +109,7 @@ class Acceptance:
         self.sharing.count(begun.result)
         return accepted
 
-    async def _make(self, call: "_Call", begun: Begun) -> tuple[Work, int | None, tuple[str, ...]]:
+    async def _make(self, call: Incoming, begun: Begun) -> tuple[Work, int | None, tuple[str, ...]]:
         await self.check_ready()
         places = await self.limiting.take_places(call.principal, usual_s=self.usual_s(call.admitted.model))
         try:
@@ -136,42 +117,6 @@ class Acceptance:
         except BaseException:
             places.release()  # no budget, no upstream, no database: nothing of it is under way
             raise
-
-    async def _serve(self, call: "_Call", source: Source) -> tuple[Work, int | None, tuple[str, ...]] | None:
-        """The ended task of a call that is answered with pictures which are there; None: they are there no more."""
-        accepted_s, terms, now_ms = self._tools.clock.monotonic_s(), self.terms(), self._tools.clock.now_ms()
-        options = (HoldOption(share_of(pricing.charged(source.task), self.sharing.rules().charge), ""),)
-        [option] = options_within(options, call.max_microcredits)
-        plan = FrozenPlan((), None, Decimal(1), terms.credits_per_usd)
-        request = call.admitted.request
-        task = replace(
-            self._task(call, now_ms, terms, request_text(request), CacheResult.HIT, source.task.id),
-            plan_json=plan_text(plan),
-            usage=source.task.usage,
-            results=source.task.results,
-            result_count=source.task.result_count,
-            results_expire_at_ms=now_ms + self._runner.results_ms,
-        )
-        outcome = await self._tools.database.write(
-            Serve(task, option.amount, terms.credits_per_usd, source.paid_microusd, call.repeat)
-        )
-        if isinstance(outcome, SourceGone):
-            self.sharing.forget(source.task.id)
-            return None
-        if isinstance(outcome, BudgetRefusal):
-            self._tools.tell_refusal(outcome)
-            raise insufficient(outcome, option.amount.microcredits, terms.credits_per_usd)
-        if isinstance(outcome, Repeated | Conflicting):
-            raise self._repeated(outcome)
-        if not isinstance(outcome, Finished):
-            raise AssertionError(f"a call that was to be served was answered with {outcome}")
-        reached(CrashPoint.SERVED)
-        ended = self._runner.new_future()
-        ended.set_result(Ending(outcome.task, (), (), outcome.remaining_microcredits))
-        self._runner.served(outcome, self._tools.clock.monotonic_s() - accepted_s)
-        self.sharing.saved(outcome, source.task, source.paid_microusd)
-        work = Work(outcome.task, plan, request, ended, accepted_s, made_at_ms=source.task.finished_at_ms)
-        return work, outcome.remaining_microcredits, ()
 
     def _check_open(self) -> None:
         if self.closed:
@@ -189,9 +134,9 @@ class Acceptance:
 
     def usual_s(self, model: Model) -> int:
         """How long a task of it takes."""
-        return self._runner.estimated_time_s(model.name, model.estimated_time_s)
+        return self._runner.usual_s(model.name) or model.estimated_time_s
 
-    async def _accept(self, call: "_Call", begun: Begun, places: Places) -> tuple[Work, int | None, tuple[str, ...]]:
+    async def _accept(self, call: Incoming, begun: Begun, places: Places) -> tuple[Work, int | None, tuple[str, ...]]:
         accepted_s, terms = self._tools.clock.monotonic_s(), self.terms()
         contract, request = call.contract, call.admitted.request
         quoted = self.offering.quoted(call.principal, call.admitted, terms)
@@ -219,7 +164,7 @@ class Acceptance:
             raise insufficient(outcome, options[-1].amount.microcredits, terms.credits_per_usd)
         if isinstance(outcome, Repeated | Conflicting):
             self._give_back(attempts, slots)
-            raise self._repeated(outcome)
+            raise self.idempotency.told(outcome)
         if not isinstance(outcome, Accepted):
             raise AssertionError(f"an acceptance was answered with {outcome}")
         reached(CrashPoint.ACCEPTED)
@@ -258,12 +203,9 @@ class Acceptance:
         await self._runner.start(work)
         return work, outcome.remaining_microcredits, quoted.plan.dropped
 
-    def _repeated(self, outcome: Repeated | Conflicting) -> Exception:
-        return self.idempotency.conflict(outcome) if isinstance(outcome, Conflicting) else AcceptedBefore(outcome)
-
     def _task(
         self,
-        call: "_Call",
+        call: Incoming,
         now_ms: int,
         terms: Terms,
         request_json: str,
@@ -314,50 +256,3 @@ class Acceptance:
         reached(CrashPoint.SLOT_TAKEN)
         attempts = tuple(new_attempt(task_id, None, offer, n, presumed, now_ms) for n, presumed in parts)
         return attempts, {attempt.id: slot for attempt, slot in zip(attempts, slots, strict=True)}
-
-
-def options_within(options: tuple[HoldOption, ...], max_microcredits: int | None) -> tuple[HoldOption, ...]:
-    """Those that a caller's own limit allows. Raises MaxCreditsExceeded where that is none."""
-    if max_microcredits is None:
-        return options
-    kept = pricing.within(options, max_microcredits)
-    if not kept:
-        needed = options[-1].amount.microcredits
-        raise MaxCreditsExceeded(
-            f"This call would hold {money.format_micro(needed)} credits, and X-Max-Credits allows "
-            f"{money.format_micro(max_microcredits)}. Ask for fewer or cheaper images, or send a higher X-Max-Credits.",
-            param="X-Max-Credits",
-            details={
-                "estimated_credits": money.json_number(needed),
-                "max_credits": money.json_number(max_microcredits),
-            },
-        )
-    return kept
-
-
-def insufficient(refusal: BudgetRefusal, needed_microcredits: int, credits_per_usd: Decimal) -> InsufficientQuota:
-    """Says which budget refused, what is left and what the call would hold; `details` as the task contract names them."""
-    kind, _, name = refusal.account.partition(":")
-    unit, scope = refusal.budget.unit, AccountKind(kind)
-    if unit is Unit.IMAGES:
-        left, needed, remaining = str(refusal.left), str(refusal.needed), 0
-    else:
-        left, needed = money.format_micro(refusal.left), money.format_micro(refusal.needed)
-        remaining = refusal.left if unit is Unit.CREDITS else int(refusal.left * credits_per_usd)
-    shown = name.rsplit("/", 1)[-1]
-    resets = "" if refusal.resets_at_ms is None else f"; it begins anew at {_local(refusal.resets_at_ms, refusal.zone)}"
-    what = "The prepaid balance" if refusal.budget.window is Window.GRANTED else f"The budget {refusal.budget}"
-    return InsufficientQuota(
-        f"{what} of the {scope} {shown!r} has {left} {unit} left{resets}; this call needs {needed} {unit}. "
-        "Ask for fewer or cheaper images, or have it raised.",
-        details={
-            "estimated_credits": money.json_number(needed_microcredits),
-            "remaining_credits": money.json_number(remaining),
-            "limit_scope": scope.value,
-        },
-    )
-
-
-def _local(moment_ms: int, zone_name: str) -> str:
-    """As a clock on the account's wall shows it: `2026-11-27 00:00 Europe/Berlin`."""
-    return f"{datetime.fromtimestamp(moment_ms / 1000, zone(zone_name)):%Y-%m-%d %H:%M} {zone_name}"

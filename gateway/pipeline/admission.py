@@ -4,11 +4,12 @@ Every refusal names the field, what is wrong, and what may be written instead.
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.domain.accounts import Principal, kind_and_name
 from gateway.domain.catalog import LEGACY_SIZES, Catalog, Model, PriceFormula, TokenPrice
 from gateway.domain.choice import ANY_UPSTREAM, ONLY_HEADER, PREFER_HEADER, UpstreamChoice
+from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.errors import (
     InvalidRequest,
     ModelNotAllowed,
@@ -19,10 +20,13 @@ from gateway.domain.errors import (
 )
 from gateway.domain.ids import AccountId
 from gateway.domain.images import Background, ImageInput, ImageRequest, Operation, OutputFormat, Pixels, Quality
+from gateway.domain.recent import Recent
 from gateway.egress.errors import EgressRefused
 from gateway.pipeline.references import Can, CheckUrl, check_count, check_urls, check_variation
 from gateway.tokens.counter import TokenCounter
 
+BEFORE_MAX, BEFORE_S = 2_000, 60.0
+"""Admitted calls that are remembered twice as many and as long at most: some 2 KB each."""
 MODELS_NAMED_MAX = 12
 """How many models an error message lists."""
 
@@ -53,6 +57,15 @@ class RequestDraft:
     """What the caller calls each picture, the mask last: for errors."""
 
 
+@dataclass(slots=True)
+class Noted:
+    """What follows from an admitted request, once somebody worked it out. Calls that say the very same have it together."""
+
+    request_json: str = ""
+    fingerprint: tuple[str, str] | None = None
+    """Who shares by it, and what it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """A request that may be made, and the model that makes it."""
@@ -62,6 +75,17 @@ class Admitted:
     choice: UpstreamChoice = ANY_UPSTREAM
     callback_url: str | None = None
     """Where its end is told; checked."""
+    noted: Noted = field(default_factory=Noted, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """Whose draft was admitted under which catalogue. Held, so that nothing else has their identities."""
+
+    principal: Principal
+    draft: RequestDraft
+    catalog: Catalog
+    admitted: Admitted
 
 
 class Admission:
@@ -78,6 +102,7 @@ class Admission:
         check_callback_url: Callable[[str], Awaitable[None]] | None = None,
         check_image_url: CheckUrl | None = None,
         can: Can = lambda offer, operation: False,
+        clock: Clock = SystemClock(),
     ) -> None:
         self._catalog = catalog
         self.tokens = tokens
@@ -85,6 +110,7 @@ class Admission:
         self._check_callback_url = check_callback_url
         self._check_image_url = check_image_url
         self._can = can
+        self._before: Recent[tuple[int, int], _Before] = Recent(clock, size=BEFORE_MAX, kept_s=BEFORE_S)
 
     def model(self, principal: Principal, name: str) -> Model:
         """The model behind a name or alias. Raises ModelNotFound or ModelNotAllowed."""
@@ -103,7 +129,22 @@ class Admission:
         return model
 
     async def admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
-        """The normalised request. Raises the errors of the contract's table for what is wrong, the first field first."""
+        """The normalised request. Raises the errors of the contract's table for what is wrong, the first field first.
+
+        The very same draft of the very same principal is the same request as long as the catalogue is the same: then nothing is checked again.
+        """
+        told = draft.choice is ANY_UPSTREAM and not draft.images and draft.callback_url is None
+        if not told:
+            return await self._admit(principal, draft)
+        catalog, of = self._catalog(), (id(principal), id(draft))
+        before = self._before.get(of)
+        if before is not None and before.principal is principal and before.draft is draft and before.catalog is catalog:
+            return before.admitted
+        admitted = await self._admit(principal, draft)
+        self._before.put(of, _Before(principal, draft, catalog, admitted))
+        return admitted
+
+    async def _admit(self, principal: Principal, draft: RequestDraft) -> Admitted:
         model = self.model(principal, draft.model)
         self._check_choice(principal, draft.choice)
         if draft.operation is Operation.VARIATION:

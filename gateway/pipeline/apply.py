@@ -149,24 +149,30 @@ def _serve(work: Batch, command: Serve) -> Finished | SourceGone | BudgetRefusal
         return earlier
     if not _has_pictures(work, source_of(task)):
         return SourceGone()
-    verdict = decide.place_hold(
-        work.books, task.id, task.path, [command.charge], command.credits_per_usd, task.created_at_ms, work.now_ms
-    )
-    if isinstance(verdict, BudgetRefusal):
-        return verdict
-    ended = decide.settle(work.books, task.id, verdict.amount, work.now_ms)
-    reserved = replace(task, reserved_microcredits=verdict.amount.microcredits)
-    final = _final(
-        work, reserved, TaskState.COMPLETED, verdict.amount, None, usage=task.usage, results=task.results,
-        results_expire_at_ms=task.results_expire_at_ms,
-    )  # fmt: skip
-    work.added.append((final, work.now_ms))
-    work.served.append(final)
+    if not command.is_free:
+        charge = command.charge
+        verdict = decide.place_hold(
+            work.books, task.id, task.path, [charge], command.credits_per_usd, task.created_at_ms, work.now_ms
+        )
+        if isinstance(verdict, BudgetRefusal):
+            return verdict
+        ended = decide.settle(work.books, task.id, charge, work.now_ms)
+        if not isinstance(ended, Ended) or not ended.first:
+            raise AssertionError(f"{task.id} was held for just now, but its hold says {ended}")
+        task = replace(
+            task,
+            reserved_microcredits=charge.microcredits,
+            used_microcredits=charge.microcredits,
+            used_microusd=charge.microusd,
+        )
+    work.added.append((task, work.now_ms))
+    work.served.append(task)
     if command.repeat is not None:
-        work.repeats.remember(final, command.repeat)
-    return _booked(
-        work, final, TaskState.PENDING, ended, verdict.amount, command.credits_per_usd, (), command.saved_microusd
-    )
+        work.repeats.remember(task, command.repeat)
+    spent = _spent(work, task, task.created_at_ms, command.charge, command.saved_microusd)
+    work.usage.add((usage.row_of_shared(spent),))
+    remaining = work.remaining_microcredits(task.path, command.credits_per_usd, task.created_at_ms)
+    return Finished(task, command.charge, command.charge, remaining)
 
 
 def _lead(work: Batch, command: Lead) -> Leading | BudgetRefusal | Lost:
@@ -328,18 +334,24 @@ def _booked(
         raise AssertionError(f"{task.id}: {before} does not become {task.state}")
     if not isinstance(ended, Ended) or not ended.first:
         raise AssertionError(f"{task.id} is unfinished, but its hold says {ended}")
-    work.tasks[task.id] = task
-    callback = callback_store.callback_of(task, work.now_ms)
-    work.callbacks += [] if callback is None else [callback]
-    zone = work.books.terms.get(task.account, NO_TERMS).zone
-    delivered = task.state is TaskState.COMPLETED
     accepted_at_ms = ended.hold.created_at_ms
-    spent = usage.EndedTask(
-        task.account, zone, accepted_at_ms, task.model, task.caller, charged, delivered, shared_microusd
-    )
+    spent = _spent(work, task, accepted_at_ms, charged, shared_microusd)
     work.usage.add(usage.rows_of(spent, shares))
     remaining = decide.remaining_microcredits(work.books, task.path, credits_per_usd, accepted_at_ms)
     return Finished(task, ended.hold.amount, charged, remaining)
+
+
+def _spent(
+    work: Batch, task: Task, accepted_at_ms: int, charged: Amount, shared_microusd: int | None
+) -> usage.EndedTask:
+    """For usage. The batch sees the task as it ended, and its callback is written."""
+    work.tasks[task.id] = task
+    if task.callback_url is not None and (callback := callback_store.callback_of(task, work.now_ms)) is not None:
+        work.callbacks.append(callback)
+    zone, delivered = work.books.terms.get(task.account, NO_TERMS).zone, task.state is TaskState.COMPLETED
+    return usage.EndedTask(
+        task.account, zone, accepted_at_ms, task.model, task.caller, charged, delivered, shared_microusd
+    )
 
 
 def _lost(work: Batch, task_id: TaskId, epoch: int) -> Lost | None:

@@ -7,6 +7,7 @@ their lock, write. It decides nothing: apply.py does, between `load` and `save`.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from gateway.callbacks import store as callback_store
 from gateway.db.connection import Connection
@@ -17,6 +18,7 @@ from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, AttemptId, TaskId, up
 from gateway.domain.tasks import Attempt, Task, TaskState
 from gateway.files import store as file_store
 from gateway.ledger import accounts as account_store
+from gateway.ledger import decide
 from gateway.ledger import store as ledger_store
 from gateway.ledger.model import Books, Grant, Resolve
 from gateway.ledger.usage import Daily
@@ -74,13 +76,24 @@ class Batch:
     """What commands want written besides."""
     doubts: dict[AttemptId, Attempt] = field(default_factory=dict)
     """Those that are to be resolved, as they are under the lock."""
+    _remaining: dict[tuple[tuple[AccountId, ...], Decimal, int, int], int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.repeats = Repeats(self.tasks, self.attempts, self.now_ms)
 
+    def remaining_microcredits(
+        self, path: tuple[AccountId, ...], credits_per_usd: Decimal, accepted_at_ms: int
+    ) -> int | None:
+        """As `decide` says it; asked once for all who change nothing. Windows begin with a minute, in every zone."""
+        of = (path, credits_per_usd, accepted_at_ms // 60_000, len(self.books.entries))
+        if of not in self._remaining:
+            self._remaining[of] = decide.remaining_microcredits(self.books, path, credits_per_usd, accepted_at_ms)
+        return self._remaining[of]
+
 
 async def load(connection: Connection, commands: Sequence[Command], now: Now) -> Batch:
     account_ids, task_ids, looked_into = _named(commands)
+    shown_ids = _shown(commands) - account_ids
     ending = [command for command in commands if isinstance(command, Finish | Cancel | Lead)]
     for command in ending:
         account_ids.update(command.path)
@@ -106,8 +119,8 @@ async def load(connection: Connection, commands: Sequence[Command], now: Now) ->
     terms, windows, holds, tasks, *repeats = await connection.fetch_together(
         _WITH_REPEATS if again else _UNDER_LOCK,
         **again.values(max(moments, default=0)),
-        accounts=sorted(account_ids),
-        windows=ledger_store.BESIDES_TOTAL,
+        accounts=sorted(account_ids | shown_ids),
+        windows=ledger_store.EVERY_WINDOW if shown_ids else ledger_store.BESIDES_TOTAL,
         starts=sorted(starts),
         held=[command.task_id for command in ending],
         tasks=sorted(set(task_ids)),
@@ -118,12 +131,12 @@ async def load(connection: Connection, commands: Sequence[Command], now: Now) ->
     attempts: dict[TaskId, dict[AttemptId, Attempt]] = {task_id: {} for task_id in task_ids}
     for attempt in await attempt_store.read_attempts(connection, looked_into) if looked_into else []:
         attempts[attempt.task_id][attempt.id] = attempt
-    books = ledger_store.load_books(balances, terms, windows, holds)
+    books = ledger_store.load_books(balances, terms, windows, holds, shown_ids)
     zones = {found.zone for found in books.terms.values() if found.budgets}
     moments.update(hold.created_at_ms for hold in books.holds.values())
     missing = ledger_store.starts_of(zones, moments) - starts
     if missing:
-        await ledger_store.load_windows(connection, books, account_ids, missing)
+        await ledger_store.load_windows(connection, books, account_ids | shown_ids, missing)
     doubtful = [command.attempt_id for command in commands if isinstance(command, Resolve)]
     doubts = await attempt_store.read_attempts_by_id(connection, doubtful) if doubtful else []
     work = Batch(
@@ -177,7 +190,9 @@ def _named(commands: Sequence[Command]) -> tuple[set[AccountId], list[TaskId], l
                 account_ids.update(task.path)
                 account_ids.update(upstream_account_id(attempt.upstream) for attempt in started)
             case Serve(task=task):
-                account_ids.update(task.path)
+                # Of what is free only the repeats are read and written under a lock: the key's.
+                account_ids.update(() if command.is_free and command.repeat is None else task.path[:1])
+                account_ids.update(() if command.is_free else task.path)
                 task_ids.append(source_of(task))
             case RecordAttempts(task_id=task_id, ended=ended, started=started):
                 task_ids.append(task_id)
@@ -198,6 +213,12 @@ def _named(commands: Sequence[Command]) -> tuple[set[AccountId], list[TaskId], l
             case _:
                 pass
     return account_ids, task_ids, looked_into
+
+
+def _shown(commands: Sequence[Command]) -> set[AccountId]:
+    """Accounts whose books are looked at without a lock, to say what is left of them."""
+    paths = {command.task.path for command in commands if isinstance(command, Serve) and command.is_free}
+    return {account for path in paths for account in path}
 
 
 def _rows_change_twice(work: Batch) -> bool:

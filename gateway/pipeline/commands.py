@@ -11,7 +11,7 @@ from decimal import Decimal
 from gateway.db.writer import Transact
 from gateway.domain.ids import AccountId, AttemptId, TaskId
 from gateway.domain.images import ImageResult, Usage
-from gateway.domain.money import Amount
+from gateway.domain.money import NOTHING, Amount
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Attempt, Task, TaskError, TaskState
 from gateway.ledger.model import BudgetRefusal, Grant, Granted, NotInDoubt, Resolve, Resolved
@@ -59,9 +59,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """A call that is answered with another task's pictures: its task, held for, settled and finished at once; all or nothing.
+    """A call that is answered with another task's pictures: its task, charged and finished at once; all or nothing.
 
-    `task` names its source and has the source's pictures; nothing is written where that has them no more.
+    `task` is as it will be stored (completed, finished when it was accepted) but for what it is charged; it names its source and has the source's
+    pictures, and nothing is written where that has them no more. What costs nothing needs no room in any budget: it locks no balance, and has no
+    hold.
     """
 
     task: Task
@@ -70,6 +72,10 @@ class Serve:
     saved_microusd: int
     """What the pictures had cost."""
     repeat: Repeat | None = None
+
+    @property
+    def is_free(self) -> bool:
+        return self.charge == NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ class Idempotency:
         how = Replay.TAKEN_UP if found.taken_up else Replay.JOINED if joins else Replay.REPLAYED
         self._metrics.repeated(how.value)
 
+    def told(self, outcome: Repeated | Conflicting) -> Exception:
+        """For a call that was to be accepted, and was made before."""
+        return self.conflict(outcome) if isinstance(outcome, Conflicting) else AcceptedBefore(outcome)
+
     def conflict(self, found: Conflicting) -> IdempotencyConflict:
         """For another body."""
         self._metrics.repeated(Replay.CONFLICT.value)

@@ -120,7 +120,7 @@ class RunningTask:
 
     async def wait(self) -> TaskView:
         """The task in its final state. May be cancelled without harm to the task. Raises LeftRunning where this process ends before."""
-        self.ending = await asyncio.shield(self.work.ended)
+        self.ending = await self.work.end()
         reached(CrashPoint.BEFORE_ANSWER)
         if self.ending is None and self.pipeline.stopped:
             raise LeftRunning(
@@ -419,13 +419,12 @@ class Pipeline:
         remaining_microcredits: int | None = None,
         made_at_ms: int | None = None,
     ) -> TaskView:
-        model = self.find_model(task.model)
         return view_of(
             task,
             attempts,
             (self._presigned or self._signer).url,
             can_cancel=self._cancelling.can_cancel(task, attempts),
-            estimated_time_s=self._runner.estimated_time_s(task.model, model.estimated_time_s if model else 30),
+            estimated_time_s=self._runner.usual_s(task.model) or self._catalog().estimated_time_s(task.model),
             credits_per_usd=self._credits_per_usd(),
             dropped=dropped,
             remaining_microcredits=remaining_microcredits,

@@ -19,11 +19,11 @@ from gateway.domain.windows import ends_at_ms
 from gateway.ledger import decide
 from gateway.ledger import store as ledger_store
 from gateway.ledger.model import BudgetRefusal, Tightest
-from gateway.pipeline.accept import insufficient, options_within
 from gateway.pipeline.admission import Admitted
 from gateway.pipeline.commands import Command, HoldOption, Outcome
 from gateway.pipeline.frozen import FrozenPlan, read_plan
 from gateway.pipeline.offering import Offering, Terms
+from gateway.pipeline.refusing import insufficient, options_within
 from gateway.routing.plan import NotAble
 
 

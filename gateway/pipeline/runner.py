@@ -49,8 +49,10 @@ class _Durations:
     def __init__(self) -> None:
         self._latest: deque[int] = deque()
         self._sorted: list[int] = []
+        self._median_s: int | None = None
 
     def add(self, duration_ms: int) -> None:
+        self._median_s = None
         if len(self._latest) == DURATIONS_KEPT:
             del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
         self._latest.append(duration_ms)
@@ -58,9 +60,11 @@ class _Durations:
 
     def median_s(self) -> int:
         """At least a second."""
-        known = self._sorted
-        middle_ms = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
-        return max(1, round(middle_ms / 1000))
+        if self._median_s is None:
+            known = self._sorted
+            middle_ms = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
+            self._median_s = max(1, round(middle_ms / 1000))
+        return self._median_s
 
 
 class Runner:
@@ -110,10 +114,10 @@ class Runner:
         """Whether somebody here works on it, or must not."""
         return task_id in self._working or task_id in self._left_alone
 
-    def estimated_time_s(self, model: str, default_s: int) -> int:
-        """The median of the model's latest completed tasks, at least a second; the catalogue's figure until there are some."""
+    def usual_s(self, model: str) -> int | None:
+        """The median of the model's latest completed tasks, at least a second; None until there are some."""
         durations = self._durations.get(model)
-        return durations.median_s() if durations is not None else default_s
+        return None if durations is None else durations.median_s()
 
     async def start(self, work: Work) -> None:
         """Take a task over; returns at once. Raises ShuttingDown after the end of the drain: then it is the next process's."""
@@ -307,14 +311,6 @@ class Runner:
             self._left_alone.discard(command.task_id)
 
         await self._scheduler.spawn(end(), name=f"end {command.task_id}")
-
-    def served(self, finished: Finished, duration_s: float) -> None:
-        """For the metrics: a task that ended with its acceptance."""
-        task = finished.task
-        self._tools.metrics.credits(
-            "held", model=task.model, team=task.user_group, microcredits=finished.held.microcredits
-        )
-        self._tell(finished, None, duration_s, duration_s)
 
     def _count(self, work: Work, finished: Finished, attempts: Sequence[Attempt], upstream_s: float) -> None:
         duration_s = max(0.0, self._tools.clock.monotonic_s() - work.accepted_s)  # not by the rows' times: clocks jump

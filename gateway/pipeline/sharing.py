@@ -154,11 +154,13 @@ class Sharing:
     async def source(self, task_id: TaskId) -> Source | None:
         """Where a task's pictures may be shared now."""
         kept = self._sources.get(task_id)
+        known = kept is not None
         if kept is None:
             kept = await self._reads.ask(task_id, lambda: self._database.read(lambda c: _read_source(c, task_id)))
         if kept is None or not kept.task.has_results_at(self._clock.now_ms() + SHARED_MS_MIN):
             return None
-        self._sources[task_id] = kept
+        if not known:
+            self._sources[task_id] = kept
         return kept
 
     def forget(self, task_id: TaskId) -> None:
@@ -217,12 +219,16 @@ class Sharing:
 
     async def _key(self, principal: Principal, admitted: Admitted, scope: CacheScope) -> str | None:
         """None: nobody can tell yet what the call's pictures are made from."""
-        request = admitted.request
+        request, shared_by, noted = admitted.request, _scope(principal, scope), admitted.noted
+        if noted.fingerprint is not None and noted.fingerprint[0] == shared_by:
+            return noted.fingerprint[1]
         contents = await self._contents(principal, request)
         if contents is None:
             return None
-        shared_by = _scope(principal, scope)
-        return fingerprint(self._secret, shared_by, request, admitted.choice, self._offers_of(admitted.model), contents)
+        offers = self._offers_of(admitted.model)
+        made = fingerprint(self._secret, shared_by, request, admitted.choice, offers, contents)
+        noted.fingerprint = shared_by, made
+        return made
 
     async def _contents(self, principal: Principal, request: ImageRequest) -> Mapping[ImageInput, str] | None:
         """What is behind a stranger's link is known when it is fetched, and may be another picture the next time."""

@@ -40,6 +40,8 @@ class TaskView:
     @property
     def upstream(self) -> str | None:
         """The upstream that delivered; of several parts the first."""
+        if not self.attempts:
+            return None
         return next((a.upstream for a in self.attempts if a.state is AttemptState.SUCCEEDED), None)
 
 
@@ -65,6 +67,7 @@ Link = Callable[[str, str, int], str]
 """Blob, extension and expiry (seconds since 1970) to an absolute URL."""
 _ASKED_FORMAT = re.compile(r'"output_format":"([a-z]+)"')
 """In the text that frozen.py writes; inside of a value its quotes would be escaped."""
+_NO_FORMAT = '"output_format":null'
 PROGRESS = {
     TaskState.PENDING: 0,
     TaskState.PROCESSING: 10,
@@ -112,6 +115,8 @@ def _expires_at_s(task: Task) -> int:
 
 def _with_unconverted(task: Task, dropped: tuple[str, ...]) -> tuple[str, ...]:
     """A format that was asked for and that a picture does not have, whoever should have seen to it, was left out as well."""
+    if _NO_FORMAT in task.request_json:
+        return dropped  # mostly so
     asked = _ASKED_FORMAT.search(task.request_json)
     if asked is None or "output_format" in dropped:
         return dropped

@@ -67,6 +67,10 @@ class Work:
         """It waits for another task's pictures."""
         return self.task.source is not None and not self.ended.done()
 
+    async def end(self) -> "Ending | None":
+        """As soon as it is known. May be cancelled without harm."""
+        return self.ended.result() if self.ended.done() else await asyncio.shield(self.ended)
+
     def free_places(self, _: object) -> None:
         if self.places is not None:
             self.places.release()

@@ -7,6 +7,7 @@ with their rows (`added_tasks` and so on), for the caller to run together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import orjson
 from sqlalchemy import bindparam, func, null, select
@@ -196,9 +197,15 @@ def finished_tasks(finished: Sequence[Task]) -> Write:
 
 
 def added_results(finished: Sequence[Task]) -> Write:
-    return _ADD_RESULTS, [
-        (task.id, position, *_result_parts(result)) for task in finished for position, result in enumerate(task.results)
-    ]
+    shared: dict[int, list[tuple[str | int | None, ...]]] = {}
+    """By the identity of the results: tasks that share pictures have them together."""
+    rows = []
+    for task in finished:
+        parts = shared.get(id(task.results))
+        if parts is None:
+            parts = shared[id(task.results)] = list(map(_result_parts, task.results))
+        rows += [(task.id, position, *part) for position, part in enumerate(parts)]
+    return _ADD_RESULTS, rows
 
 
 def changed_states(changed: Sequence[tuple[TaskId, TaskState]]) -> Write:
@@ -320,7 +327,7 @@ async def count_unfinished(connection: Connection) -> list[StateCount]:
 
 def _task_row(task: Task) -> tuple[str | int | None, ...]:
     return (
-        task.id, task.account, orjson.dumps(task.path).decode(), task.state.value, task.contract.value, task.model, task.n, task.user_group,
+        task.id, task.account, _path_text(task.path), task.state.value, task.contract.value, task.model, task.n, task.user_group,
         task.created_at_ms, task.deadline_at_ms, task.finished_at_ms, task.reserved_microcredits, task.used_microcredits, task.used_microusd,
         task.prompt, task.request_json, task.plan_json, task.owner, task.epoch, int(task.cancel_requested),
         task.error.code.value if task.error else None, task.error.message if task.error else None, _usage_text(task.usage),
@@ -369,6 +376,12 @@ def _result(row: Row) -> ImageResult:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
+def _path_text(path: tuple[AccountId, ...]) -> str:
+    return orjson.dumps(path).decode()
+
+
+@lru_cache(maxsize=1024)
 def _usage_text(usage: Usage | None) -> str | None:
     if usage is None:
         return None

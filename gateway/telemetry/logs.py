@@ -50,7 +50,7 @@ class LineWriter:
         if len(self._lines) >= self._lines_max:
             self._dropped += 1
             return
-        self._lines.append(redact(line))
+        self._lines.append(line)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -60,6 +60,11 @@ class LineWriter:
             batch: list[bytes] = []
             while self._lines:
                 batch.append(self._lines.popleft())
+            text = b"\n".join(batch)
+            if (
+                redact(text) is not text
+            ):  # seldom: then each line by itself, since what hides a secret may not reach into the next line
+                batch = [*map(redact, batch)]
             if self._dropped:
                 batch.append(b'{"level":"warning","event":"log lines dropped","count":%d}' % self._dropped)
                 self._dropped = 0
@@ -94,8 +99,10 @@ class CanonicalLog:
         self._clock = clock
 
     def __call__(self, fields: Mapping[str, LogValue]) -> None:
-        line = {"ts_ms": self._clock.now_ms(), "level": "info", "event": "request", **fields}
-        present = {name: value for name, value in line.items() if value is not None}
+        present: dict[str, LogValue] = {"ts_ms": self._clock.now_ms(), "level": "info", "event": "request"}
+        for name, value in fields.items():
+            if value is not None:
+                present[name] = value
         try:
             encoded = orjson.dumps(present)
         except TypeError:  # a header with bytes that are no UTF-8 came through as lone surrogates

@@ -166,6 +166,29 @@ class Metrics:
         labels = (self._model(model), self._upstream(upstream) if upstream else "none", contract, outcome)
         self._durations.observe(labels, duration_s)
 
+    def served(
+        self,
+        *,
+        model: str,
+        team: str,
+        contract: str,
+        duration_s: float,
+        charged_microcredits: int,
+        full_microcredits: int,
+        saved_microusd: int,
+    ) -> None:
+        """A task that ended with its acceptance, with pictures that were there. `full`: what they had cost their first caller, `saved`: us."""
+        model, team = self._model(model), self._team(team)
+        self._durations.observe((model, "none", contract, "completed"), duration_s)
+        self._overheads.observe((contract,), duration_s)
+        add = self._credits.add
+        add(("held", model, team), charged_microcredits)
+        add(("used", model, team), charged_microcredits)
+        add(("released", model, team), 0)
+        add(("saved", model, team), max(0, full_microcredits - charged_microcredits))
+        self._savings.add(("cache",), saved_microusd)
+        self._cache.add(("hit",), 1)
+
     def overhead(self, contract: str, overhead_s: float) -> None:
         self._overheads.observe((contract,), overhead_s)
 

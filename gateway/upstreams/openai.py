@@ -50,6 +50,7 @@ class OpenAIAdapter(Adapter):
         self.profile = profile or profile_of(settings.options)
         key = settings.api_key
         self._capabilities: dict[str, Capabilities] = {}
+        self._known_traits: dict[str, Traits] = {}
         self._wire = Wire(settings, resources, {self.profile.key_header: self.profile.key_prefix + key} if key else {})
 
     def capabilities(self, upstream_model: str) -> Capabilities:
@@ -115,7 +116,11 @@ class OpenAIAdapter(Adapter):
         await self._wire.close()
 
     def _traits(self, offer: Offer) -> Traits:
-        return self.profile.traits_of(offer.upstream_model)
+        """Found once: it is looked for by up to ten patterns, and asked for several times in every call. Bounded as above."""
+        known = self._known_traits.get(offer.upstream_model)
+        if known is None:
+            known = self._known_traits[offer.upstream_model] = self.profile.traits_of(offer.upstream_model)
+        return known
 
     def _written(self, call: UpstreamCall, more: Mapping[str, object]) -> tuple[str, Body]:
         """Path and body."""
@@ -132,7 +137,7 @@ class OpenAIAdapter(Adapter):
         return path
 
     def _body(self, request: ImageRequest, offer: Offer) -> dict[str, object]:
-        traits = self.profile.traits_of(offer.upstream_model)
+        traits = self._traits(offer)
         body: dict[str, object] = {"model": offer.upstream_model, "prompt": request.prompt}
         if traits.sends_n:
             body["n"] = request.n

@@ -132,8 +132,8 @@ class SharingMachine(TaskMachine):
         accept = self._new(random.choice(KEYS), (1,), 0, random.choice(OWNERS), LIVING_MS)
         picture = self._picture(source)
         task = replace(
-            accept.task, cache=CacheResult.HIT, source=source.id, results=picture, result_count=len(picture),
-            results_expire_at_ms=expiry(self.number),
+            accept.task, state=TaskState.COMPLETED, finished_at_ms=accept.task.created_at_ms, cache=CacheResult.HIT, source=source.id,
+            results=picture, result_count=len(picture), results_expire_at_ms=expiry(self.number),
         )  # fmt: skip
         charge = NOTHING if random.random() < 0.5 else amount(random.choice([1, 1, 1, 1, 8]))
         return Serve(task, charge, RATE, 1_000 + self.number % 13, accept.repeat)

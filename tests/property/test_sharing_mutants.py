@@ -14,7 +14,7 @@ from gateway.ledger import store as ledger_store
 from gateway.ledger import usage as usage_store
 from gateway.pipeline import apply as batch
 from gateway.pipeline import batch as batch_rows
-from gateway.pipeline.commands import Finish, Lead, SourceGone
+from gateway.pipeline.commands import Finish, Lead, Serve, SourceGone
 from gateway.pipeline.repeating import Repeats
 from gateway.tasks import store as task_store
 from tests.proofs import Proof
@@ -141,10 +141,14 @@ def hits_have_no_results(patch: pytest.MonkeyPatch) -> None:
 @plant
 def hits_are_not_counted(patch: pytest.MonkeyPatch) -> None:
     """Usage does not tell a hit from a picture that was made."""
-    genuine = usage_store.rows_of
-    patch.setattr(
-        usage_store, "rows_of", lambda task, shares: [replace(row, cache_hits=0) for row in genuine(task, shares)]
-    )
+    genuine = usage_store.row_of_shared
+    patch.setattr(usage_store, "row_of_shared", lambda task: replace(genuine(task), cache_hits=0))
+
+
+@plant
+def every_hit_is_taken_for_free(patch: pytest.MonkeyPatch) -> None:
+    """What a hit costs is neither locked, nor held, nor charged."""
+    patch.setattr(Serve, "is_free", property(lambda command: True))
 
 
 @plant

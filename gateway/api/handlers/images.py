@@ -44,25 +44,28 @@ async def variations(request: web.Request) -> web.StreamResponse:
 
 
 async def _make(request: web.Request, read: Read) -> web.StreamResponse:
+    fields = request[LOG]
     async with BodyPictures(request) as pictures:
         call = await _read(request, pictures, read)
         generation = call.generation
         model = request.app[PIPELINE].find_model(call.draft.model)
         choice = choose(request.headers, generation.hints, key=request[PRINCIPAL].response, model=_response(model))
         request[CONTRACT] = choice.contract
-        request[LOG].update(model=model.name if model else None, contract=choice.contract.value, n=call.draft.n)
+        fields["model"] = model.name if model else None
+        fields["contract"] = choice.contract.value
+        fields["n"] = call.draft.n
         if generation.images:
-            request[LOG]["references"] = len(generation.images)
-        repeat = call.repeat = as_refused_before(request, call.repeat)
-        running = await _repeated(request, repeat, choice)
-        if running is None:
-            with noting_refusal(request, repeat):
-                running = await _accepted(request, pictures, call, choice)
+            fields["references"] = len(generation.images)
+        if call.repeat is None:
+            repeat, running = None, await _accepted(request, pictures, call, choice)
+        else:
+            repeat = call.repeat = as_refused_before(request, call.repeat)
+            running = await _accepted_once(request, pictures, call, choice)
     dropped, wish, streams = generation.dropped, generation.response_format, generation.hints.stream
     del call, generation  # thousands of calls may wait below: they should not keep their prompts twice
-    request[LOG]["task_id"] = running.task_id
+    fields["task_id"] = running.task_id
     if running.replayed:
-        request[LOG]["replayed"] = True
+        fields["replayed"] = True
     else:
         _note_skipped(request, running)
 
@@ -76,11 +79,22 @@ async def _make(request: web.Request, read: Read) -> web.StreamResponse:
     return await _as_image(request, running, view, wish, choice, dropped, repeat)
 
 
+async def _accepted_once(request: web.Request, pictures: BodyPictures, call: Call, choice: Choice) -> RunningTask:
+    """The task that answers a call made before, else a new one."""
+    running = await _repeated(request, call.repeat, choice)
+    if running is not None:
+        return running
+    with noting_refusal(request, call.repeat):
+        return await _accepted(request, pictures, call, choice)
+
+
 async def _accepted(request: web.Request, pictures: BodyPictures, call: Call, choice: Choice) -> RunningTask:
     """A new task, or that of an equal call which was accepted at the same time."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
     await take_rate(request)
-    draft = await pictures.resolved(call.generation, call.draft)
+    draft = call.draft
+    if call.generation.images:
+        draft = await pictures.resolved(call.generation, draft)
     admitted = await pipeline.admit(principal, draft)
     wish = cache_wish(request)
     running = await pipeline.accept(principal, admitted, choice.contract, call.most, call.repeat, wish)
@@ -151,7 +165,9 @@ async def _as_image(
     dropped: tuple[str, ...],
     repeat: Repeat | None,
 ) -> web.StreamResponse:
-    headers = {**task_headers(view, dropped), **_applied(choice), **_replayed(running)}
+    headers = task_headers(view, dropped)
+    headers.update(_applied(choice))
+    headers.update(_replayed(running))
     if view.task.state is not TaskState.COMPLETED:
         request[ERROR_HEADERS] = headers
         error = error_of_task(view.task)
@@ -185,17 +201,18 @@ def _note_skipped(request: web.Request, running: RunningTask) -> None:
 
 
 def _note(request: web.Request, view: TaskView) -> None:
-    task = view.task
-    request[LOG].update(
-        upstream=view.upstream,
-        cache=None if task.cache is None else task.cache.value,
-        attempts=len(view.attempts),
-        outcome=task.state.value,
-        credits=money.format_micro(task.used_microcredits),
-        cost_usd=money.format_micro(sum(attempt.cost_microusd for attempt in view.attempts)),
-    )
+    task, fields = view.task, request[LOG]
+    fields["upstream"] = view.upstream
+    fields["cache"] = None if task.cache is None else task.cache.value
+    fields["attempts"] = len(view.attempts)
+    fields["outcome"] = task.state.value
+    fields["credits"] = money.format_micro(task.used_microcredits)
+    if not view.attempts:
+        fields["cost_usd"] = "0"
+        return
+    fields["cost_usd"] = money.format_micro(sum(attempt.cost_microusd for attempt in view.attempts))
     failed = [f"{attempt.offer_id} {attempt.fault}" for attempt in view.attempts if attempt.fault is not None]
     if failed:
-        request[LOG]["failed"] = ", ".join(failed)
+        fields["failed"] = ", ".join(failed)
     if at_last := view.last_resorts:
-        request[LOG]["last_resort"] = ", ".join(a.offer_id for a in view.attempts if a.id in at_last)
+        fields["last_resort"] = ", ".join(a.offer_id for a in view.attempts if a.id in at_last)

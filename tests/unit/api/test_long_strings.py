@@ -28,6 +28,9 @@ class Request:
         self.content = self
         self._at_once, self._body = at_once, body
 
+    def get(self, _: object) -> None:
+        return None
+
     def is_eof(self) -> bool:
         return self._at_once
 

@@ -203,3 +203,21 @@ async def test_only_a_key_that_may_choose_upstreams_does(header: str) -> None:
     found = await admission.admit(chooser, draft("openai", "evolink"))
     assert getattr(found.choice, field) == ("openai", "evolink")
     assert (await admission.admit(PRINCIPAL, DRAFT)).choice == UpstreamChoice()
+
+
+async def test_the_very_same_call_is_checked_once() -> None:
+    """As long as caller and catalogue are the same ones: with another of either it is checked again."""
+    asked: list[Catalog] = [CATALOG]
+    admission, draft = Admission(lambda: asked[-1], TokenCounter()), replace(DRAFT)
+    first = await admission.admit(PRINCIPAL, draft)
+    assert await admission.admit(PRINCIPAL, draft) is first
+    limited = replace(PRINCIPAL, models=("gpt-image-2",))
+    with pytest.raises(ModelNotAllowed):
+        await admission.admit(limited, draft)
+    asked.append(Catalog({"gpt-image-2": IMAGE_2}))
+    with pytest.raises(ModelNotFound):
+        await admission.admit(PRINCIPAL, draft)
+    asked.append(Catalog({"gpt-4o-image": replace(FOUR_O, n=(1,))}))
+    again = await admission.admit(PRINCIPAL, draft)
+    assert again is not first
+    assert again.model.n == (1,)

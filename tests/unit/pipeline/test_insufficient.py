@@ -7,7 +7,7 @@ import pytest
 from gateway.domain.accounts import Budget, Unit, Window, parse_budget
 from gateway.domain.ids import AccountId
 from gateway.ledger.model import BudgetRefusal
-from gateway.pipeline.accept import insufficient
+from gateway.pipeline.refusing import insufficient
 
 MIDNIGHT_IN_BERLIN = 1_795_734_000_000  # 2026-11-26 23:00 UTC
 TEAM = AccountId("team:acme/design")
