@@ -262,7 +262,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
             catalog=lambda: current.config.catalog,
             credits_per_usd=rate,
         )
-        bodies = BodyBudget()
+        bodies = BodyBudget(turns=resources.turns)
         housekeeping = app_metrics.housekeeping(
             office, metrics, circuits, clock, lambda: resources.budget.used_bytes + bodies.used_bytes
         )

@@ -134,6 +134,7 @@ class BodyStream:
         self.size_bytes += len(part)
         if self._share is not None:
             self._share.cover(self.size_bytes)
+            await self._share.budget.turns.take(len(part))
         return _within_limit(part, self.size_bytes, self._bytes_max)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.domain.errors import Overloaded
 from gateway.domain.files import FILE_BYTES_MAX
+from gateway.pacing.turns import Turns
 
 BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
 """128 of the largest at one time, a sixteenth of a 4 GB machine."""
@@ -43,8 +44,12 @@ class Share:
 class BodyBudget:
     """A count of bytes that never waits."""
 
-    def __init__(self, bytes_max: int = BODIES_BYTES_MAX, coming_bytes_max: int = COMING_BYTES_MAX) -> None:
+    def __init__(
+        self, bytes_max: int = BODIES_BYTES_MAX, coming_bytes_max: int = COMING_BYTES_MAX, turns: Turns | None = None
+    ) -> None:
         self._bytes_max, self._coming_bytes_max = bytes_max, coming_bytes_max
+        self.turns = turns or Turns()
+        """In which admitted bodies are worked on."""
         self.used_bytes = 0
         """In memory."""
         self.coming_bytes = 0

@@ -22,6 +22,7 @@ from gateway.egress.download import download
 from gateway.egress.errors import DownloadFailed, EgressError
 from gateway.egress.guard import EgressPolicy
 from gateway.egress.session import open_guarded_session, open_upstream_session
+from gateway.pacing.turns import Turns
 from gateway.upstreams import faults
 from gateway.upstreams.base import OnPartial, UpstreamFailure, UpstreamSettings
 from gateway.upstreams.bodies import Body, Outgoing, TrackedBody, TrackedStream, tracked
@@ -56,6 +57,8 @@ class Resources:
     threads: Executor
     """For parsing and drawing; bounds what runs beside the loop."""
     budget: ByteBudget = field(default_factory=ByteBudget)
+    turns: Turns = field(default_factory=Turns)
+    """In which large answers are taken in."""
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     """For links in upstream answers; each upstream's own host is added to it."""
 
@@ -228,13 +231,14 @@ class Wire:
                 await lease.wait_for(COPIES * min(announced, bytes_max))
                 if send.hearing is not None and response.content_type == "text/event-stream":
                     return await self._heard(response, send.hearing, lease)
-                body, cut = await _read(response, bytes_max, lease)
+                body, cut = await _read(response, bytes_max, lease, self.resources.turns)
                 return Reply(response.status, response.headers, body, cut)
 
     async def _heard(self, response: ClientResponse, hearing: Hearing, lease: Lease) -> Reply:
         """Tells of partial pictures as they come, until the last event. At most one event is in memory."""
         events, partials = EventData(BODY_BYTES_MAX), 0
         async for chunk in response.content.iter_any():
+            await self.resources.turns.take(len(chunk))
             for data in events.feed(chunk):
                 lease.cover(len(data))
                 found = await self._read_event(hearing.read, data)
@@ -280,12 +284,13 @@ class Wire:
             return self._guarded
 
 
-async def _read(response: ClientResponse, bytes_max: int, lease: Lease) -> tuple[bytearray, bool]:
+async def _read(response: ClientResponse, bytes_max: int, lease: Lease, turns: Turns) -> tuple[bytearray, bool]:
     body, size = (
         bytearray(min(response.content_length or 0, bytes_max)),
         0,
     )  # grown as it comes it would be moved again and again
     async for chunk in response.content.iter_any():
+        await turns.take(len(chunk))
         body[size : size + len(chunk)] = chunk
         size += len(chunk)
         lease.cover(COPIES * size)

@@ -1,0 +1,1 @@
+"""How the event loop's time is shared out."""
