@@ -188,7 +188,8 @@ class Form:
 
 
 def is_form(request: web.Request) -> bool:
-    return request.content_type == FORM
+    """By the header's first word. aiohttp reads all of it with a parser of mail, 0.2 ms for every new boundary, and every form has one."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM
 
 
 def read_form(request: web.Request, source: Source) -> Form:

@@ -152,6 +152,19 @@ async def test_boundaries(header: str, boundary: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "form"),
+    [
+        ("multipart/form-data; boundary=abc", True), ("Multipart/Form-Data ;boundary=abc", True), ("multipart/form-data", True),
+        ("multipart/mixed; boundary=abc", False), ("application/json", False), ("", False), ("multipart/form-data-2; boundary=a", False),
+    ],
+)  # fmt: skip
+def test_what_is_a_form(header: str, form: bool) -> None:
+    """The type alone, in any case, with whatever parameters."""
+    request: Any = Request(header)
+    assert is_form(request) is form
+
+
+@pytest.mark.parametrize(
     "header",
     ["multipart/form-data", "multipart/form-data; boundary=", 'multipart/form-data; boundary="a "', "multipart/form-data; boundary=é",
      "multipart/form-data; boundary=a; boundary=b", "multipart/form-data; boundary=" + "a" * 71],
