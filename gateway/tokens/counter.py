@@ -15,7 +15,7 @@ import threading
 import tiktoken
 
 from gateway.tokens import words
-from gateway.tokens.vocabulary import TOKEN_BYTES_MAX, build_encoding, read_vocabulary
+from gateway.tokens.vocabulary import TOKEN_BYTES_MAX, build_encoding, check_vocabulary
 
 # tiktoken's regex engine overflows its stack on a run of whitespace of about a million characters (600,000 still pass)
 # and panics. Half of that is far more than any prompt and keeps the worst case near 0.1 s of a thread.
@@ -29,7 +29,7 @@ class TokenCounter:
     """Thread-safe; holds the vocabulary once it is needed, so share one in a process."""
 
     def __init__(self) -> None:
-        read_vocabulary()  # damaged: said now, not at the first prompt
+        check_vocabulary()  # damaged: said now, not at the first prompt
         self._encoding: tiktoken.Encoding | None = None
         self._building = threading.Lock()
         self._words = words.Words(self.count)

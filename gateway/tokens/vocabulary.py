@@ -42,6 +42,12 @@ def read_vocabulary() -> bytes:
     return raw
 
 
+@cache  # the package's files do not change while it runs
+def check_vocabulary() -> None:
+    """Once a process. Raises RuntimeError where the file is damaged."""
+    read_vocabulary()
+
+
 def read_ranks() -> dict[bytes, int]:
     """Every token with its rank."""
     pairs = (line.split() for line in read_vocabulary().splitlines())
@@ -50,6 +56,6 @@ def read_ranks() -> dict[bytes, int]:
 
 @cache
 def build_encoding() -> tiktoken.Encoding:
-    """Half a second and 75 MB, once a process: only where it is needed. The interpreter is held for much of it."""
+    """A quarter of a second and 75 MB, once a process, whoever asks: only where it is needed. The interpreter is held for much of it."""
     # No special tokens: a prompt that contains "<|endoftext|>" is text like any other.
     return tiktoken.Encoding("o200k_base", pat_str=PATTERN, mergeable_ranks=read_ranks(), special_tokens={})

@@ -58,4 +58,5 @@ def test_building_the_encoding_needs_no_network(monkeypatch: pytest.MonkeyPatch)
         raise AssertionError("the vocabulary must come from the package")
 
     monkeypatch.setattr("tiktoken.load.read_file", refuse)
+    vocabulary.build_encoding.cache_clear()
     assert isinstance(vocabulary.build_encoding(), tiktoken.Encoding)

@@ -89,5 +89,6 @@ def test_a_damaged_vocabulary_fails_at_the_start(tmp_path: Path, monkeypatch: py
     whole = files("gateway.tokens").joinpath("o200k_base.tiktoken.gz").read_bytes()
     (tmp_path / "o200k_base.tiktoken.gz").write_bytes(gzip.compress(gzip.decompress(whole)[:-1]))
     monkeypatch.setattr(vocabulary, "files", lambda _: tmp_path)
+    vocabulary.check_vocabulary.cache_clear()
     with pytest.raises(RuntimeError, match="damaged"):
         TokenCounter()
