@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from math import isqrt
 
 from gateway.domain import money
@@ -17,6 +18,9 @@ from gateway.domain.images import ImageRequest, Pixels, Quality, parse_pixels
 from gateway.routing.plan import Candidate, NotAble, PlannedOffer, plan
 from gateway.upstreams.base import UpstreamSettings
 from gateway.upstreams.registry import build
+
+MODELS_REMEMBERED = 256
+"""More than a catalogue has; a few kilobytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +55,18 @@ def findings_of_models(
     adapters = {settings.name: build(settings, resources) for settings in upstreams}
     found: list[Finding] = []
     for model in models.values():
-        candidates = [
+        candidates = tuple(
             (offer, adapters[offer.upstream].capabilities(offer.upstream_model))
             for offer in model.offers
             if offer.upstream in adapters
-        ]
-        found += _not_made(model, candidates)
-        found += _losses(model, candidates, credits_per_usd)
+        )
+        found += _of_model(model, candidates, credits_per_usd)
     return found
+
+
+@lru_cache(maxsize=MODELS_REMEMBERED)  # it plans a hundred calls; a reload does so for what has changed
+def _of_model(model: Model, candidates: tuple[Candidate, ...], credits_per_usd: Decimal) -> tuple[Finding, ...]:
+    return (*_not_made(model, candidates), *_losses(model, candidates, credits_per_usd))
 
 
 def findings_of_markups(models: Mapping[str, Model], general: Decimal, orgs: Mapping[str, Decimal]) -> list[Finding]:
