@@ -49,4 +49,14 @@ def blank(width: int, height: int, *, stated: tuple[int, int] | None = None) -> 
 def zlib_bomb(kind: bytes, megabytes: int) -> bytes:
     """A text or profile chunk that is a thousand times larger when it is unpacked."""
     head = b"Comment\x00" + (b"\x01\x00\x00\x00" if kind == b"iTXt" else b"\x00")
-    return chunk(kind, head + zlib.compress(bytes(megabytes << 20), 9))
+    return chunk(kind, head + _packed_zeros(megabytes))
+
+
+def _packed_zeros(megabytes: int) -> bytes:
+    """A zlib stream (RFC 1950) of one packed megabyte as often as it takes: packing all of it takes seconds."""
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    megabyte = packer.compress(bytes(1 << 20)) + packer.flush(
+        zlib.Z_FULL_FLUSH
+    )  # a block that looks back to none before
+    checksum = (megabytes << 20) % 65521 << 16 | 1  # Adler-32 of zeros
+    return b"\x78\xda" + megabyte * megabytes + packer.flush() + checksum.to_bytes(4)
