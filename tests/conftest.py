@@ -18,8 +18,14 @@ from tests.postgresql import PostgresqlServer, running_server
 from tests.valkey import ValkeyServer, valkey_server
 
 # An S3 server: s3. Emulated upstreams: openai_emulator, evolink_emulator, emulator_process.
-# Figures that are printed at the end: proof, and the crash matrix in sum.
-pytest_plugins = ["tests.emulators.fixtures", "tests.buckets", "tests.proofs", "tests.acceptance.crash_report"]
+# Figures that are printed at the end: proof, and the crash matrix in sum. Without fixtures: heap.
+pytest_plugins = [
+    "tests.heap",
+    "tests.emulators.fixtures",
+    "tests.buckets",
+    "tests.proofs",
+    "tests.acceptance.crash_report",
+]
 
 # The same examples on every run and every machine: a red build means a change, not bad luck. No deadline: a time-out is
 # pytest's business, and a loaded machine is slow.
