@@ -16,11 +16,17 @@ CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wild
 # What the tests of charts/ need: helm, and Kubernetes' schemas.
 STAMPS := $(CLIENT_STAMPS) $(CHART)/.stamp
 
+# What the console is built from, and the page that is written with its build.
+CONSOLE_SOURCES := $(shell find console -name node_modules -prune -o -type f -print 2>/dev/null)
+CONSOLE_PAGE := gateway/console/index.html
+NPM_STAMP := node_modules/.package-lock.json
+NODE_MAJOR = $(shell node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+
 .DEFAULT_GOAL := help
-.PHONY: help env clients run test soak check bench lint format lock licences sbom image-check clean
+.PHONY: help env clients run test soak check bench lint format lock licences sbom image-check clean console console-types
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(VENV)/.dev ## make .venv with everything needed to develop
 
@@ -28,10 +34,19 @@ env: $(VENV)/.dev ## make .venv with everything needed to develop
 clients:
 	@$(MAKE) --no-print-directory -j $(words $(STAMPS) .dev) $(VENV)/.dev $(STAMPS)
 
+console: $(CONSOLE_PAGE) ## build the web console from console/, where Node 20 or newer is
+	@:
+
+console-types: $(VENV)/.dev ## make the console's types anew from the routes (needs `make console` once)
+	$(BIN)/python -c "import sys; from gateway.api.document import openapi_document; sys.stdout.buffer.write(openapi_document(version='0'))" \
+		| npm run --silent --prefix console types
+
+# Without npm's registry the gateway starts all the same, and its console says what is missing.
 run: $(VENV)/.run ## start the gateway with CONFIG (default config/gateway.yaml)
+	@$(MAKE) --no-print-directory console || echo "The console could not be built, for the reason above; the gateway starts without a new one."
 	$(BIN)/gateway serve --config $(CONFIG)
 
-test: clients ## run every test
+test: clients console ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 # Its last lines are the figures to quote: visits of every (state, operation) pair, planted bugs caught, operations of the many clients.
@@ -80,7 +95,16 @@ image-check: $(VENV)/.dev ## make and try the container image's layout, without 
 	$(BIN)/python -m release.image_check $(IMAGE_CHECK_ARGS)
 
 clean: ## remove the environments and every cache
-	rm -rf $(VENV) $(CLIENTS) $(CHART) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache .coverage* dist
+	rm -rf $(VENV) $(CLIENTS) $(CHART) console/node_modules gateway/console .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache .coverage* dist
+
+# What npm fetches is named, with its hash, in console/package-lock.json; it is fetched again when that file is newer.
+$(CONSOLE_PAGE): $(CONSOLE_SOURCES)
+	@if [ "$(NODE_MAJOR)" -ge 20 ]; then cd console && \
+		{ [ $(NPM_STAMP) -nt package-lock.json ] || { npm ci --no-progress --loglevel=error && touch $(NPM_STAMP); }; } && \
+		npm run --silent build && touch ../$@; \
+	else \
+		echo "The console is not built: that needs Node 20 or newer (node --version). The gateway works without it."; \
+	fi
 
 # Made once; after switching to another Python, `make clean` first.
 $(BIN)/python:

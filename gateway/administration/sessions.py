@@ -98,8 +98,8 @@ class Sessions:
         self._lifetime = lifetime
         self._noting: set[str] = set()
 
-    async def find(self, cookie: str) -> Session | None:
-        """None: unknown, ended, or nobody is left who signed in. Raises StorageUnavailable."""
+    async def find(self, cookie: str, *, is_use: bool = True) -> Session | None:
+        """None: unknown, ended, or nobody is left who signed in. `is_use`: whether its idle end moves on. Raises StorageUnavailable."""
         if _ID.fullmatch(cookie) is None:
             return None
         session_id = self._digest(cookie)
@@ -108,7 +108,7 @@ class Sessions:
         if stored is None or now_ms >= self._ends_ms(stored, stored.seen_at_ms):
             return None
         session = self._session(cookie, stored)
-        if session is not None and now_ms - stored.seen_at_ms >= SEEN_MS:
+        if session is not None and is_use and now_ms - stored.seen_at_ms >= SEEN_MS:
             await self._note(stored, now_ms)
         return session
 

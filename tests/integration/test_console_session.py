@@ -267,6 +267,7 @@ async def test_a_session_ends_when_it_is_idle_and_at_its_absolute_end(house: Hou
         await browser.sign_in(KEY)
     clock.shift_ms += 8 * HOUR_MS - 60_000
     assert await used.statuses() == (401, 200)
+    assert await idle.who() == (None, "ci"), "asking who is signed in is no use"
     clock.shift_ms += 61_000
     assert (await idle.statuses(), await used.statuses()) == ((401, 401), (401, 200))
     while clock.shift_ms < 7 * DAY_MS - 8 * HOUR_MS:

@@ -20,10 +20,10 @@ RETRY_AFTER_S_MAX = 59
 
 
 async def get(request: web.Request) -> web.Response:
-    """Who is signed in; nobody, where another site's page asks."""
+    """Who is signed in; nobody, where another site's page asks. A page asks by itself every minute: that is no use of the session."""
     console = _console(request)
     try:
-        _, session = await _current(request, console)
+        _, session = await _current(request, console, is_use=False)
     except CsrfRefused:
         session = None
     return _answer(request, session)
@@ -75,11 +75,11 @@ def _console(request: web.Request) -> Console:
     return console
 
 
-async def _current(request: web.Request, console: Console) -> tuple[str, Session | None]:
+async def _current(request: web.Request, console: Console, *, is_use: bool = True) -> tuple[str, Session | None]:
     """The cookie, and the session behind it. Raises CsrfRefused."""
     refuse_foreign(request, console)
     cookie = cookie_of(request, console)
-    session = None if cookie is None else await console.sessions.find(cookie)
+    session = None if cookie is None else await console.sessions.find(cookie, is_use=is_use)
     if session is not None:
         refuse_without_token(request, session)
     return cookie or "", session
