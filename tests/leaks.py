@@ -35,6 +35,7 @@ PURPOSES = (
     "image-gateway admin tokens v1",
     "image-gateway links v1",
     "image-gateway callbacks v1",
+    "image-gateway sessions v1",
 )
 """What the gateway derives from its secret key is as secret."""
 _ROWS_OF = {table.name: Statement(select(table)) for table in metadata.sorted_tables}

@@ -115,10 +115,10 @@ def authenticate(public: Collection[Handler], admin: Mapping[Handler, Scope]) ->
         match = request.match_info
         scope = admin.get(match.handler)
         if scope is not None:
-            session = await _session(request)
+            session = None if _has_key(request) else await _session(request)
             _admit_administrator(request, scope, session)
         elif match.handler not in open_handlers and not isinstance(match, MatchInfoError):
-            session = await _session(request)
+            session = None if _has_key(request) else await _session(request)
             if session is None:
                 principal = request.app[AUTHENTICATOR].authenticate(
                     request.headers.get("Authorization"), request.headers.get("api-key")
@@ -141,10 +141,13 @@ def authenticate(public: Collection[Handler], admin: Mapping[Handler, Scope]) ->
     return find_caller
 
 
+def _has_key(request: web.Request) -> bool:
+    """A key in a header always wins over a cookie: its calls pay for this look at the headers, and no more."""
+    return "Authorization" in request.headers or "api-key" in request.headers
+
+
 async def _session(request: web.Request) -> Session | None:
-    """Of a browser. A key in a header always wins: its calls pay for one look at the headers."""
-    if "Authorization" in request.headers or "api-key" in request.headers:
-        return None
+    """Of a browser."""
     session = await session_of(request)
     if session is not None:
         request[LOG]["session"] = True

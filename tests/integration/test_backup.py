@@ -15,12 +15,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from gateway.administration.session_store import StoredSession, add_session, read_session
 from gateway.app_restore import Restored, RestoreRefused, restore
 from gateway.config import Config
 from gateway.db.migrate import migrate, newest_revision
 from gateway.db.schema import metadata
 from gateway.db.snapshot import SnapshotFailed, write_snapshot
 from gateway.db.url import Dialect, parse_database_url
+from gateway.db.writer import Transact
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import TaskId
 from gateway.domain.money import Amount
@@ -186,8 +188,10 @@ async def test_there_and_back_everything_is_the_same(
 
 
 async def test_what_was_under_way_is_ended_and_not_run_again(database_url: str, tmp_path: Path) -> None:
-    """Not sent: failed and unbilled. At an upstream: in doubt. Ended: as it was. Nobody is charged, and the holds are free."""
+    """Not sent: failed and unbilled. At an upstream: in doubt. Ended: as it was. Nobody is charged, the holds are free, and nobody is signed in."""
     database = await opened(database_url)
+    signed_in = StoredSession("s", "d", None, 1, 1, 2**60)
+    await database.write(Transact(lambda connection, _: add_session(connection, signed_in)))
     unsent, sent, refused, done = (new_task() for _ in range(4))
     await database.write(accept(unsent, 3))
     lost = new_attempt(sent)
@@ -207,6 +211,7 @@ async def test_what_was_under_way_is_ended_and_not_run_again(database_url: str, 
     assert (restored.ended.unsent, restored.ended.sent) == (2, 1)
     assert (restored.audit.differences, restored.audit.holds_pending) == ((), 0)
     again = await opened(url)
+    assert await again.read(lambda connection: read_session(connection, "s")) is None
     assert await read_one(again, unsent.id) == (TaskState.FAILED, TaskErrorCode.SERVICE_UNAVAILABLE)
     assert await read_one(again, sent.id) == (TaskState.FAILED, TaskErrorCode.OUTCOME_UNKNOWN, AttemptState.UNKNOWN)
     assert await read_one(again, refused.id) == (

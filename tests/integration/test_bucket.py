@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from gateway import app_console
 from gateway.app_office import StartFailed
 from gateway.config import Config
 from gateway.retention import sweeper
@@ -71,16 +72,26 @@ async def test_pictures_live_in_the_bucket_and_go_in_time(
     assert s3.keys(bucket) == []
 
 
-async def test_links_of_the_bucket_itself(sqlite_database: str, tmp_path: Path, s3: S3Server) -> None:
-    """By choice a link is the bucket's: any client gets the picture under its type, for as long as the results live and no longer than S3 allows."""
+async def test_links_of_the_bucket_itself(
+    sqlite_database: str, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By choice a link is the bucket's: any client gets the picture under its type, for as long as the results live and no longer than S3 allows.
+
+    The console's page may show what comes from there.
+    """
     bucket = s3.new_bucket()
     config = config_of(
         tmp_path, sqlite_database, s3, bucket, blob_links="presigned", retention={"results": "30d", "tasks": "31d"}
     )
+    (tmp_path / "console").mkdir()
+    (tmp_path / "console/index.html").write_text("<!doctype html>")
+    monkeypatch.setattr(app_console, "FOLDER", tmp_path / "console")
     async with serving(config, {}) as house:
         task_id, [link] = await urls_of(house, response_format="url", n=1)
         assert link.startswith(f"{s3.endpoint}/{bucket}/prod/")
         assert parse_qs(urlsplit(link).query)["X-Amz-Expires"] == [str(7 * 86_400)]
+        page = await house.get("/console/", key=None)
+        assert f"img-src 'self' blob: data: {s3.endpoint};" in page.headers["Content-Security-Policy"]
         async with house.http.get(link) as answer:
             assert (answer.status, answer.content_type) == (200, "image/png")
             assert (await answer.read())[:4] == b"\x89PNG"

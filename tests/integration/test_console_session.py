@@ -311,3 +311,50 @@ async def test_bodies_at_fault_name_their_field(house: House) -> None:
         refused = await browser.ask("POST", SESSION, body)
         assert (refused.status, refused.error["param"]) == (400, param)
     assert (await browser.ask("DELETE", f"{SESSION}?part=all")).error["param"] == "part"
+
+
+async def test_over_tls_the_cookie_is_bound_to_host_and_tls(tmp_path: Path, sqlite_database: str) -> None:
+    """By public_url: `__Host-` and Secure always, and the plain name is nothing. Pages may come from either name of ours, over TLS alone."""
+    server = {"host": "127.0.0.1", "port": 0, "drain": "5s", "public_url": "https://images.example.com"}
+    config = write_config(tmp_path, sqlite_database, SANDBOX, admin_token=ADMIN, server=server)
+    async with serving(config, {}) as house:
+        browser = Browser(house, SECURE, origin="https://images.example.com")
+        assert (await browser.sign_in(KEY)).status == 200
+        assert {part.strip() for part in browser.set_cookie.split(";")[1:]} == {
+            "HttpOnly",
+            "Path=/",
+            "SameSite=Strict",
+            "Secure",
+        }
+        assert await browser.statuses() == (401, 200)
+        assert await replace(browser, name=PLAIN).statuses() == (401, 401)
+        for origin, status in (
+            ("https://images.example.com", 200),
+            (house.origin.replace("http:", "https:"), 200),
+            ("http://images.example.com", 403),
+            (house.origin, 403),
+            ("https://images.example.com.evil.example", 403),
+            ("https://images.example.com:444", 403),
+            ("https://[", 403),
+        ):
+            answer = await browser.ask("POST", "/v1/images/quote", {"prompt": "a fox"}, {"Origin": origin})
+            assert answer.status == status, origin
+        assert (await browser.ask("DELETE", SESSION)).status == 200
+        assert {"Secure", "Max-Age=0"} <= {part.strip() for part in browser.set_cookie.split(";")[1:]}
+
+
+async def test_a_trusted_proxy_says_what_is_tls_and_who_failed(tmp_path: Path, sqlite_database: str) -> None:
+    """Both ways in of one gateway: each has a cookie of its own. Without trust the same headers mean nothing, as the other tests show."""
+    server = {"host": "127.0.0.1", "port": 0, "drain": "5s", "trusted_proxies": ["127.0.0.0/8"]}
+    async with serving(write_config(tmp_path, sqlite_database, SANDBOX, server=server), {}) as house:
+        tls = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+        browser = Browser(house, SECURE, origin=house.origin.replace("http:", "https:"), more=tls)
+        plain = Browser(house, more={"X-Forwarded-Proto": "http", "X-Forwarded-For": "203.0.113.10"})
+        for each in (browser, plain):
+            await each.sign_in(KEY)
+            assert ("Secure" in each.set_cookie) is (each is browser)
+            assert await each.statuses() == (401, 200)
+        for _ in range(10):
+            await browser.sign_in("wrong")
+        assert ((await browser.sign_in(KEY)).status, (await plain.sign_in(KEY)).status) == (429, 200)
+        assert house.log_lines().count(b'"address":"203.0.113.9"') == 10

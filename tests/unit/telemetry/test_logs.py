@@ -60,6 +60,10 @@ SECRETS = [
     ("https://b.example/x?X-Amz-Credential=1&X-Amz-Signature=deadbeef01&y=1", "deadbeef01"),
     ("https://b.example/x?sig=deadbeef02%3D", "deadbeef02"),
     ("https://b.example/x?access_token=deadbeef03", "deadbeef03"),
+    ("Cookie: a=b; __Host-igw_session=AbC-_123; c=d", "AbC-_123"),
+    ("{'Set-Cookie': 'igw_session=AbC-_124; Path=/'}", "AbC-_124"),
+    ("X-CSRF-Token: 0123abcd", "0123abcd"),
+    ('{"csrf": "0123abce"}', "0123abce"),
 ]
 
 
@@ -81,6 +85,7 @@ def test_secrets_are_removed(text: str, secret: str) -> None:
     [
         "task-unified-1757165031-uyujaw3d",
         '{"error":"missing_api_key","error_param":null}',
+        '{"error":"csrf","session":true}',
         "a basic question",
         "att_abc",
         "risk-free disk-usage",
