@@ -13,6 +13,7 @@ from gateway.api.multipart import (
     PARTS_MAX,
     TEXT_BYTES_MAX,
     Form,
+    is_form,
     read_form,
 )
 from gateway.domain.errors import InvalidRequest, RequestTimeout, RequestTooLarge
