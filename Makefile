@@ -38,8 +38,7 @@ console: $(CONSOLE_PAGE) ## build the web console from console/, where Node 20 o
 	@:
 
 console-types: $(VENV)/.dev ## make the console's types anew from the routes (needs `make console` once)
-	$(BIN)/python -c "import sys; from gateway.api.document import openapi_document; sys.stdout.buffer.write(openapi_document(version='0'))" \
-		| npm run --silent --prefix console types
+	$(BIN)/python console/scripts/openapi.py | npm run --silent --prefix console types
 
 # Without npm's registry the gateway starts all the same, and its console says what is missing.
 run: $(VENV)/.run ## start the gateway with CONFIG (default config/gateway.yaml)

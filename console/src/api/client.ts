@@ -18,7 +18,8 @@ export function csrfHeaders(): Record<string, string> {
 
 const guard: Middleware = {
   onRequest({ request }) {
-    if (request.method !== "GET") for (const [name, value] of Object.entries(csrfHeaders())) request.headers.set(name, value);
+    if (request.method !== "GET")
+      for (const [name, value] of Object.entries(csrfHeaders())) request.headers.set(name, value);
     return request;
   },
 };

@@ -21,7 +21,8 @@ function newClient(): QueryClient {
   const client: QueryClient = new QueryClient({
     queryCache: new QueryCache({
       onError: (error, query) => {
-        if (isSignedOut(error) && query.queryKey[0] !== "session") void client.invalidateQueries({ queryKey: ["session"] });
+        if (isSignedOut(error) && query.queryKey[0] !== "session")
+          void client.invalidateQueries({ queryKey: ["session"] });
       },
     }),
     defaultOptions: { queries: { retry: again, staleTime: 5000 }, mutations: { retry: false } },

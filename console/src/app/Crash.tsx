@@ -9,7 +9,11 @@ const useText = words({
     what: "Nothing was lost at the gateway. Load the page again; if it breaks again, tell your operator what you did.",
     reload: "Load again",
   },
-  zh: { title: "页面出错了", what: "网关上的数据没有丢失。请重新加载;若再次出错,请把您的操作告诉管理员。", reload: "重新加载" },
+  zh: {
+    title: "页面出错了",
+    what: "网关上的数据没有丢失。请重新加载;若再次出错,请把您的操作告诉管理员。",
+    reload: "重新加载",
+  },
 });
 
 /** Keeps an error of a page from taking the navigation with it. */

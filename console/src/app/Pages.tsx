@@ -37,7 +37,9 @@ export function Pages({ session }: { session: Session }) {
           <Route path="/tasks" component={TaskList} />
           <Route path="/tasks/:id">{({ id }) => <TaskPage id={decodeURIComponent(id)} />}</Route>
           <Route path="/keys">{administrators(<Accounts />)}</Route>
-          <Route path="/keys/account/:id">{({ id }) => administrators(<AccountPage id={decodeURIComponent(id)} />)}</Route>
+          <Route path="/keys/account/:id">
+            {({ id }) => administrators(<AccountPage id={decodeURIComponent(id)} />)}
+          </Route>
           <Route path="/keys/:id">{({ id }) => administrators(<KeyPage id={decodeURIComponent(id)} />)}</Route>
           <Route path="/upstreams">{administrators(<Upstreams />)}</Route>
           <Route component={NotFound} />

@@ -83,14 +83,25 @@ export function Shell({ session, children }: { session: Session; children: React
     { path: "/upstreams", label: text.upstreams, Icon: IconPlugConnected, for: session.administrator !== null },
   ].filter((page) => page.for);
   return (
-    <AppShell header={{ height: 56 }} navbar={{ width: 216, breakpoint: "sm", collapsed: { mobile: !opened } }} padding="lg">
+    <AppShell
+      header={{ height: 56 }}
+      navbar={{ width: 216, breakpoint: "sm", collapsed: { mobile: !opened } }}
+      padding="lg"
+    >
       <a className="skip-link" href="#content">
         {text.skip}
       </a>
       <AppShell.Header>
         <Group h="100%" px="md" justify="space-between" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
-            <Burger opened={opened} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={text.open} aria-expanded={opened} />
+            <Burger
+              opened={opened}
+              onClick={toggle}
+              hiddenFrom="sm"
+              size="sm"
+              aria-label={text.open}
+              aria-expanded={opened}
+            />
             <img src="/console/icon.svg" alt="" width={26} height={26} />
             <Text fw={650} visibleFrom="xs">
               {text.product}

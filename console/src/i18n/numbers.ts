@@ -57,7 +57,9 @@ export function numbersOf(language: Language) {
       return `${Math.floor(ms / 3_600_000)} h ${Math.floor((ms % 3_600_000) / 60_000)} min`;
     },
     bytes: (value: number) =>
-      value < 1024 * 1024 ? `${plain.format(Math.ceil(value / 1024))} KB` : `${plain.format(Math.round((value / 1048576) * 10) / 10)} MB`,
+      value < 1024 * 1024
+        ? `${plain.format(Math.ceil(value / 1024))} KB`
+        : `${plain.format(Math.round((value / 1048576) * 10) / 10)} MB`,
   };
 }
 

@@ -1,4 +1,16 @@
-import { Grid, Group, Paper, SegmentedControl, Select, SimpleGrid, Skeleton, Stack, Table, Text, VisuallyHidden } from "@mantine/core";
+import {
+  Grid,
+  Group,
+  Paper,
+  SegmentedControl,
+  Select,
+  SimpleGrid,
+  Skeleton,
+  Stack,
+  Table,
+  Text,
+  VisuallyHidden,
+} from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { Link } from "wouter";
@@ -146,20 +158,53 @@ function Books() {
   });
   const error = month.error ?? hours.error;
   const sum = (part: (line: UsageLine) => number, day?: string) =>
-    (month.data?.data ?? []).filter((line) => day === undefined || line.day === day).reduce((total, line) => total + part(line), 0);
+    (month.data?.data ?? [])
+      .filter((line) => day === undefined || line.day === day)
+      .reduce((total, line) => total + part(line), 0);
   const ended = hours.data === undefined ? 0 : hours.data.by_state.completed + hours.data.by_state.failed;
   const latency = hours.data?.latency;
   const cards =
     month.data === undefined || hours.data === undefined || latency === undefined
       ? null
       : [
-          { name: text.today, value: numbers.usd(sum((line) => line.charged_usd, today)), what: text.credits(numbers.number(sum((line) => line.credits, today))) },
-          { name: text.month, value: numbers.usd(sum((line) => line.charged_usd)), what: text.credits(numbers.number(sum((line) => line.credits))) },
-          { name: text.paid, value: numbers.usd(sum((line) => line.paid_usd)), what: text.margin(numbers.usd(sum((line) => line.charged_usd - line.paid_usd))) },
-          { name: text.images, value: numbers.number(sum((line) => line.images)), what: text.tasksFailed(numbers.number(sum((line) => line.tasks)), numbers.number(sum((line) => line.failed))) },
-          { name: text.latency, value: latency.p50_ms === null ? "–" : numbers.duration(latency.p50_ms), what: latency.p95_ms === null ? "" : text.p95(numbers.duration(latency.p95_ms)) },
-          { name: text.success, value: ended === 0 ? "–" : numbers.percent(hours.data.by_state.completed / ended), what: text.ofTasks(numbers.number(ended)) },
-          { name: text.cache, value: numbers.number(sum((line) => line.cache_hits)), what: text.cacheSaved(numbers.usd(sum((line) => line.cache_saved_usd))) },
+          {
+            name: text.today,
+            value: numbers.usd(sum((line) => line.charged_usd, today)),
+            what: text.credits(numbers.number(sum((line) => line.credits, today))),
+          },
+          {
+            name: text.month,
+            value: numbers.usd(sum((line) => line.charged_usd)),
+            what: text.credits(numbers.number(sum((line) => line.credits))),
+          },
+          {
+            name: text.paid,
+            value: numbers.usd(sum((line) => line.paid_usd)),
+            what: text.margin(numbers.usd(sum((line) => line.charged_usd - line.paid_usd))),
+          },
+          {
+            name: text.images,
+            value: numbers.number(sum((line) => line.images)),
+            what: text.tasksFailed(
+              numbers.number(sum((line) => line.tasks)),
+              numbers.number(sum((line) => line.failed)),
+            ),
+          },
+          {
+            name: text.latency,
+            value: latency.p50_ms === null ? "–" : numbers.duration(latency.p50_ms),
+            what: latency.p95_ms === null ? "" : text.p95(numbers.duration(latency.p95_ms)),
+          },
+          {
+            name: text.success,
+            value: ended === 0 ? "–" : numbers.percent(hours.data.by_state.completed / ended),
+            what: text.ofTasks(numbers.number(ended)),
+          },
+          {
+            name: text.cache,
+            value: numbers.number(sum((line) => line.cache_hits)),
+            what: text.cacheSaved(numbers.usd(sum((line) => line.cache_saved_usd))),
+          },
           { name: text.routing, value: numbers.usd(sum((line) => line.routing_saved_usd)), what: text.routingWhat },
         ];
   return (
@@ -215,11 +260,18 @@ function Spend() {
   for (const line of lines) {
     const name = nameOf(line, by);
     const total = totals.get(name) ?? { usd: 0, tasks: 0, images: 0 };
-    totals.set(name, { usd: total.usd + worth(line), tasks: total.tasks + line.tasks, images: total.images + line.images });
+    totals.set(name, {
+      usd: total.usd + worth(line),
+      tasks: total.tasks + line.tasks,
+      images: total.images + line.images,
+    });
   }
   const ranked = [...totals].sort((a, b) => b[1].usd - a[1].usd);
   const named = ranked.slice(0, SERIES_MAX).map(([name]) => name);
-  const series: Series[] = [...named.map((name) => ({ key: name, label: name })), ...(ranked.length > SERIES_MAX ? [{ key: "\0other", label: text.other }] : [])];
+  const series: Series[] = [
+    ...named.map((name) => ({ key: name, label: name })),
+    ...(ranked.length > SERIES_MAX ? [{ key: "\0other", label: text.other }] : []),
+  ];
   const rows = shown.map((day) => {
     const row: Record<string, number | string> = { day };
     for (const one of series) row[one.key] = 0;
@@ -307,7 +359,9 @@ function Budgets() {
     queryKey: ["accounts", "all"],
     queryFn: async () => {
       const kinds = await Promise.all(
-        (["org", "team"] as const).map((kind) => answered(api.GET("/admin/v1/accounts", { params: { query: { kind, limit: 200 } } }))),
+        (["org", "team"] as const).map((kind) =>
+          answered(api.GET("/admin/v1/accounts", { params: { query: { kind, limit: 200 } } })),
+        ),
       );
       return kinds.flatMap((page) => page.data);
     },
@@ -315,7 +369,11 @@ function Budgets() {
   });
   const budgeted = (accounts.data ?? [])
     .flatMap((account) => account.budgets.map((budget) => ({ account, budget })))
-    .sort((a, b) => (b.budget.used + b.budget.held) / (b.budget.limit || 1) - (a.budget.used + a.budget.held) / (a.budget.limit || 1));
+    .sort(
+      (a, b) =>
+        (b.budget.used + b.budget.held) / (b.budget.limit || 1) -
+        (a.budget.used + a.budget.held) / (a.budget.limit || 1),
+    );
   return (
     <Paper withBorder p="md" radius="md" component="section" aria-labelledby="budgets">
       <Text fw={600} component="h2" size="md" id="budgets" mb="md">
@@ -378,7 +436,8 @@ function OwnSpend() {
               {numbers.usd(account.data.used.usd)}
             </Text>
             <Text size="xs" c="dimmed" className="figures">
-              {text.credits(numbers.number(account.data.used.credits))} · {numbers.number(account.data.used.images)} {text.imagesShort}
+              {text.credits(numbers.number(account.data.used.credits))} · {numbers.number(account.data.used.images)}{" "}
+              {text.imagesShort}
             </Text>
           </Paper>
         </Stack>

@@ -11,7 +11,15 @@ export interface Series {
 const COLORS = ["iris", "teal", "orange", "blue", "pink", "lime", "gray"] as const;
 
 /** USD a day, in parts. The table below it says the same to whom a chart says nothing. */
-export default function SpendChart({ rows, series, label }: { rows: Record<string, number | string>[]; series: readonly Series[]; label: string }) {
+export default function SpendChart({
+  rows,
+  series,
+  label,
+}: {
+  rows: Record<string, number | string>[];
+  series: readonly Series[];
+  label: string;
+}) {
   const theme = useMantineTheme();
   const numbers = useNumbers();
   return (
@@ -19,13 +27,30 @@ export default function SpendChart({ rows, series, label }: { rows: Record<strin
       <ResponsiveContainer width="100%" height={260}>
         <BarChart data={rows} margin={{ top: 8, right: 8, bottom: 0, left: 8 }}>
           <CartesianGrid vertical={false} stroke="var(--mantine-color-default-border)" />
-          <XAxis dataKey="day" tickFormatter={numbers.day} tick={{ fontSize: 12, fill: "var(--mantine-color-dimmed)" }} tickLine={false} axisLine={false} minTickGap={24} />
-          <YAxis tickFormatter={numbers.usdRound} width={72} tick={{ fontSize: 12, fill: "var(--mantine-color-dimmed)" }} tickLine={false} axisLine={false} />
+          <XAxis
+            dataKey="day"
+            tickFormatter={numbers.day}
+            tick={{ fontSize: 12, fill: "var(--mantine-color-dimmed)" }}
+            tickLine={false}
+            axisLine={false}
+            minTickGap={24}
+          />
+          <YAxis
+            tickFormatter={numbers.usdRound}
+            width={72}
+            tick={{ fontSize: 12, fill: "var(--mantine-color-dimmed)" }}
+            tickLine={false}
+            axisLine={false}
+          />
           <Tooltip
             formatter={(value) => numbers.usd(Number(value))}
             labelFormatter={(day) => numbers.day(String(day))}
             cursor={{ fill: "var(--mantine-color-default-hover)" }}
-            contentStyle={{ background: "var(--mantine-color-body)", border: "1px solid var(--mantine-color-default-border)", borderRadius: 8 }}
+            contentStyle={{
+              background: "var(--mantine-color-body)",
+              border: "1px solid var(--mantine-color-default-border)",
+              borderRadius: 8,
+            }}
           />
           <Legend wrapperStyle={{ fontSize: 12 }} />
           {series.map((one, index) => (

@@ -42,7 +42,12 @@ export interface ShownBudget {
   resets_at_ms: number | null;
 }
 
-function amountOf(numbers: Numbers, text: ReturnType<typeof useText>, unit: ShownBudget["unit"], value: number): string {
+function amountOf(
+  numbers: Numbers,
+  text: ReturnType<typeof useText>,
+  unit: ShownBudget["unit"],
+  value: number,
+): string {
   if (unit === "usd") return numbers.usd(value);
   return unit === "credits" ? text.credits(numbers.number(value)) : text.images(numbers.number(value));
 }
@@ -67,8 +72,16 @@ export function BudgetBar({ budget, label }: { budget: ShownBudget; label?: stri
         </Text>
       </Group>
       <Progress.Root size="md">
-        <Progress.Section value={part(budget.used)} color={color} aria-label={text.bar(amount(budget.used), amount(budget.limit))} />
-        <Progress.Section value={Math.min(part(budget.held), 100 - part(budget.used))} color="gray" aria-label={text.held(amount(budget.held))} />
+        <Progress.Section
+          value={part(budget.used)}
+          color={color}
+          aria-label={text.bar(amount(budget.used), amount(budget.limit))}
+        />
+        <Progress.Section
+          value={Math.min(part(budget.held), 100 - part(budget.used))}
+          color="gray"
+          aria-label={text.held(amount(budget.held))}
+        />
       </Progress.Root>
       <Text size="xs" c="dimmed" className="figures">
         {[

@@ -2,7 +2,17 @@ import { Group, Paper, Stack, Text } from "@mantine/core";
 import { type ReactNode, useId } from "react";
 
 /** A part of a page with its heading, and what can be done there. */
-export function Section({ title, what, actions, children }: { title: string; what?: string; actions?: ReactNode; children: ReactNode }) {
+export function Section({
+  title,
+  what,
+  actions,
+  children,
+}: {
+  title: string;
+  what?: string;
+  actions?: ReactNode;
+  children: ReactNode;
+}) {
   const id = useId();
   return (
     <Paper withBorder p="md" radius="md" component="section" aria-labelledby={id}>

@@ -28,9 +28,24 @@ export function Notices({ children }: { children: ReactNode }) {
   return (
     <NoticeContext value={tell}>
       {children}
-      <Stack pos="fixed" bottom={16} right={16} gap="xs" maw={380} role="status" aria-live="polite" style={{ zIndex: 400 }}>
+      <Stack
+        pos="fixed"
+        bottom={16}
+        right={16}
+        gap="xs"
+        maw={380}
+        role="status"
+        aria-live="polite"
+        style={{ zIndex: 400 }}
+      >
         {shown.map((notice) => (
-          <Notification key={notice.id} title={notice.title} color={notice.color} withBorder onClose={() => close(notice.id)}>
+          <Notification
+            key={notice.id}
+            title={notice.title}
+            color={notice.color}
+            withBorder
+            onClose={() => close(notice.id)}
+          >
             {notice.text}
           </Notification>
         ))}

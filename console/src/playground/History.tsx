@@ -58,13 +58,26 @@ export function History({ tasks, prompts, chosen, onChoose }: Props) {
                       <img className={classes.pastImage} src={shownLink(link)} alt="" loading="lazy" />
                     )}
                     <Stack gap={2} miw={0} flex={1}>
-                      <Text size="sm" lineClamp={2} className="verbatim" c={prompt === undefined ? "dimmed" : undefined}>
+                      <Text
+                        size="sm"
+                        lineClamp={2}
+                        className="verbatim"
+                        c={prompt === undefined ? "dimmed" : undefined}
+                      >
                         {prompt ?? task.id}
                       </Text>
                       <Group gap="xs">
                         <StateBadge state={task.status} />
                         <Text size="xs" c="dimmed" className="figures">
-                          {task.status === "completed" ? (live ? text.expiresIn(numbers.duration(expiresMs - now)) : text.expired) : <When ms={task.created * 1000} />}
+                          {task.status === "completed" ? (
+                            live ? (
+                              text.expiresIn(numbers.duration(expiresMs - now))
+                            ) : (
+                              text.expired
+                            )
+                          ) : (
+                            <When ms={task.created * 1000} />
+                          )}
                         </Text>
                       </Group>
                     </Stack>

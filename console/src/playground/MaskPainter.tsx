@@ -1,5 +1,12 @@
 import { Alert, Button, Group, Modal, SegmentedControl, Slider, Stack, Switch, Text } from "@mantine/core";
-import { IconArrowBackUp, IconArrowForwardUp, IconContrast, IconEraser, IconPaint, IconTrash } from "@tabler/icons-react";
+import {
+  IconArrowBackUp,
+  IconArrowForwardUp,
+  IconContrast,
+  IconEraser,
+  IconPaint,
+  IconTrash,
+} from "@tabler/icons-react";
 import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
 
 import { useNumbers } from "../i18n/numbers";
@@ -78,7 +85,12 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
   const key = (event: KeyboardEvent) => {
     if (size === null) return;
     const at = cursor ?? { x: size.width / 2, y: size.height / 2 };
-    const way: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const way: Record<string, [number, number]> = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    };
     const move = way[event.key];
     if (move !== undefined) {
       setCursor({
@@ -123,25 +135,55 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
               { value: "eraser", label: <Tool icon={<IconEraser size={16} aria-hidden />} label={text.eraser} /> },
             ]}
           />
-          <Button variant="default" onClick={undo} disabled={steps.length === 0} leftSection={<IconArrowBackUp size={16} aria-hidden />}>
+          <Button
+            variant="default"
+            onClick={undo}
+            disabled={steps.length === 0}
+            leftSection={<IconArrowBackUp size={16} aria-hidden />}
+          >
             {text.undo}
           </Button>
-          <Button variant="default" onClick={redo} disabled={undone.length === 0} leftSection={<IconArrowForwardUp size={16} aria-hidden />}>
+          <Button
+            variant="default"
+            onClick={redo}
+            disabled={undone.length === 0}
+            leftSection={<IconArrowForwardUp size={16} aria-hidden />}
+          >
             {text.redo}
           </Button>
-          <Button variant="default" onClick={() => add({ kind: "invert" })} leftSection={<IconContrast size={16} aria-hidden />}>
+          <Button
+            variant="default"
+            onClick={() => add({ kind: "invert" })}
+            leftSection={<IconContrast size={16} aria-hidden />}
+          >
             {text.invert}
           </Button>
-          <Button variant="default" onClick={() => add({ kind: "clear" })} leftSection={<IconTrash size={16} aria-hidden />}>
+          <Button
+            variant="default"
+            onClick={() => add({ kind: "clear" })}
+            leftSection={<IconTrash size={16} aria-hidden />}
+          >
             {text.clear}
           </Button>
-          <Switch label={text.preview} checked={preview} onChange={(event) => setPreview(event.currentTarget.checked)} />
+          <Switch
+            label={text.preview}
+            checked={preview}
+            onChange={(event) => setPreview(event.currentTarget.checked)}
+          />
         </Group>
         <Group gap="sm" wrap="nowrap">
           <Text size="sm" id="brush-size">
             {text.brushSize}
           </Text>
-          <Slider flex={1} min={1} max={30} value={brush} onChange={setBrush} label={(value) => `${value} %`} thumbLabel={text.brushSize} />
+          <Slider
+            flex={1}
+            min={1}
+            max={30}
+            value={brush}
+            onChange={setBrush}
+            label={(value) => `${value} %`}
+            thumbLabel={text.brushSize}
+          />
         </Group>
         {failed && (
           <Alert color="red" role="alert">
@@ -151,14 +193,24 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
         <div className={classes.checkered}>
           <div
             className={classes.canvasFrame}
-            style={size === null ? undefined : { aspectRatio: `${size.width} / ${size.height}`, maxHeight: "60vh", maxWidth: `calc(60vh * ${size.width / size.height})` }}
+            style={
+              size === null
+                ? undefined
+                : {
+                    aspectRatio: `${size.width} / ${size.height}`,
+                    maxHeight: "60vh",
+                    maxWidth: `calc(60vh * ${size.width / size.height})`,
+                  }
+            }
             onPointerLeave={() => setCursor(null)}
           >
             <img
               src={picture}
               alt=""
               draggable={false}
-              onLoad={(event) => setSize({ width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })}
+              onLoad={(event) =>
+                setSize({ width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })
+              }
               onError={() => setFailed(true)}
             />
             {size !== null && (

@@ -68,7 +68,9 @@ interface Made {
 function Desk({ models, keyId, gateway }: { models: ModelCards; keyId: string; gateway: string }) {
   const text = useText();
   const { draft, change } = useDraft();
-  const card = (models.data.find((each) => each.id === draft.model) ?? models.data.find((each) => each.id === models.default_model) ?? models.data[0]) as ModelCard;
+  const card = (models.data.find((each) => each.id === draft.model) ??
+    models.data.find((each) => each.id === models.default_model) ??
+    models.data[0]) as ModelCard;
   const fit = useMemo(() => fitted(draft, card), [draft, card]);
   const references = useReferences();
   const mask = useMask(references.references);
@@ -79,7 +81,11 @@ function Desk({ models, keyId, gateway }: { models: ModelCards; keyId: string; g
   const prompts = useMemo(() => promptsOf(keyId), [keyId, history.data, chosen]);
 
   const body = bodyOf(fit, references.references, mask.value);
-  const ready = fit.prompt.trim() !== "" && !references.uploading && !mask.uploading && references.references.every((each) => each.error === null);
+  const ready =
+    fit.prompt.trim() !== "" &&
+    !references.uploading &&
+    !mask.uploading &&
+    references.references.every((each) => each.error === null);
   const run = () => {
     if (!ready || start.isPending) return;
     const before = references.references[0]?.preview ?? "";
@@ -116,14 +122,20 @@ function Desk({ models, keyId, gateway }: { models: ModelCards; keyId: string; g
               />
               <Select
                 label={text.quality}
-                data={card.qualities.map((quality) => ({ value: quality, label: text.qualities[quality as keyof typeof text.qualities] ?? quality }))}
+                data={card.qualities.map((quality) => ({
+                  value: quality,
+                  label: text.qualities[quality as keyof typeof text.qualities] ?? quality,
+                }))}
                 value={fit.quality}
                 allowDeselect={false}
                 onChange={(quality) => quality !== null && change({ quality })}
               />
               <Select
                 label={text.format}
-                data={[{ value: "", label: text.formatAny }, ...card.output_formats.map((format) => ({ value: format, label: format }))]}
+                data={[
+                  { value: "", label: text.formatAny },
+                  ...card.output_formats.map((format) => ({ value: format, label: format })),
+                ]}
                 value={fit.outputFormat ?? ""}
                 allowDeselect={false}
                 onChange={(format) => change({ outputFormat: format === null || format === "" ? null : format })}
@@ -139,14 +151,22 @@ function Desk({ models, keyId, gateway }: { models: ModelCards; keyId: string; g
               />
             )}
             {card.references_max > 0 && <References card={card} state={references} />}
-            {card.masks && references.references.length > 0 && <MaskChoice references={references.references} mask={mask} />}
+            {card.masks && references.references.length > 0 && (
+              <MaskChoice references={references.references} mask={mask} />
+            )}
             <Quote body={body} />
             {start.error !== null && <Failure error={start.error} />}
             <Group justify="space-between" align="center">
               <Group gap={6} visibleFrom="sm">
                 <Kbd>Ctrl</Kbd>/<Kbd>⌘</Kbd>+<Kbd>Enter</Kbd>
               </Group>
-              <Button size="md" onClick={run} disabled={!ready} loading={start.isPending} leftSection={<IconSparkles size={18} aria-hidden />}>
+              <Button
+                size="md"
+                onClick={run}
+                disabled={!ready}
+                loading={start.isPending}
+                leftSection={<IconSparkles size={18} aria-hidden />}
+              >
                 {references.references.length > 0 ? text.edit : text.generate}
               </Button>
             </Group>
@@ -177,13 +197,24 @@ function Desk({ models, keyId, gateway }: { models: ModelCards; keyId: string; g
   );
 }
 
-function ModelPicker({ models, card, onChange }: { models: ModelCards; card: ModelCard; onChange: (model: string) => void }) {
+function ModelPicker({
+  models,
+  card,
+  onChange,
+}: {
+  models: ModelCards;
+  card: ModelCard;
+  onChange: (model: string) => void;
+}) {
   const text = useText();
   const numbers = useNumbers();
   const price =
     card.credits_per_image === null
       ? text.byCost
-      : text.perImage(numbers.number(card.credits_per_image), numbers.usd(card.credits_per_image / models.credits_per_usd));
+      : text.perImage(
+          numbers.number(card.credits_per_image),
+          numbers.usd(card.credits_per_image / models.credits_per_usd),
+        );
   return (
     <div>
       <Select

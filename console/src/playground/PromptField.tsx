@@ -7,7 +7,15 @@ import { useNumbers } from "../i18n/numbers";
 import { useText } from "./texts";
 
 /** The prompt with its exact length in the model's tokens, counted by the gateway. */
-export function PromptField({ model, value, onChange }: { model: string; value: string; onChange: (prompt: string) => void }) {
+export function PromptField({
+  model,
+  value,
+  onChange,
+}: {
+  model: string;
+  value: string;
+  onChange: (prompt: string) => void;
+}) {
   const text = useText();
   const numbers = useNumbers();
   const [asked] = useDebouncedValue(value, 250);
@@ -35,11 +43,20 @@ export function PromptField({ model, value, onChange }: { model: string; value: 
         error={over && !stale}
       />
       <Group justify="flex-end" mt={4}>
-        <Text id="prompt-tokens" size="xs" c={over ? "red" : "dimmed"} className="figures" aria-live="polite" data-testid="tokens">
+        <Text
+          id="prompt-tokens"
+          size="xs"
+          c={over ? "red" : "dimmed"}
+          className="figures"
+          aria-live="polite"
+          data-testid="tokens"
+        >
           {data === undefined
             ? text.counting
             : `${text.tokens(data.tokens === null ? "∞" : numbers.number(data.tokens), numbers.number(data.tokens_max))}${
-                over && data.tokens !== null ? ` · ${text.tokensOver(numbers.number(data.tokens - data.tokens_max))}` : ""
+                over && data.tokens !== null
+                  ? ` · ${text.tokensOver(numbers.number(data.tokens - data.tokens_max))}`
+                  : ""
               }`}
         </Text>
       </Group>

@@ -1,4 +1,15 @@
-import { ActionIcon, Alert, Button, FileButton, Group, Progress, SimpleGrid, Stack, Text, TextInput } from "@mantine/core";
+import {
+  ActionIcon,
+  Alert,
+  Button,
+  FileButton,
+  Group,
+  Progress,
+  SimpleGrid,
+  Stack,
+  Text,
+  TextInput,
+} from "@mantine/core";
 import { IconArrowLeft, IconArrowRight, IconPhotoPlus, IconTrash } from "@tabler/icons-react";
 import { useEffect, useState } from "react";
 
@@ -122,7 +133,11 @@ export function References({ card, state }: { card: ModelCard; state: ReturnType
                 <img src={reference.preview} alt={text.reference(index + 1)} />
               )}
               {reference.value === null && reference.error === null && (
-                <Progress value={reference.sent * 100} size="sm" aria-label={text.uploading(numbers.percent(reference.sent))} />
+                <Progress
+                  value={reference.sent * 100}
+                  size="sm"
+                  aria-label={text.uploading(numbers.percent(reference.sent))}
+                />
               )}
               <Group gap={2} p={4} justify="space-between" wrap="nowrap">
                 <Group gap={2} wrap="nowrap">
@@ -147,7 +162,13 @@ export function References({ card, state }: { card: ModelCard; state: ReturnType
                     <IconArrowRight size={14} aria-hidden />
                   </ActionIcon>
                 </Group>
-                <ActionIcon size="sm" variant="subtle" color="red" aria-label={text.remove(reference.name)} onClick={() => remove(reference.key)}>
+                <ActionIcon
+                  size="sm"
+                  variant="subtle"
+                  color="red"
+                  aria-label={text.remove(reference.name)}
+                  onClick={() => remove(reference.key)}
+                >
                   <IconTrash size={14} aria-hidden />
                 </ActionIcon>
               </Group>
@@ -155,7 +176,9 @@ export function References({ card, state }: { card: ModelCard; state: ReturnType
           ))}
         </SimpleGrid>
       )}
-      {references.map((reference) => reference.error !== null && <Failure key={reference.key} error={reference.error} />)}
+      {references.map(
+        (reference) => reference.error !== null && <Failure key={reference.key} error={reference.error} />,
+      )}
     </Stack>
   );
 }

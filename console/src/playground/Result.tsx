@@ -1,4 +1,18 @@
-import { ActionIcon, Anchor, Badge, Button, Group, Menu, Modal, Paper, Progress, SimpleGrid, Slider, Stack, Text } from "@mantine/core";
+import {
+  ActionIcon,
+  Anchor,
+  Badge,
+  Button,
+  Group,
+  Menu,
+  Modal,
+  Paper,
+  Progress,
+  SimpleGrid,
+  Slider,
+  Stack,
+  Text,
+} from "@mantine/core";
 import { IconCode, IconDownload, IconPhotoUp, IconZoomIn, IconZoomOut } from "@tabler/icons-react";
 import { useState } from "react";
 import { Link } from "wouter";
@@ -56,7 +70,8 @@ export function Result({ task, prompt, body, partial, before, gateway, onUse }: 
             <Progress value={task.progress} animated aria-label={text.running} />
             <Group justify="space-between">
               <Text size="sm" c="dimmed" className="figures">
-                {text.elapsed(numbers.duration(Math.max(0, now - task.created * 1000)))} · {text.waits(numbers.duration(task.task_info.estimated_time * 1000))}
+                {text.elapsed(numbers.duration(Math.max(0, now - task.created * 1000)))} ·{" "}
+                {text.waits(numbers.duration(task.task_info.estimated_time * 1000))}
               </Text>
               <Button
                 size="xs"
@@ -71,13 +86,20 @@ export function Result({ task, prompt, body, partial, before, gateway, onUse }: 
             {cancel.error !== null && <Failure error={cancel.error} />}
           </Stack>
         )}
-        {task.error != null && <Failure error={new Refused(0, task.error.code, task.error.message, null, null, null)} />}
+        {task.error != null && (
+          <Failure error={new Refused(0, task.error.code, task.error.message, null, null, null)} />
+        )}
         {links.length > 0 && (
           <SimpleGrid cols={links.length === 1 ? 1 : { base: 1, sm: 2 }}>
             {links.map((link, index) => (
               <Stack key={link} gap="xs">
                 <div className={`${classes.stage} ${classes.checkered}`}>
-                  <button type="button" className={classes.zoomable} aria-label={`${text.open}: ${text.image(index + 1)}`} onClick={() => setZoomed(index)}>
+                  <button
+                    type="button"
+                    className={classes.zoomable}
+                    aria-label={`${text.open}: ${text.image(index + 1)}`}
+                    onClick={() => setZoomed(index)}
+                  >
                     <img src={link} alt={text.image(index + 1)} data-testid="picture" />
                   </button>
                 </div>
@@ -92,7 +114,12 @@ export function Result({ task, prompt, body, partial, before, gateway, onUse }: 
                   >
                     {text.download}
                   </Button>
-                  <Button size="xs" variant="default" leftSection={<IconPhotoUp size={14} aria-hidden />} onClick={() => onUse(task.results?.[index] ?? link)}>
+                  <Button
+                    size="xs"
+                    variant="default"
+                    leftSection={<IconPhotoUp size={14} aria-hidden />}
+                    onClick={() => onUse(task.results?.[index] ?? link)}
+                  >
                     {text.use}
                   </Button>
                 </Group>
@@ -104,7 +131,9 @@ export function Result({ task, prompt, body, partial, before, gateway, onUse }: 
         <Group gap="xs" justify="space-between">
           <Group gap="xs">
             {upstream !== undefined && <Badge variant="default">{text.madeBy(upstream)}</Badge>}
-            {task.status === "completed" && task.attempts.length === 0 && <Badge variant="light">{text.fromCache}</Badge>}
+            {task.status === "completed" && task.attempts.length === 0 && (
+              <Badge variant="light">{text.fromCache}</Badge>
+            )}
             {used != null && <Badge variant="default">{text.used(numbers.number(used))}</Badge>}
             {task.status === "completed" && (
               <Text size="xs" c="dimmed" className="figures">
@@ -120,7 +149,9 @@ export function Result({ task, prompt, body, partial, before, gateway, onUse }: 
           </Group>
         </Group>
       </Stack>
-      {zoomed !== null && links[zoomed] !== undefined && <Zoom link={links[zoomed]} title={text.image(zoomed + 1)} onClose={() => setZoomed(null)} />}
+      {zoomed !== null && links[zoomed] !== undefined && (
+        <Zoom link={links[zoomed]} title={text.image(zoomed + 1)} onClose={() => setZoomed(null)} />
+      )}
     </Paper>
   );
 }
@@ -131,10 +162,20 @@ function Zoom({ link, title, onClose }: { link: string; title: string; onClose: 
   return (
     <Modal opened onClose={onClose} title={title} size="90vw" closeButtonProps={{ "aria-label": text.close }}>
       <Group mb="xs" gap="xs">
-        <ActionIcon variant="default" aria-label={text.zoomOut} disabled={percent <= 50} onClick={() => setPercent(percent / 1.5)}>
+        <ActionIcon
+          variant="default"
+          aria-label={text.zoomOut}
+          disabled={percent <= 50}
+          onClick={() => setPercent(percent / 1.5)}
+        >
           <IconZoomOut size={16} aria-hidden />
         </ActionIcon>
-        <ActionIcon variant="default" aria-label={text.zoomIn} disabled={percent >= 500} onClick={() => setPercent(percent * 1.5)}>
+        <ActionIcon
+          variant="default"
+          aria-label={text.zoomIn}
+          disabled={percent >= 500}
+          onClick={() => setPercent(percent * 1.5)}
+        >
           <IconZoomIn size={16} aria-hidden />
         </ActionIcon>
       </Group>

@@ -17,14 +17,26 @@ function shapeOf(size: string): { width: number; height: number } | null {
   return { width: Math.max(6, width * scale), height: Math.max(6, height * scale) };
 }
 
-export function SizePicker({ card, value, onChange }: { card: ModelCard; value: string; onChange: (size: string) => void }) {
+export function SizePicker({
+  card,
+  value,
+  onChange,
+}: {
+  card: ModelCard;
+  value: string;
+  onChange: (size: string) => void;
+}) {
   const text = useText();
   const [free, setFree] = useState(card.sizes.includes(value) ? "" : value);
   const range = card.pixel_range;
   const bad = free !== "" && !isSizeTaken(free, card);
   return (
     <Stack gap="xs">
-      <Radio.Group label={text.size} value={card.sizes.includes(value) ? value : ""} onChange={(size) => (setFree(""), onChange(size))}>
+      <Radio.Group
+        label={text.size}
+        value={card.sizes.includes(value) ? value : ""}
+        onChange={(size) => (setFree(""), onChange(size))}
+      >
         <SimpleGrid cols={{ base: 3, xs: 4, lg: 3, xl: 4 }} spacing="xs" mt={6}>
           {card.sizes.map((size) => {
             const shape = shapeOf(size);
@@ -54,7 +66,12 @@ export function SizePicker({ card, value, onChange }: { card: ModelCard; value: 
       </Radio.Group>
       {range !== null && (
         <Group gap="xs" align="flex-end">
-          <Input.Wrapper label={text.otherSize} description={text.otherSizeHint(range.multiple_of, range.edge_max)} flex={1} size="xs">
+          <Input.Wrapper
+            label={text.otherSize}
+            description={text.otherSizeHint(range.multiple_of, range.edge_max)}
+            flex={1}
+            size="xs"
+          >
             <TextInput
               aria-label={text.otherSize}
               size="xs"

@@ -22,11 +22,26 @@ const card: ModelCard = {
   estimated_time_s: 30,
   credits_per_image: null,
 };
-const draft: Draft = { model: "", prompt: "a fox", size: "1:1", n: 3, quality: "high", outputFormat: "jpeg", previews: true };
+const draft: Draft = {
+  model: "",
+  prompt: "a fox",
+  size: "1:1",
+  n: 3,
+  quality: "high",
+  outputFormat: "jpeg",
+  previews: true,
+};
 
 describe("a draft", () => {
   it("is made to fit the model", () => {
-    expect(fitted(draft, card)).toEqual({ ...draft, model: "gpt-image-2", size: "1024x1024", n: 2, quality: "auto", outputFormat: null });
+    expect(fitted(draft, card)).toEqual({
+      ...draft,
+      model: "gpt-image-2",
+      size: "1024x1024",
+      n: 2,
+      quality: "auto",
+      outputFormat: null,
+    });
   });
 
   it.each([

@@ -50,7 +50,8 @@ export function fitted(draft: Draft, card: ModelCard): Draft {
     size: isSizeTaken(draft.size, card) ? draft.size : (card.sizes[0] ?? "auto"),
     n: nearest,
     quality: card.qualities.includes(draft.quality) ? draft.quality : (card.qualities[0] ?? "auto"),
-    outputFormat: draft.outputFormat !== null && card.output_formats.includes(draft.outputFormat) ? draft.outputFormat : null,
+    outputFormat:
+      draft.outputFormat !== null && card.output_formats.includes(draft.outputFormat) ? draft.outputFormat : null,
     previews: draft.previews,
   };
 }

@@ -6,7 +6,8 @@ export interface Point {
 }
 
 /** In the picture's own pixels. `erase`: takes paint away. */
-export type Step = { kind: "stroke"; erase: boolean; radius: number; points: Point[] } | { kind: "invert" } | { kind: "clear" };
+export type Step =
+  { kind: "stroke"; erase: boolean; radius: number; points: Point[] } | { kind: "invert" } | { kind: "clear" };
 
 /** Paints all steps into a canvas of the picture's size: opaque where the picture is to be made anew. */
 export function paint(canvas: HTMLCanvasElement, steps: readonly Step[]): void {

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 
 import { sorted } from "./references";
 
-const file = (name: string, type: string, size: number) => Object.defineProperty(new File([], name, { type }), "size", { value: size });
+const file = (name: string, type: string, size: number) =>
+  Object.defineProperty(new File([], name, { type }), "size", { value: size });
 
 describe("references", () => {
   it("are refused with the reason before they are sent", () => {

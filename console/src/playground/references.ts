@@ -64,7 +64,8 @@ export function useReferences() {
       upload(file, name, (sent) => patch(key, { sent }), controller.signal)
         .then((value) => patch(key, { value, sent: 1 }))
         .catch((error: unknown) => {
-          if (!controller.signal.aborted) patch(key, { error: error instanceof Error ? error : new Error(String(error)) });
+          if (!controller.signal.aborted)
+            patch(key, { error: error instanceof Error ? error : new Error(String(error)) });
         })
         .finally(() => running.current.delete(key));
     },
@@ -100,7 +101,14 @@ export function useReferences() {
     });
   }, []);
 
-  return { references, addFile, addUrl, remove, move, uploading: references.some((each) => each.value === null && each.error === null) };
+  return {
+    references,
+    addFile,
+    addUrl,
+    remove,
+    move,
+    uploading: references.some((each) => each.value === null && each.error === null),
+  };
 }
 
 /** Picture files of a paste or drop. */

@@ -99,7 +99,11 @@ async function send(body: CallBody, streamed: boolean): Promise<Response> {
 }
 
 /** A stream that breaks is no matter: the task goes on, and its end is read from the history. */
-async function follow(task: string, body: ReadableStream<Uint8Array>, show: (partial: Partial | null) => void): Promise<void> {
+async function follow(
+  task: string,
+  body: ReadableStream<Uint8Array>,
+  show: (partial: Partial | null) => void,
+): Promise<void> {
   try {
     for await (const event of eventsOf(body)) {
       if (!event.name.endsWith(".partial_image")) continue;

@@ -51,7 +51,10 @@ export function snippet(kind: Snippet, gateway: string, body: CallBody): string 
     `const client = new OpenAI({ baseURL: ${JSON.stringify(`${base}/v1`)}, apiKey: process.env.GATEWAY_API_KEY });`,
     "const answer = await client.images.generate({",
     ...theirs.map(([name, value]) => `  ${name}: ${JSON.stringify(value)},`),
-    ...ours.flatMap(([name, value]) => ["  // @ts-expect-error the gateway's own", `  ${name}: ${JSON.stringify(value)},`]),
+    ...ours.flatMap(([name, value]) => [
+      "  // @ts-expect-error the gateway's own",
+      `  ${name}: ${JSON.stringify(value)},`,
+    ]),
     "});",
     "console.log(answer.data[0].url);",
   ].join("\n");

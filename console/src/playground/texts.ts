@@ -4,7 +4,8 @@ export const useText = words({
   en: {
     title: "Playground",
     needsKey: "Pictures are made with an API key",
-    needsKeyWhat: "You are signed in as an administrator. Add a key to this session, and what you make is charged to it.",
+    needsKeyWhat:
+      "You are signed in as an administrator. Add a key to this session, and what you make is charged to it.",
     addKey: "Use this key",
     noModels: "This key may use no model",
     noModelsWhat: "Ask your administrator to allow one, or to switch an upstream on.",
@@ -54,7 +55,8 @@ export const useText = words({
     shortcut: "Ctrl or ⌘ + Enter",
     costs: "What it will cost",
     upstream: (name: string) => `First upstream: ${name}`,
-    holds: (credits: string, usd: string) => `Holds ${credits} credits (${usd}), charges what it really costs, at most that`,
+    holds: (credits: string, usd: string) =>
+      `Holds ${credits} credits (${usd}), charges what it really costs, at most that`,
     left: (credits: string) => `${credits} credits left`,
     refused: "Would be refused",
     others: (count: number) => `Then ${count} more, if it fails`,

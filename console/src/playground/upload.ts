@@ -3,7 +3,12 @@ import { csrfHeaders } from "../api/client";
 import { Refused, Unreachable } from "../api/errors";
 
 /** The file's id. `progress` hears of the sent share, 0 to 1. Throws Refused, Unreachable. */
-export function upload(file: Blob, name: string, progress: (share: number) => void, signal: AbortSignal): Promise<string> {
+export function upload(
+  file: Blob,
+  name: string,
+  progress: (share: number) => void,
+  signal: AbortSignal,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
     const form = new FormData();
@@ -16,7 +21,8 @@ export function upload(file: Blob, name: string, progress: (share: number) => vo
     call.onload = () => {
       const body = call.response as { id?: string } | null;
       if (call.status === 200 && typeof body?.id === "string") resolve(body.id);
-      else reject(Refused.of(new Response(null, { status: Math.max(200, call.status), headers: headersOf(call) }), body));
+      else
+        reject(Refused.of(new Response(null, { status: Math.max(200, call.status), headers: headersOf(call) }), body));
     };
     call.onerror = () => reject(new Unreachable(null));
     call.onabort = () => reject(new DOMException("The upload was stopped.", "AbortError"));

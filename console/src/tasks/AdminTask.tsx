@@ -25,11 +25,17 @@ export function AdminTask({ id }: { id: string }) {
   const [prompt, setPrompt] = useState(false);
   const task = useQuery({
     queryKey: ["task", id, prompt],
-    queryFn: () => answered(api.GET("/admin/v1/tasks/{task_id}", { params: { path: { task_id: id }, query: prompt ? { prompt: "true" } : {} } })),
+    queryFn: () =>
+      answered(
+        api.GET("/admin/v1/tasks/{task_id}", {
+          params: { path: { task_id: id }, query: prompt ? { prompt: "true" } : {} },
+        }),
+      ),
     placeholderData: (before) => before,
     refetchInterval: (query) => (query.state.data?.finished_at_ms == null ? 1500 : 10_000),
   });
-  if (task.error !== null && task.data === undefined) return <Failure error={task.error} retry={() => void task.refetch()} />;
+  if (task.error !== null && task.data === undefined)
+    return <Failure error={task.error} retry={() => void task.refetch()} />;
   if (task.data === undefined) return <Skeleton h={360} />;
   return (
     <Stack>
@@ -88,7 +94,9 @@ function Request({ task, shown, onShow }: { task: Task; shown: boolean; onShow: 
             </Group>
           )}
         </div>
-        {task.error !== null && <Failure error={new Refused(0, task.error.code, task.error.message, null, null, null)} />}
+        {task.error !== null && (
+          <Failure error={new Refused(0, task.error.code, task.error.message, null, null, null)} />
+        )}
       </Stack>
     </Section>
   );
@@ -137,7 +145,10 @@ function Money({ task }: { task: Task }) {
             facts={[
               [text.state, text.holdState[hold.state as keyof typeof text.holdState] ?? hold.state],
               [text.held, `${text.credits(numbers.number(hold.held.credits))} (${numbers.usd(hold.held.usd)})`],
-              [text.settled, `${text.credits(numbers.number(hold.settled.credits))} (${numbers.usd(hold.settled.usd)})`],
+              [
+                text.settled,
+                `${text.credits(numbers.number(hold.settled.credits))} (${numbers.usd(hold.settled.usd)})`,
+              ],
             ]}
           />
         )}
@@ -192,7 +203,8 @@ function Callback({ task }: { task: Task }) {
     enabled: id !== "",
   });
   const resend = useMutation({
-    mutationFn: () => answered(api.POST("/admin/v1/callbacks/{callback_id}/resend", { params: { path: { callback_id: id } } })),
+    mutationFn: () =>
+      answered(api.POST("/admin/v1/callbacks/{callback_id}/resend", { params: { path: { callback_id: id } } })),
     onSuccess: () => {
       notice(text.resent);
       void client.invalidateQueries({ queryKey: ["task", task.id] });
@@ -213,7 +225,13 @@ function Callback({ task }: { task: Task }) {
       title={text.callback}
       actions={
         mayDo(session, "keys") && (
-          <Button size="xs" variant="default" onClick={() => resend.mutate()} loading={resend.isPending} disabled={state === "due"}>
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => resend.mutate()}
+            loading={resend.isPending}
+            disabled={state === "due"}
+          >
             {text.resend}
           </Button>
         )
@@ -275,7 +293,8 @@ function Results({ task }: { task: Task }) {
         <Stack gap={4}>
           {task.results.map((result, index) => (
             <Text key={`${index}${result.sha256}`} size="sm" className="figures verbatim">
-              {text.image(index + 1)}: {result.width}×{result.height} · {result.content_type} · {numbers.bytes(result.size_bytes)} · sha256 {result.sha256}
+              {text.image(index + 1)}: {result.width}×{result.height} · {result.content_type} ·{" "}
+              {numbers.bytes(result.size_bytes)} · sha256 {result.sha256}
             </Text>
           ))}
         </Stack>

@@ -3,7 +3,13 @@ import { Badge, Table, Text } from "@mantine/core";
 import { useNumbers } from "../i18n/numbers";
 import { useText } from "./texts";
 
-const COLORS: Record<string, string> = { succeeded: "teal", failed: "red", unknown: "orange", sending: "blue", submitted: "blue" };
+const COLORS: Record<string, string> = {
+  succeeded: "teal",
+  failed: "red",
+  unknown: "orange",
+  sending: "blue",
+  submitted: "blue",
+};
 
 /** What both an administrator and the task's own key may know of a try; `message` is for administrators. */
 export interface ShownAttempt {
@@ -66,15 +72,23 @@ export function AttemptTable({ attempts }: { attempts: readonly ShownAttempt[] }
                   </Badge>
                 </Table.Td>
                 <Table.Td>{attempt.fault ?? "–"}</Table.Td>
-                <Table.Td>{attempt.billed === null ? "–" : (text.billedAs[attempt.billed as keyof typeof text.billedAs] ?? attempt.billed)}</Table.Td>
+                <Table.Td>
+                  {attempt.billed === null
+                    ? "–"
+                    : (text.billedAs[attempt.billed as keyof typeof text.billedAs] ?? attempt.billed)}
+                </Table.Td>
                 <Table.Td ta="right">
                   {attempt.images}/{attempt.n}
                 </Table.Td>
                 <Table.Td ta="right">
-                  {state === "unknown" && attempt.presumed_usd !== undefined ? text.presumed(numbers.usd(attempt.presumed_usd)) : numbers.usd(attempt.cost_usd)}
+                  {state === "unknown" && attempt.presumed_usd !== undefined
+                    ? text.presumed(numbers.usd(attempt.presumed_usd))
+                    : numbers.usd(attempt.cost_usd)}
                 </Table.Td>
                 <Table.Td>{numbers.clock(attempt.sent_at_ms)}</Table.Td>
-                <Table.Td ta="right">{attempt.ended_at_ms === null ? "–" : numbers.duration(attempt.ended_at_ms - attempt.sent_at_ms)}</Table.Td>
+                <Table.Td ta="right">
+                  {attempt.ended_at_ms === null ? "–" : numbers.duration(attempt.ended_at_ms - attempt.sent_at_ms)}
+                </Table.Td>
               </Table.Tr>
             );
           })}

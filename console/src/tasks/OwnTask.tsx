@@ -26,7 +26,8 @@ export function OwnTask({ id }: { id: string }) {
     queryFn: () => answered(api.GET("/v1/tasks/{task_id}", { params: { path: { task_id: id } } })),
     refetchInterval: (query) => (query.state.data !== undefined && isFinal(query.state.data) ? false : 1500),
   });
-  if (task.error !== null && task.data === undefined) return <Failure error={task.error} retry={() => void task.refetch()} />;
+  if (task.error !== null && task.data === undefined)
+    return <Failure error={task.error} retry={() => void task.refetch()} />;
   if (task.data === undefined) return <Skeleton h={360} />;
   const { usage, task_info, results } = task.data;
   return (
@@ -42,7 +43,9 @@ export function OwnTask({ id }: { id: string }) {
                 variant="default"
                 disabled={!task_info.can_cancel || task_info.cancel_requested === true}
                 loading={cancel.isPending}
-                onClick={() => cancel.mutate(id, { onSettled: () => client.invalidateQueries({ queryKey: ["own-task", id] }) })}
+                onClick={() =>
+                  cancel.mutate(id, { onSettled: () => client.invalidateQueries({ queryKey: ["own-task", id] }) })
+                }
               >
                 {text.cancel}
               </Button>
@@ -60,7 +63,9 @@ export function OwnTask({ id }: { id: string }) {
             ]}
           />
           {cancel.error !== null && <Failure error={cancel.error} />}
-          {task.data.error != null && <Failure error={new Refused(0, task.data.error.code, task.data.error.message, null, null, null)} />}
+          {task.data.error != null && (
+            <Failure error={new Refused(0, task.data.error.code, task.data.error.message, null, null, null)} />
+          )}
         </Stack>
       </Section>
       <Section title={text.results}>

@@ -94,12 +94,38 @@ export default function TaskList() {
           value={filters.state}
           onChange={(state) => set({ state: state as State | null })}
         />
-        <TextInput label={text.model} w={170} placeholder={text.any} value={filters.model} onChange={(event) => set({ model: event.currentTarget.value.trim() })} />
+        <TextInput
+          label={text.model}
+          w={170}
+          placeholder={text.any}
+          value={filters.model}
+          onChange={(event) => set({ model: event.currentTarget.value.trim() })}
+        />
         {administers && (
           <>
-            <TextInput label={text.org} w={140} placeholder={text.any} value={filters.org} onChange={(event) => set({ org: event.currentTarget.value })} />
-            <TextInput label={text.team} w={140} placeholder={text.any} disabled={filters.org === ""} value={filters.team} onChange={(event) => set({ team: event.currentTarget.value })} />
-            <TextInput label={text.key} w={140} placeholder={text.any} disabled={filters.org === ""} value={filters.key} onChange={(event) => set({ key: event.currentTarget.value })} />
+            <TextInput
+              label={text.org}
+              w={140}
+              placeholder={text.any}
+              value={filters.org}
+              onChange={(event) => set({ org: event.currentTarget.value })}
+            />
+            <TextInput
+              label={text.team}
+              w={140}
+              placeholder={text.any}
+              disabled={filters.org === ""}
+              value={filters.team}
+              onChange={(event) => set({ team: event.currentTarget.value })}
+            />
+            <TextInput
+              label={text.key}
+              w={140}
+              placeholder={text.any}
+              disabled={filters.org === ""}
+              value={filters.key}
+              onChange={(event) => set({ key: event.currentTarget.value })}
+            />
           </>
         )}
       </Group>
@@ -120,7 +146,14 @@ function OpenById() {
       }}
     >
       <Group gap="xs">
-        <TextInput size="xs" w={260} aria-label={text.search} placeholder="task-unified-…" value={id} onChange={(event) => setId(event.currentTarget.value)} />
+        <TextInput
+          size="xs"
+          w={260}
+          aria-label={text.search}
+          placeholder="task-unified-…"
+          value={id}
+          onChange={(event) => setId(event.currentTarget.value)}
+        />
         <Button size="xs" type="submit" variant="default">
           {text.open}
         </Button>
@@ -134,16 +167,27 @@ function AllTasks({ filters }: { filters: Filters }) {
     limit: PAGE,
     ...(filters.state === null ? {} : { state: filters.state }),
     ...(filters.model === "" ? {} : { model: filters.model }),
-    ...(filters.org === "" ? {} : { org: filters.org, ...(filters.team === "" ? {} : { team: filters.team }), ...(filters.key === "" ? {} : { key: filters.key }) }),
+    ...(filters.org === ""
+      ? {}
+      : {
+          org: filters.org,
+          ...(filters.team === "" ? {} : { team: filters.team }),
+          ...(filters.key === "" ? {} : { key: filters.key }),
+        }),
   };
   const tasks = useInfiniteQuery({
     queryKey: ["tasks", query],
     queryFn: ({ pageParam }) =>
-      answered(api.GET("/admin/v1/tasks", { params: { query: { ...query, ...(pageParam === "" ? {} : { before: pageParam }) } } })),
+      answered(
+        api.GET("/admin/v1/tasks", {
+          params: { query: { ...query, ...(pageParam === "" ? {} : { before: pageParam }) } },
+        }),
+      ),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_before,
     // Only while the first page alone is shown: older pages do not change, and would all be read again.
-    refetchInterval: (running) => ((running.state.data as InfiniteData<unknown> | undefined)?.pages.length === 1 ? 2000 : false),
+    refetchInterval: (running) =>
+      (running.state.data as InfiniteData<unknown> | undefined)?.pages.length === 1 ? 2000 : false,
   });
   return (
     <Rows
@@ -158,7 +202,12 @@ function AllTasks({ filters }: { filters: Filters }) {
 
 function OwnTasks({ filters }: { filters: Filters }) {
   const [pages, setPages] = useState(1);
-  const query = { page: 1, page_size: Math.min(100, pages * PAGE), ...(filters.state === null ? {} : { status: filters.state }), ...(filters.model === "" ? {} : { model: filters.model }) };
+  const query = {
+    page: 1,
+    page_size: Math.min(100, pages * PAGE),
+    ...(filters.state === null ? {} : { status: filters.state }),
+    ...(filters.model === "" ? {} : { model: filters.model }),
+  };
   const tasks = useQuery({
     queryKey: ["own-tasks", query],
     queryFn: () => answered(api.GET("/v1/tasks", { params: { query } })),
@@ -170,7 +219,9 @@ function OwnTasks({ filters }: { filters: Filters }) {
       rows={found?.data.map(ofKey)}
       error={tasks.error}
       withAccount={false}
-      more={found !== undefined && found.total > found.data.length && pages * PAGE < 100 ? () => setPages(pages + 1) : null}
+      more={
+        found !== undefined && found.total > found.data.length && pages * PAGE < 100 ? () => setPages(pages + 1) : null
+      }
       loading={false}
     />
   );
@@ -217,7 +268,9 @@ function Rows({ rows, error, withAccount, more, loading }: RowsProps) {
                 <Table.Td>
                   <Group gap={6} wrap="nowrap">
                     <StateBadge state={row.state} />
-                    {(row.cache === "hit" || row.cache === "joined") && <Badge variant="outline">{text[row.cache]}</Badge>}
+                    {(row.cache === "hit" || row.cache === "joined") && (
+                      <Badge variant="outline">{text[row.cache]}</Badge>
+                    )}
                     {row.error !== null && (
                       <Badge variant="outline" color="red">
                         {row.error}
