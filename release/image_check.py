@@ -125,6 +125,7 @@ def check(folder: Path, python: str, *, offline: bool) -> Iterator[str]:
     before = listing(stage.root)
     with serving(stage, folder) as process:
         yield check_health(stage)
+        yield check_console(stage)
         key = check_secrets(stage)
         yield "key and token are in the volume, readable for the gateway's user alone"
         picture(stage, key, "before")
@@ -238,6 +239,16 @@ def check_health(stage: Stage) -> str:
         done = stage.run(*words)
         require(done.returncode == 0, f"{' '.join(words)}: {done.stderr}")
     return "the health check passes"
+
+
+def check_console(stage: Stage) -> str:
+    """Its page, where it was built before the wheel, as the Dockerfile does."""
+    status, page = request(stage, "GET", "/console/")
+    if not any(stage.root.glob("opt/image-gateway/lib/python*/site-packages/gateway/console/index.html")):
+        require(status == 503, f"without a build /console/ answers {status}")
+        return "the console is not built here, and says so"
+    require(status == 200 and b"<script" in page, f"/console/ answers {status}: {page[:200]!r}")
+    return "the console's page is served"
 
 
 def check_secrets(stage: Stage) -> str:
