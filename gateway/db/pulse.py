@@ -39,7 +39,8 @@ class Pulse:
 def failures_by_kind(outcomes: Iterable[object]) -> Mapping[str, int]:
     """`unavailable`: the database did not take it; `statement`: it took exception to a statement; `other`: a fault of ours. What only answers
     whoever asked, a refusal, is none."""
-    return Counter(_kind(outcome) for outcome in outcomes if isinstance(outcome, Exception) and not _is_answer(outcome))
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    return Counter(_kind(exc) for exc in failed if not _is_answer(exc)) if failed else {}
 
 
 def _kind(exc: Exception) -> str:

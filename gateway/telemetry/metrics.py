@@ -146,7 +146,7 @@ class Metrics:
     def offer_known(self, *, upstream: str, model: str) -> None:
         """What operators are woken by stands at 0 for an offer until it happens."""
         upstream, model = self._upstream(upstream), self._model(model)
-        for fault in ("none", "credentials", "no_money"):
+        for fault in ("credentials", "no_money"):
             self._attempts.expect((upstream, model, fault))
         self._cost.expect((upstream, model))
         self._in_doubt_attempts.expect((upstream,))

@@ -144,9 +144,11 @@ async def test_a_database_that_does_not_answer_is_asked_again(tmp_path: Path) ->
     watched.trouble = ValueError("two keys have the same secret")
     assert await watched.reloader.reload()
     assert watched.current.config is before
+    assert not watched.current.is_latest
     watched.trouble = None
     assert await watched.reloader.reload()
     assert watched.current.config.markup == 2
+    assert watched.current.is_latest
 
 
 async def test_a_changed_file_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

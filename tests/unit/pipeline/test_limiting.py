@@ -46,7 +46,9 @@ class DownRates:
 
 
 def metric(metrics: Metrics, name: str) -> list[str]:
-    return [line for line in metrics.render().decode().splitlines() if line.startswith(name)]
+    """The samples that anything happened to."""
+    lines = metrics.render().decode().splitlines()
+    return [line for line in lines if line.startswith(name) and not line.endswith(" 0.0")]
 
 
 async def test_a_rate_refusal_names_the_account_and_the_wait() -> None:
