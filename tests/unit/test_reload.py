@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
@@ -176,6 +177,36 @@ async def test_a_changed_file_is_noticed(tmp_path: Path, caplog: pytest.LogCaptu
             assert (await watched.news.get()).markup == 2
     finally:
         running.cancel()
+
+
+async def test_a_changed_secret_of_a_projected_volume_is_noticed(tmp_path: Path) -> None:
+    """As Kubernetes keeps one: all files are made anew in a folder, to which a link is turned in one go; then the old folder is removed."""
+
+    def project(number: int, secret: str) -> None:
+        folder = tmp_path / f"..{number}"
+        folder.mkdir()
+        keys = [{"name": "ci", "secret": "${file:ci_key}"}]
+        config = {"upstreams": {"sandbox": SANDBOX}, "accounts": [{"org": "acme", "keys": keys}]}
+        for name, text in (("gateway.yaml", json.dumps(config)), ("ci_key", secret)):  # noqa: TID251 - YAML is a superset of JSON
+            (folder / name).write_text(text)
+            if number == 1:
+                (tmp_path / name).symlink_to(Path("..data") / name)
+        (tmp_path / "..turned").symlink_to(folder.name)
+        (tmp_path / "..turned").replace(tmp_path / "..data")
+
+    project(1, "the first secret")
+    path = tmp_path / "gateway.yaml"
+    current, news = Current(load(path, {})), asyncio.Queue[Config]()
+    reloader = Reloader(
+        current, lambda running: load(path, {}, running=running), news.put, asyncio.Event(), poll_s=0.001
+    )
+    watching = asyncio.ensure_future(reloader.run())
+    project(2, "the other secret")
+    shutil.rmtree(tmp_path / "..1")
+    async with asyncio.timeout(5):
+        fresh = await news.get()
+    watching.cancel()
+    assert fresh.accounts[0].keys[0].secret == "the other secret"
 
 
 async def test_a_fault_in_one_reload_does_not_end_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
