@@ -302,17 +302,16 @@ def test_the_network_policy_lets_out_to_database_state_and_bucket() -> None:
 
 
 def test_monitoring_brings_the_rules_and_the_dashboard() -> None:
-    """As the files say, each where there is one: braces in them are Prometheus' and Grafana's, not helm's."""
+    """As the files say: braces in them are Prometheus' and Grafana's, not helm's."""
     objects = render(VALUE_SETS["monitoring"])
-    rules, dashboard = CHART / "files/rules.yaml", CHART / "files/dashboard.json"
-    found = [each["spec"] for each in objects if each["kind"] == "PrometheusRule"]
-    assert found == ([yaml.safe_load(rules.read_text(encoding="utf-8"))] if rules.exists() else [])
-    assert all(spec["groups"] for spec in found)
-    boards = [each for each in objects if each["metadata"]["name"].endswith("-dashboard")]
-    assert [each["metadata"]["labels"]["grafana_dashboard"] for each in boards] == ["1"] * dashboard.exists()
-    for board in boards:
-        assert json.loads(board["data"]["image-gateway.json"]) == json.loads(dashboard.read_text(encoding="utf-8"))
-        assert len(board["data"]["image-gateway.json"]) < 1_000_000, "a ConfigMap has a megabyte"
+    rules = yaml.safe_load((CHART / "files/rules.yaml").read_text(encoding="utf-8"))
+    assert rules["groups"]
+    assert find(objects, "PrometheusRule")["spec"] == rules
+    board = find(objects, "ConfigMap", "prod-image-gateway-dashboard")
+    text = board["data"]["image-gateway.json"]
+    assert json.loads(text) == json.loads((CHART / "files/dashboard.json").read_text(encoding="utf-8"))
+    assert len(text) < 1_000_000, "a ConfigMap has a megabyte"
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
 @pytest.mark.parametrize(
