@@ -1,9 +1,8 @@
 """The cache, put together: where it remembers, what it keeps in memory, and by which rules."""
 
-from functools import lru_cache
-
 from gateway import secret_files
 from gateway.app_office import Office
+from gateway.app_reload import Current
 from gateway.cache.index import MemoryIndex
 from gateway.cache.pictures import PictureCache
 from gateway.cache.shared_index import SharedIndex
@@ -26,10 +25,22 @@ def sharing_of(office: Office, state: Valkey | None, metrics: Metrics, clock: Cl
         metrics,
         clock,
         secret=secret_files.derive(office.secret_key, "image-gateway cache v1"),
-        rules=lambda: _rules(current.config.cache),  # as the config stands now
+        rules=_Rules(current),
     )
 
 
-@lru_cache(maxsize=4)  # every call asks twice
-def _rules(cache: Cache) -> Rules:
-    return Rules(cache.enabled, cache.ttl_s, cache.scope, cache.charge, cache.single_flight)
+class _Rules:
+    """As the config stands now; every call asks twice."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._of, self._rules = self._made()
+
+    def __call__(self) -> Rules:
+        if self._current.config.cache is not self._of:
+            self._of, self._rules = self._made()
+        return self._rules
+
+    def _made(self) -> tuple[Cache, Rules]:
+        cache = self._current.config.cache
+        return cache, Rules(cache.enabled, cache.ttl_s, cache.scope, cache.charge, cache.single_flight)

@@ -89,13 +89,14 @@ async def _before(request: web.Request) -> "_Before":
     raw = await short_body(request, KNOWN_BYTES_MAX)
     if raw is None:
         return NEW
+    app = request.app
     key = CallKey(
         raw,
         request.headers.get("Content-Type"),
         request.match_info.get("deployment"),
-        request.app[SETTINGS].default_model(),
+        app[SETTINGS].default_model(),
     )
-    return _Before(key, request.app[KNOWN_CALLS].get(key))
+    return _Before(key, app[KNOWN_CALLS].get(key))
 
 
 async def read_generation(request: web.Request, pictures: BodyPictures) -> tuple[JsonObject, Generation]:

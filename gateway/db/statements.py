@@ -142,11 +142,19 @@ class Together:
 class BulkStatement:
     """One statement for many rows of values."""
 
-    def __init__(self, sqlite_text: str, postgresql_text: Callable[[int], str], width: int) -> None:
-        """`postgresql_text` is given the number of its first parameter; `width` is how many there are."""
+    def __init__(
+        self,
+        sqlite_text: str,
+        postgresql_text: Callable[[int], str],
+        width: int,
+        sqlite_rows_text: Callable[[int], str] | None = None,
+    ) -> None:
+        """`postgresql_text` is given the number of its first parameter; `width` is how many there are. `sqlite_rows_text` is given a number of rows,
+        where several may stand in one text."""
         self.sqlite_text = sqlite_text
         self.postgresql_text = postgresql_text
         self.width = width
+        self.sqlite_rows_text = None if sqlite_rows_text is None else lru_cache(maxsize=16)(sqlite_rows_text)
 
 
 @lru_cache(maxsize=128)
@@ -171,7 +179,16 @@ def insert_rows(table: Table, columns: Sequence[str], *, ignore_repeats: bool = 
     def postgresql_text(first: int) -> str:
         return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({_arrays(table, columns, first)}){ending}"
 
-    return BulkStatement(f"INSERT INTO {table.name} ({names}) VALUES ({marks}){ending}", postgresql_text, len(columns))
+    return _inserting(f"INSERT INTO {table.name} ({names})", marks, ending, postgresql_text, len(columns))
+
+
+def _inserting(
+    beginning: str, marks: str, ending: str, postgresql_text: Callable[[int], str], width: int
+) -> BulkStatement:
+    def rows_text(count: int) -> str:
+        return f"{beginning} VALUES {', '.join([f'({marks})'] * count)}{ending}"
+
+    return BulkStatement(rows_text(1), postgresql_text, width, rows_text)
 
 
 def update_rows(table: Table, keys: Sequence[str], columns: Sequence[str]) -> BulkStatement:
@@ -221,8 +238,10 @@ def add_to_rows(table: Table, keys: Sequence[str], columns: Sequence[str], *, ma
     if making:
         sums = ", ".join(f"{c} = {table.name}.{c} + excluded.{c}" for c in columns)
         ending = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sums}"
-        return BulkStatement(
-            f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' for _ in everything)}){ending}",
+        return _inserting(
+            f"INSERT INTO {table.name} ({names})",
+            ", ".join("?" for _ in everything),
+            ending,
             lambda first: (
                 f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({_arrays(table, everything, first)}){ending}"
             ),
