@@ -79,6 +79,7 @@ NPM_AGE = --min-release-age=7 --no-audit --no-fund
 lock: ## remake the locks, Python's (needs uv) and the console's (needs npm 11.10)
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra otel -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/run-otel.txt
 	for file in $(filter-out %/chart.in,$(wildcard requirements/*.in)); do $(LOCK) $$file -o $${file%.in}.txt || exit 1; done
 	$(LOCK) --no-deps requirements/chart.in -o requirements/chart.txt
 	$(PYTHON) -m release.published

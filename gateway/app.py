@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,6 +38,7 @@ from gateway.api.server import (
 )
 from gateway.api.state import ApiSettings
 from gateway.app_admission import admission
+from gateway.app_background import background
 from gateway.app_callbacks import callback_deliverer
 from gateway.app_console import console_of
 from gateway.app_keys import declare_again, keep_used, keep_used_often, reload_keys
@@ -57,6 +57,7 @@ from gateway.app_retention import sweeper
 from gateway.app_sharing import sharing_of
 from gateway.app_shutdown import drain
 from gateway.app_state import KeyNews, open_shared
+from gateway.app_telemetry import log_to, open_lines, open_traces
 from gateway.blobs.links import LinkKey, LinkSigner
 from gateway.blobs.store import BlobStoreUnavailable
 from gateway.callbacks.deliverer import Deliverer as CallbackDeliverer
@@ -80,9 +81,10 @@ from gateway.pipeline.runner import Runner
 from gateway.pipeline.tools import Tools
 from gateway.retention.sweeper import Sweeper
 from gateway.routing.health import Circuits
-from gateway.telemetry.logs import CanonicalLog, LineWriter, configure
+from gateway.telemetry.logs import CanonicalLog, LineWriter
 from gateway.telemetry.loop_lag import watch_loop_lag
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Traces
 from gateway.upstreams.base import Adapter
 from gateway.upstreams.registry import build as build_adapter
 from gateway.upstreams.wire import Resources
@@ -127,6 +129,8 @@ class House:
     pictures: Pictures
     bodies: BodyBudget
     key_news: KeyNews
+    traces: Traces | None
+    """None: off."""
 
     def jobs(self) -> tuple[Coroutine[object, object, None], ...]:
         """What runs beside the calls, until the gateway stops."""
@@ -157,9 +161,8 @@ async def running(
     """
     assert_compiled_parser()
     clock = clock or SystemClock()
-    lines = lines or LineWriter(sys.stderr.buffer)
-    configure(lines)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    lines = lines or open_lines(config.log)
+    log_to(lines, config.log)
     crash_points.arm(config.crash_at)
     async with AsyncExitStack() as stack:
         office = await stack.enter_async_context(
@@ -182,7 +185,7 @@ async def running(
             started=started,
         )
         await stack.enter_async_context(
-            _background(
+            background(
                 *house.jobs(),
                 office.erasing.run(),
                 watch_loop_lag(house.metrics.loop_lag),
@@ -192,7 +195,8 @@ async def running(
             )
         )
         http = make_runner(
-            _application(config, office, house, CanonicalLog(lines, clock)), drain_s=config.server.drain_s
+            _application(config, office, house, CanonicalLog(lines, clock, config.log.level)),
+            drain_s=config.server.drain_s,
         )
         await http.setup()
         most = connections_max(sum(upstream.concurrency for upstream in config.upstreams))
@@ -217,6 +221,7 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
     """Adapters, stores and the pipeline over them; closed at the end. Raises StartFailed."""
     async with AsyncExitStack() as stack:
         metrics, circuits, owner = Metrics(), Circuits(clock), new_owner_id()
+        traces = await stack.enter_async_context(open_traces(config, owner, clock))
         threads = ThreadPoolExecutor(UPSTREAM_THREADS, thread_name_prefix="upstream")
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         resources = Resources(clock, threads, egress=config.egress)
@@ -266,13 +271,15 @@ async def _built(config: Config, office: Office, clock: Clock) -> AsyncIterator[
         housekeeping = app_metrics.housekeeping(
             office, metrics, circuits, clock, lambda: resources.budget.used_bytes + bodies.used_bytes
         )
-        recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms)
+        recovery = Recovery(office.database, runner, limiting, clock, owner=owner, lease_ms=lease_ms, traces=traces)
         watch, deliverer = _alerting(office, metrics, refusals, clock)
-        callbacks = callback_deliverer(office.database, pipeline, office.callback_secrets, current, metrics, clock)
+        callbacks = callback_deliverer(
+            office.database, pipeline, office.callback_secrets, current, metrics, clock, traces
+        )
         sweeping = sweeper(office, config.retention, metrics, clock, owner, pictures.expired)
         yield House(
             pipeline, acceptance, runner, recovery, cancelling, housekeeping, metrics, watch, deliverer, callbacks, sweeping, pictures, bodies,
-            key_news,
+            key_news, traces,
         )  # fmt: skip
 
 
@@ -336,6 +343,7 @@ def _application(config: Config, office: Office, house: House, canonical: Canoni
         authenticator=office.authenticator,
         metrics=house.metrics,
         canonical=canonical,
+        traces=house.traces,
         admin_tokens=office.admin_tokens,
         administration=Administration(
             office.accounts,
@@ -469,22 +477,3 @@ async def _metrics_port(config: Config, metrics: Metrics) -> AsyncIterator[None]
         yield
     finally:
         await runner.cleanup()
-
-
-@asynccontextmanager
-async def _background(*jobs: Coroutine[object, object, None] | None) -> AsyncIterator[None]:
-    """Endless jobs, cancelled at the end. One that breaks is logged; the gateway goes on without it."""
-    tasks = [asyncio.create_task(job) for job in jobs if job is not None]
-    for task in tasks:
-        task.add_done_callback(_report_broken)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _report_broken(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a background job broke", exc_info=task.exception())

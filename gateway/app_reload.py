@@ -45,6 +45,8 @@ RESTART = {
     "retention": "retention",
     "quota": "files",
     "decoder": "images",
+    "tracing": "tracing",
+    "log": "log",
     "usage_callers": "usage.callers",
     "console": "console",
 }

@@ -32,6 +32,7 @@ from gateway.config_schema import ConfigFile, check
 from gateway.config_sections import UPSTREAM_OPTIONS
 from gateway.config_state import notes_of_state, state_of
 from gateway.config_text import ConfigError, Plain, Problem, Problems, join, read_file, substitute
+from gateway.config_tracing import LogConfig, TracingConfig, log_of, tracing_of
 from gateway.config_upstreams import check_described, options_of, settings_of
 from gateway.db.url import DatabaseUrl, Dialect, parse_database_url
 from gateway.domain.accounts import Budget
@@ -158,6 +159,9 @@ class Config:
     accounts: tuple[OrgDeclaration, ...]
     limits_on_store_failure: OnStoreFailure
     alerts: AlertsConfig | None
+    tracing: TracingConfig | None
+    """None: off."""
+    log: LogConfig
     usage_callers: bool
     """Whether usage is kept by callers' own users, too."""
     findings: tuple[Finding, ...]
@@ -265,6 +269,8 @@ class _Resolver:
         state = state_of(file.state, problems)
         accounts = Declarations(catalog, self.known_models, problems).orgs(file.accounts)
         egress, server, alerts = self._egress(), self._server(), self._alerts()
+        self._check_file_exists("tracing.ca_file", file.tracing.ca_file)
+        tracing, tracing_notes = tracing_of(file.tracing, self.environ, problems)
         short = _short_drain(server, upstreams)
         if short is not None and self.strict:
             problems.found.setdefault(short.key, short)
@@ -312,12 +318,15 @@ class _Resolver:
             accounts=accounts,
             limits_on_store_failure=file.limits.on_store_failure,
             alerts=alerts,
+            tracing=tracing,
+            log=log_of(file.log, self.environ),
             usage_callers=file.usage.callers,
             findings=findings,
             price_origins=tuple(found.origins),
             notes=(
                 *(finding.text for finding in findings),
                 *_notes_without_effect(file),
+                *tracing_notes,
                 *notes_of_state(file.state, file.database),
                 *(() if short is None else (str(short),)),
             ),

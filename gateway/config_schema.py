@@ -31,6 +31,7 @@ from gateway.config_sections import (
 )
 from gateway.config_socket import DEFAULT_DATABASE
 from gateway.config_text import Plain, Problems, join
+from gateway.config_tracing import LogSection, TracingSection
 
 
 class ConfigFile(Section):
@@ -75,6 +76,10 @@ class ConfigFile(Section):
         LimitsSection.model_construct(), description="Write limits: {on_store_failure: allow}."
     )
     alerts: AlertsSection = Field(AlertsSection.model_construct(), description="Write alerts: {url: …, secret: …}.")
+    tracing: TracingSection = Field(
+        TracingSection.model_construct(), description="Write tracing: {endpoint: …, sample: …}."
+    )
+    log: LogSection = Field(LogSection.model_construct(), description="Write log: {format: auto, level: info}.")
     usage: UsageSection = Field(UsageSection.model_construct(), description="Write usage: {callers: false}.")
     cache: CacheSection = Field(CacheSection.model_construct(), description="Write cache: {enabled: true, ttl: 24h}.")
     console: ConsoleSection = Field(

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_urldispatcher import MatchInfoError
 
 from gateway.administration.sessions import Session
+from gateway.api import traced
 from gateway.api.body import BODY_BYTES_MAX, check_declared_size
 from gateway.api.console import CONSOLE
 from gateway.api.errors import error_of_http, render_error
@@ -32,11 +33,14 @@ from gateway.api.state import (
     PRINCIPAL,
     RATE_HEADERS,
     REQUEST_ID,
+    TRACES,
     LogFields,
 )
 from gateway.domain.administrators import Scope
 from gateway.domain.errors import GatewayError, InternalError, InvalidRequest, ScopeMissing, SubjectNotFound
 from gateway.domain.ids import new_request_id
+from gateway.telemetry.logs import within
+from gateway.telemetry.traces import Open
 
 _logger = logging.getLogger(__name__)
 
@@ -50,12 +54,22 @@ _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, turns errors into answers, and writes the one line about it."""
     app = request.app
-    now_s = app[CLOCK].monotonic_s
-    started_s = now_s()
+    started_s = app[CLOCK].monotonic_s()
     request[REQUEST_ID] = request_id = new_request_id()
     fields: LogFields = {}
     request[LOG] = fields
-    status = _CLIENT_GONE
+    traces, untraced = app[TRACES]
+    with within(request_id):
+        if traces is None or request.match_info.handler in untraced or isinstance(request.match_info, MatchInfoError):
+            return await _recorded(request, handler, started_s, fields)
+        with traced.call(traces, request, _route(request), request_id) as opened:
+            return await _recorded(request, handler, started_s, fields, opened)
+
+
+async def _recorded(
+    request: web.Request, handler: Handler, started_s: float, fields: LogFields, opened: Open | None = None
+) -> web.StreamResponse:
+    app, status, request_id = request.app, _CLIENT_GONE, request[REQUEST_ID]
     try:
         response = await _answer(request, handler, fields)
         status = response.status
@@ -65,7 +79,9 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
                 response.headers.update(rate_headers)
         return response
     finally:
-        _record(app, request, status, now_s() - started_s, fields)
+        if opened is not None:
+            traced.end(opened, status, fields)
+        _record(app, request, status, app[CLOCK].monotonic_s() - started_s, fields)
 
 
 async def _answer(request: web.Request, handler: Handler, fields: LogFields) -> web.StreamResponse:

@@ -27,12 +27,14 @@ from gateway.api.state import (
     PIPELINE,
     REFUSALS,
     SETTINGS,
+    TRACES,
     UPLOADS,
     ApiSettings,
     WriteCanonical,
 )
 from gateway.domain.clock import Clock, SystemClock
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
+from gateway.telemetry.traces import Traces
 
 KEEPALIVE_S = 15.0
 """Also how long a connection may take for its headers; aiohttp's own default here is an hour."""
@@ -55,6 +57,7 @@ def make_app(  # noqa: PLR0913 - one object of the root each, by name
     administration: Administration | None = None,
     console: Console | None = None,
     clock: Clock = SystemClock(),
+    traces: Traces | None = None,
 ) -> web.Application:
     """The whole HTTP edge."""
     app = web.Application(
@@ -73,6 +76,7 @@ def make_app(  # noqa: PLR0913 - one object of the root each, by name
         app[CONSOLE] = console
     app[METRICS] = metrics
     app[CANONICAL] = canonical
+    app[TRACES] = traces, frozenset(public_handlers())
     app[SETTINGS] = settings
     app[CLOCK] = clock
     app[REFUSALS] = Refusals(clock)

@@ -1,6 +1,6 @@
 """Typed keys of what the application and a request carry, and the settings of the HTTP edge."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,6 +17,7 @@ from gateway.domain.clock import Clock
 from gateway.domain.images import Contract
 from gateway.telemetry.logs import LogValue
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ ADMIN_TOKENS = web.AppKey[AdminTokens]("admin_tokens")
 ADMINISTRATION = web.AppKey("administration", Administration)
 METRICS = web.AppKey("metrics", Metrics)
 CANONICAL = web.AppKey[WriteCanonical]("canonical")
+TRACES = web.AppKey[tuple[Traces | None, Collection[Handler]]]("traces")
+"""None: off; and the handlers that are not traced: probes, links to results and other open routes."""
 CLOCK = web.AppKey[Clock]("clock")
 REFUSALS = web.AppKey("refusals", Refusals)
 OPENAPI = web.AppKey("openapi", bytes)

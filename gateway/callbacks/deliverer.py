@@ -8,7 +8,7 @@ database that does not answer is asked again at the next look; a try that cannot
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
@@ -23,6 +23,7 @@ from gateway.domain.clock import Clock
 from gateway.domain.errors import GatewayError
 from gateway.domain.ids import AccountId, TaskId
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Kind, Traces, below, outgoing, span
 from gateway.webhooks.sending import Reply, Sender
 from gateway.webhooks.signing import signed_headers
 
@@ -44,6 +45,15 @@ Render = Callable[[Sequence[TaskId]], Awaitable[Mapping[TaskId, str]]]
 """Ended tasks as JSON, as their query answers it; those that are gone are absent."""
 Secrets = Callable[[Collection[AccountId]], Awaitable[Mapping[AccountId, Sequence[bytes]]]]
 """What signs the messages of each key now: one secret, or two during a rotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Deliveries hang below the calls that wished them."""
+
+    traces: Traces
+    parents: Callable[[Sequence[TaskId]], Awaitable[Mapping[TaskId, str | None]]]
+    """The span under which each task was accepted."""
 
 
 class Moment(StrEnum):
@@ -70,6 +80,7 @@ class Deliverer:
         clock: Clock,
         *,
         kept_ms: Callable[[], int],
+        traced: Traced | None = None,
         reached: Callable[[Moment], None] = lambda _: None,
     ) -> None:
         self._database = database
@@ -79,6 +90,7 @@ class Deliverer:
         self._metrics = metrics
         self._clock = clock
         self._kept_ms = kept_ms
+        self._traced = traced
         self._reached = reached
         self._lanes = Lanes()
         self._circuits = EndpointCircuits()
@@ -223,7 +235,10 @@ class Deliverer:
     async def _deliver(self, callback: Callback, secrets: Sequence[bytes]) -> None:
         """One try, from the claim to its note. Never raises: it is one of many in a group."""
         try:
-            await self._try(callback, secrets)
+            if self._traced is None:
+                await self._try(callback, secrets)
+            else:
+                await self._try_traced(self._traced, callback, secrets)
         except (GatewayError, StatementFailed) as exc:
             log.warning(
                 "a callback's try could not be noted: it is made again", extra={"callback": callback.id}, exc_info=exc
@@ -234,17 +249,28 @@ class Deliverer:
             self._lanes.release(callback.host)
             self._free.set()
 
-    async def _try(self, callback: Callback, secrets: Sequence[bytes]) -> None:
+    async def _try_traced(self, traced: Traced, callback: Callback, secrets: Sequence[bytes]) -> None:
+        parents = await traced.parents([callback.task])
+        told = {"gateway.task.id": callback.task, "gateway.callback.id": callback.id, "server.address": callback.host}
+        with below(traced.traces, parents.get(callback.task)), span("callback", told, Kind.CLIENT) as spanned:
+            status = await self._try(callback, secrets)
+            spanned.set({"http.request.method": "POST", "http.response.status_code": status})
+            if status is None or status >= 400:
+                spanned.fail("not_reached" if status is None else str(status))
+
+    async def _try(self, callback: Callback, secrets: Sequence[bytes]) -> int | None:
+        """The receiver's status, where it answered."""
         at_ms = self._clock.now_ms()
         if at_ms >= callback.next_at_ms:
-            return  # this process stood still for longer than its claim: whoever claims it next sends it
+            return None  # this process stood still for longer than its claim: whoever claims it next sends it
         if callback.body is None or not secrets:
             gone = "its task is gone" if callback.body is None else "its key is gone"
             await self._note(callback, CallbackTry(at_ms, None, 0, gone), CallbackState.DEAD, 0, gone)
             self._metrics.callback_ended("dead")
-            return
+            return None
         body = callback.body.encode()
-        reply = await self._sender.post(callback.url, body, signed_headers(secrets, callback.id, at_ms // 1000, body))
+        signed = signed_headers(secrets, callback.id, at_ms // 1000, body)
+        reply = await self._sender.post(callback.url, body, {**signed, **outgoing()})
         self._reached(Moment.SENT)
         now_ms, step = self._clock.now_ms(), next_step(callback.tries, reply)
         made = CallbackTry(at_ms, reply.status, reply.took_ms, reply.said if reply.status is not None else reply.text)
@@ -255,6 +281,7 @@ class Deliverer:
         elif reply.status != GONE:  # which speaks of one message alone
             self._circuits.failed(callback, now_ms)
         self._count(callback, reply, step.state, now_ms, noted=noted)
+        return reply.status
 
     async def _note(
         self, callback: Callback, made: CallbackTry, state: CallbackState, next_at_ms: int, answer: str

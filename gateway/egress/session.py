@@ -23,6 +23,7 @@ from yarl import URL
 
 from gateway.egress.errors import EgressRefused, RequestRefused
 from gateway.egress.guard import EgressPolicy, Guard, check_url
+from gateway.telemetry.traces import outgoing
 
 USER_AGENT = "image-gateway"
 GUARDED_CONNECT_TIMEOUT_S = 3.0
@@ -58,7 +59,7 @@ async def open_upstream_session(
         headers=_HEADERS,
         proxy=proxy,
         trust_env=False,
-        middlewares=(_stay_at((base_url, *other_origins)),),
+        middlewares=(_stay_at((base_url, *other_origins)), _traced),
     )
 
 
@@ -100,6 +101,12 @@ def _stay_at(urls: tuple[str, ...]) -> ClientMiddlewareType:
         return await handler(request)
 
     return stay
+
+
+async def _traced(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """An upstream's own spans hang below the attempt; nothing is sent where nothing is traced."""
+    request.headers.update(outgoing())
+    return await handler(request)
 
 
 def _check_each(policy: EgressPolicy) -> ClientMiddlewareType:

@@ -40,6 +40,7 @@ from gateway.pipeline.serving import Incoming, Serving
 from gateway.pipeline.sharing import BYPASS, Begun, Sharing
 from gateway.pipeline.tools import Tools
 from gateway.pipeline.work import Work
+from gateway.telemetry.traces import keeping, span
 
 HITS_MAX = 3
 """How often a call is pointed to pictures that turn out to be gone, before it goes its own way."""
@@ -150,9 +151,12 @@ class Acceptance:
         attempts, slots = await self._first_attempts(task.id, quoted, now_ms) if at_once else ((), {})
         reached(CrashPoint.BEFORE_ACCEPT)
         try:
-            outcome = await self._tools.database.write(
-                Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms, call.repeat)
-            )
+            with span("hold", {"gateway.task.id": task.id}) as held:
+                outcome = await self._tools.database.write(
+                    Accept(task, options, terms.credits_per_usd, attempts, terms.lease_ms, call.repeat)
+                )
+                if not isinstance(outcome, Accepted):
+                    held.set({"gateway.refused": type(outcome).__name__})
         except BaseException as exc:
             self._give_back(attempts, slots)
             if isinstance(exc, CommitUnknown | asyncio.CancelledError):  # it may be written, or wait to be
@@ -226,7 +230,7 @@ class Acceptance:
             deadline_at_ms=now_ms + int(terms.deadline_s * 1000),
             reserved_microcredits=0,
             prompt=admitted.request.prompt,
-            request_json=request_json,
+            request_json=keeping(request_json),
             plan_json="",
             owner=self._owner,
             epoch=1,

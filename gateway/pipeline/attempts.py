@@ -37,6 +37,7 @@ from gateway.pipeline.steps import step_after
 from gateway.pipeline.stopping import Stopping
 from gateway.pipeline.stored import Stored, TaskLost
 from gateway.pipeline.tools import Tools
+from gateway.pipeline.traced import attempted
 from gateway.pipeline.upstream_time import Upstreamed
 from gateway.pipeline.verdict import Failure
 from gateway.routing.health import NEUTRAL
@@ -336,7 +337,7 @@ class Making:
                     attempt.id, request, offer, self.deadline_s, ref,
                     await self.pictures.to_send(capabilities.mask, ref, sent_before=sent_before), hearer(self.partials, attempt.id, request),
                 )  # fmt: skip
-                with held_to_the_end():
+                with held_to_the_end(), attempted(attempt, offer, adapter, resends):
                     with self.upstreamed, self.in_hand.asking(attempt.id), self.stopping.out(adapter, call):
                         await self.stopping.tell_late(attempt.id, ref)
                         generated = await sent_or_found(

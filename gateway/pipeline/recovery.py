@@ -25,6 +25,7 @@ from gateway.pipeline.runner import Runner
 from gateway.pipeline.work import Work
 from gateway.tasks import attempt_store
 from gateway.tasks import store as task_store
+from gateway.telemetry.traces import Traces, below, kept
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Recovery:
         *,
         owner: str,
         lease_ms: int = LEASE_MS,
+        traces: Traces | None = None,
     ) -> None:
         self._database = database
         self._runner = runner
@@ -59,6 +61,7 @@ class Recovery:
         self._clock = clock
         self._owner = owner
         self._lease_ms = lease_ms
+        self._traces = traces
         self._round_s = lease_ms / 1000 / ROUNDS_A_LEASE
         self._embedded = database.dialect is Dialect.SQLITE
         self._idle: set[TaskId] = set()
@@ -159,7 +162,8 @@ class Recovery:
                 await self._runner.give_up(task, known)
                 continue
             work.places = await self._limiting.count(task.path)
-            await self._runner.start(work)
+            with below(self._traces, kept(task.request_json)):  # the trace of the call that it was accepted in
+                await self._runner.start(work)
 
     def _work(self, task: Task, attempts: tuple[Attempt, ...], owner_may_live: bool) -> Work:
         now_s = self._clock.monotonic_s()

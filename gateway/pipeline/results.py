@@ -27,6 +27,7 @@ from gateway.imaging.formats import convert
 from gateway.imaging.sniff import NotAnImage, sniff
 from gateway.pipeline.crash_points import CrashPoint, reached
 from gateway.pipeline.forms import Form
+from gateway.telemetry.traces import span
 from gateway.upstreams.base import (
     Generated,
     InlineImage,
@@ -105,6 +106,14 @@ class Results:
         `form`: what cannot be brought into it stays as it came, for it is paid for.
         Raises UpstreamFailure where no picture is left.
         """
+        with span("results", {"gateway.attempt.id": attempt_id}) as told:
+            delivery, texts = await self._stored(attempt_id, generated, fetch, keep=keep, form=form)
+            told.set({"gateway.results": len(delivery.images), "gateway.lost": delivery.lost or None})
+            return delivery, texts
+
+    async def _stored(
+        self, attempt_id: AttemptId, generated: Generated, fetch: Fetch, *, keep: bool, form: Form | None
+    ) -> tuple[Delivery, list[bytes]]:
         stored: list[ImageResult] = []
         pictures: list[bytes] = []
         texts: list[bytes] = []

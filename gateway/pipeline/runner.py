@@ -36,6 +36,7 @@ from gateway.pipeline.verdict import end_without_pictures
 from gateway.pipeline.waits import Waits
 from gateway.pipeline.work import Ending, Work
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import span
 
 log = logging.getLogger(__name__)
 
@@ -165,13 +166,25 @@ class Runner:
         return self._interrupted
 
     async def _run(self, work: Work) -> None:
+        told = {
+            "gateway.task.id": work.task.id,
+            "gateway.model": work.task.model,
+            "gateway.contract": work.task.contract.value,
+        }
+        with span("task", told) as spanned:
+            ending = await self._worked(work)
+            if ending is not None:
+                spanned.set({"gateway.outcome": ending.task.state.value, "gateway.attempts": len(ending.attempts)})
+
+    async def _worked(self, work: Work) -> Ending | None:
         work.worker = asyncio.current_task()
         ending: Ending | None = None
         over, making = False, None
         reached(CrashPoint.TASK_STARTED)
         try:
             if work.follows:
-                ending = await self._followed(work)
+                with span("follow", {"gateway.source.task.id": work.task.source}):
+                    ending = await self._followed(work)
             if ending is None:
                 work.making = making = self._making(work)
                 await making.run()
@@ -197,6 +210,7 @@ class Runner:
                 work.ended.set_result(ending)
         if self._tools.inputs is not None and (over or ending is not None):
             await self._tools.inputs.discard(work.task, work.request)
+        return ending
 
     def _making(self, work: Work) -> Making:
         return Making(
@@ -252,7 +266,8 @@ class Runner:
             shares=pricing.shares(work.plan, work.task.n, _delivered(made, work.task.n), attempts, stopped),
         )
         reached(CrashPoint.BEFORE_FINISH)
-        finished = await _commit(self._tools.database, command)
+        with span("settle", {"gateway.outcome": state.value}):
+            finished = await _commit(self._tools.database, command)
         reached(CrashPoint.FINISHED)
         self._count(work, finished, attempts, making.upstreamed.total_s)
         self._tools.metrics.saved("routing", sum(share.routing_saved_microusd for share in command.shares))
@@ -276,7 +291,8 @@ class Runner:
             ended = [_as_loss(attempt) for attempt in making.unrecorded]
             error = TaskError(TaskErrorCode.UNKNOWN_ERROR, "The gateway failed on this task. Nothing is charged.")
             attempts = _merged(work.attempts, making)
-            finished = await _commit(self._tools.database, _failure_of(work.task, ended, error, attempts))
+            with span("settle", {"gateway.outcome": TaskState.FAILED.value}):
+                finished = await _commit(self._tools.database, _failure_of(work.task, ended, error, attempts))
         except TaskLost:
             return None
         except Exception:

@@ -31,6 +31,7 @@ from gateway.pipeline.runner import Runner
 from gateway.pipeline.sharing import Sharing, Source
 from gateway.pipeline.tools import Tools
 from gateway.pipeline.work import Ending, Work
+from gateway.telemetry.traces import keeping, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,10 @@ class Serving:
         if call.max_microcredits is not None:
             options_within((HoldOption(charge, ""),), call.max_microcredits)
         task = self._task(call, source.task, terms)
-        outcome = await self._tools.database.write(
-            Serve(task, charge, terms.credits_per_usd, source.paid_microusd, call.repeat)
-        )
+        with span("hold", {"gateway.task.id": task.id}):
+            outcome = await self._tools.database.write(
+                Serve(task, charge, terms.credits_per_usd, source.paid_microusd, call.repeat)
+            )
         if isinstance(outcome, SourceGone):
             self._sharing.forget(source.task.id)
             return None
@@ -124,7 +126,7 @@ class Serving:
             deadline_at_ms=now_ms + int(terms.deadline_s * 1000),
             reserved_microcredits=0,
             prompt=request.prompt,
-            request_json=noted.request_json,
+            request_json=keeping(noted.request_json),
             plan_json=_plan(terms.credits_per_usd)[1],
             owner=self._owner,
             epoch=1,

@@ -1,17 +1,20 @@
-"""Logs as JSON lines, redacted, written by a thread of their own so that a slow reader of our output never blocks the event loop.
+"""Logs as JSON lines (docs/logs.md), redacted, written by a thread of their own so that a slow reader of our output never blocks the event loop.
 
 Plain `logging` with an orjson formatter, and for the one canonical line of a request not even that: `CanonicalLog` makes its bytes directly.
 structlog was measured at 50 µs a line, a twelfth of a whole request; a batched orjson line costs two or three.
 
-Everything that leaves passes `redact`, whichever logger it came from. How it fails: when the output stands still, LINES_MAX lines wait and
-further ones are dropped and counted; the count is logged when writing goes on. At a kill -9, the lines of the last 50 ms are lost.
+Everything that leaves passes `redact`, whichever logger it came from, and stays one line: what could end a line or steer a terminal is escaped. Lines
+written inside a call carry its `request_id`, and where it is traced `trace_id` and `span_id`. How it fails: when the output stands still, LINES_MAX
+lines wait and further ones are dropped and counted; the count is logged when writing goes on. At a kill -9, the lines of the last 50 ms are lost.
 """
 
 import atexit
 import logging
+import re
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import BinaryIO
 
 import orjson
@@ -19,6 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.domain.clock import Clock
 from gateway.telemetry.redaction import redact
+from gateway.telemetry.traces import current
 
 LINES_MAX = 20_000
 _BATCH_S = 0.05
@@ -33,8 +37,12 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class LineWriter:
     """Collects lines and writes them in batches from a daemon thread."""
 
-    def __init__(self, stream: BinaryIO, lines_max: int = LINES_MAX) -> None:
+    def __init__(
+        self, stream: BinaryIO, lines_max: int = LINES_MAX, shown: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        """`shown` makes of a line what people read; None: JSON goes out."""
         self._stream = stream
+        self._shown = shown
         self._lines: deque[bytes] = deque()
         self._lines_max = lines_max
         self._dropped = 0
@@ -61,6 +69,9 @@ class LineWriter:
             while self._lines:
                 batch.append(self._lines.popleft())
             text = b"\n".join(batch)
+            if not text.isascii() or b"\x7f" in text:
+                batch = [*map(_steerless, batch)]
+                text = b"\n".join(batch)
             if (
                 redact(text) is not text
             ):  # seldom: then each line by itself, since what hides a secret may not reach into the next line
@@ -68,6 +79,8 @@ class LineWriter:
             if self._dropped:
                 batch.append(b'{"level":"warning","event":"log lines dropped","count":%d}' % self._dropped)
                 self._dropped = 0
+            if batch and self._shown is not None:
+                batch = [self._shown(line) for line in batch]
             if batch:
                 try:
                     self._stream.write(b"\n".join(batch) + b"\n")
@@ -94,12 +107,19 @@ class LineWriter:
 class CanonicalLog:
     """Writes the one line that says everything about a request."""
 
-    def __init__(self, writer: LineWriter, clock: Clock) -> None:
+    def __init__(self, writer: LineWriter, clock: Clock, level: str = "info") -> None:
+        """`level`: the lowest that is written; above info these lines are not."""
         self._writer = writer
         self._clock = clock
+        self._is_off = level in ("warning", "error")
 
     def __call__(self, fields: Mapping[str, LogValue]) -> None:
+        if self._is_off:
+            return
         present: dict[str, LogValue] = {"ts_ms": self._clock.now_ms(), "level": "info", "event": "request"}
+        opened = current()
+        if opened is not None and opened.trace_id:
+            present["trace_id"], present["span_id"] = opened.trace_id, opened.span_id
         for name, value in fields.items():
             if value is not None:
                 present[name] = value
@@ -126,16 +146,62 @@ class JsonHandler(logging.Handler):
                 "logger": record.name,
                 "event": record.getMessage()[:_TEXT_CHARS_MAX],
             }
-            line.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
+            line.update(_ids())
+            line.update({name: _bounded(value) for name, value in vars(record).items() if name not in _STANDARD})
             if record.exc_info:
                 line["traceback"] = self._tracebacks.formatException(record.exc_info)[-_TEXT_CHARS_MAX:]
             try:
                 encoded = orjson.dumps(line, default=str)
             except TypeError:
-                encoded = orjson.dumps({name: _printable(str(value)) for name, value in line.items()})
+                encoded = orjson.dumps(
+                    {
+                        name: value if isinstance(value, int | float) else _printable(str(value))
+                        for name, value in line.items()
+                    }
+                )
             self._writer.write(encoded)
         except Exception:  # noqa: BLE001 - a record that cannot be written must not break the caller; logging's own way to say so
             self.handleError(record)
+
+
+_request: ContextVar[str] = ContextVar("request", default="")
+
+
+class within:
+    """Lines that are written in this block, and in the tasks that it starts, say to which request they belong."""
+
+    __slots__ = ("_request_id", "_token")
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+
+    def __enter__(self) -> None:
+        self._token = _request.set(self._request_id)
+
+    def __exit__(self, *_: object) -> None:
+        _request.reset(self._token)
+
+
+def _ids() -> dict[str, str]:
+    request_id, opened = _request.get(), current()
+    ids = {"request_id": request_id} if request_id else {}
+    if opened is not None and opened.trace_id:
+        ids |= {"trace_id": opened.trace_id, "span_id": opened.span_id}
+    return ids
+
+
+# Deletion, the second set of control characters (one of them begins a terminal's commands), line and paragraph separators, marks of direction.
+_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def _steerless(line: bytes) -> bytes:
+    """JSON escapes what is below a space; the rest that a terminal or a reader of lines may obey is escaped here, as JSON would."""
+    text = line.decode("utf-8", "replace")
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
+def _bounded(value: object) -> object:
+    return value[:_TEXT_CHARS_MAX] if isinstance(value, str) else value
 
 
 def _printable(value: LogValue) -> LogValue:

@@ -23,6 +23,8 @@ _RULES: tuple[tuple[tuple[bytes, ...], Pattern[bytes], bytes], ...] = (
     (_KEYS, re.compile(rb"((?:api|secret)[-_]?key" + _BETWEEN + rb")" + _VALUE, re.I), rb"\1" + _GONE),
     # Whoever has a result link may read the picture; upstreams' signed links are the same kind of thing.
     ((b"/results/",), re.compile(rb"(/v1/results/)[A-Za-z0-9_.~%-]+", re.I), rb"\1" + _GONE),
+    # A login in a URL: of a database, a proxy, whatever somebody configured.
+    ((b"://",), re.compile(rb"(://)[^\s/@\"'\\]*:[^\s/@\"'\\]+@"), rb"\1" + _GONE + b"@"),
     ((b"sig",), re.compile(rb"([?&](?:x-(?:amz|goog)-)?sig(?:nature)?=)" + _VALUE, re.I), rb"\1" + _GONE),
     ((b"token=",), re.compile(rb"([?&](?:[a-z_-]*token)=)" + _VALUE, re.I), rb"\1" + _GONE),
 )

@@ -122,6 +122,12 @@ RULES = [
         broken="from prometheus_client import Counter",
     ),
     Rule(
+        name="OpenTelemetry is imported where tracing is on, and nowhere else",
+        find=imports("opentelemetry"),
+        allowed=("gateway/telemetry/otlp.py",),
+        broken="from opentelemetry import trace",
+    ),
+    Rule(
         name="the environment is read by the configuration only",
         find=uses("os.environ", "os.getenv", "os.environb"),
         allowed=("gateway/config.py", "gateway/config_socket.py", "gateway/config/*"),

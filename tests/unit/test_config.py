@@ -25,7 +25,7 @@ PROMISED_KEYS = {  # docs: the operator's interface
     "server", "metrics", "secret_key", "database", "state", "blobs", "catalog", "credits_per_usd", "markup", "deadline", "admin_token",
     "default_model", "egress", "cache", "console", "aliases", "retention", "upstreams", "models", "accounts", "s3_endpoint",
     "s3_region", "s3_path_style", "blob_links", "lease", "limits", "alerts",
-    "usage", "files", "images",
+    "usage", "files", "images", "tracing", "log",
 }  # fmt: skip
 
 EVERYTHING = """

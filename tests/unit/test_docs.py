@@ -4,6 +4,9 @@ Each check is a function from a text to what is missing in it. A parametrised te
 one, and sees that its check notices.
 """
 
+import ast
+import io
+import logging
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -12,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
+import orjson
 import pytest
 import typer
 from pydantic.fields import FieldInfo
@@ -26,9 +30,11 @@ from gateway.config_builtin import PROVIDER_VARIABLES
 from gateway.config_schema import ConfigFile
 from gateway.config_sections import ModelSection, Section
 from gateway.config_text import parse_duration_s
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import GatewayError
 from gateway.domain.tasks import Fault, TaskErrorCode
 from gateway.ledger.model import EntryKind
+from gateway.telemetry.logs import CanonicalLog, JsonHandler, LineWriter
 from gateway.upstreams.registry import KINDS
 from tests.every_metric import types_and_labels
 
@@ -118,8 +124,20 @@ def missing_dependencies(text: str) -> list[str]:
     """Runtime dependencies without a row that says why, instead of what, and by whom."""
     table = rows(text)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = [re.split(r"[^A-Za-z0-9_.-]", line)[0] for line in project["dependencies"]]
+    optional = project["optional-dependencies"]["otel"]
+    names = [re.split(r"[^A-Za-z0-9_.-]", line)[0] for line in (*project["dependencies"], *optional)]
     return [name for name in names if not all(table.get(name, [""])) or len(table[name]) != 3]
+
+
+def missing_spans(text: str) -> list[str]:
+    """Spans, and attributes of spans, without a row."""
+    known = set(rows(text)) | {name.partition(" ")[0] for name in rows(text)}
+    return [name for name in sorted(traced_names()) if name not in known]
+
+
+def missing_log_fields(text: str) -> list[str]:
+    """Fields of every line and of a request's line without a row."""
+    return [name for name in sorted(log_fields()) if name not in rows(text)]
 
 
 def missing_entries(text: str) -> list[str]:
@@ -157,6 +175,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration.md", missing_settings),
     ("configuration.md", missing_kinds),
     ("metrics.md", missing_metrics),
+    ("tracing.md", missing_spans),
+    ("logs.md", missing_log_fields),
     ("api.md", missing_errors),
     ("api.md", missing_routes),
     ("administration.md", missing_admin_routes),
@@ -279,6 +299,53 @@ def same_default(cell: str, field: FieldInfo) -> bool:
             return Decimal(cell) == default
         case _:
             return cell == str(default)
+
+
+def traced_names() -> set[str]:
+    """Names of spans, without what is filled in, and of attributes, as they stand in the code."""
+    found: set[str] = set()
+    for path in (ROOT / "gateway").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if "gateway.telemetry.traces" not in source:
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Constant) and re.fullmatch(
+                r"(gateway|gen_ai|http|server|error)(\.[a-z_]+)+", str(node.value)
+            ):
+                found.add(str(node.value))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "span":
+                name = node.args[0]
+                part = name.values[0] if isinstance(name, ast.JoinedStr) else name
+                assert isinstance(part, ast.Constant)
+                found.add(str(part.value).strip())
+    return found
+
+
+def log_fields() -> set[str]:
+    """Fields of the canonical line by the code that sets them, and those of every line."""
+    found: set[str] = set()
+    for path in (ROOT / "gateway/api").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "request[LOG].update":
+                found |= {str(word.arg) for word in node.keywords}
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "request.app[CANONICAL]":
+                [fields] = node.args
+                assert isinstance(fields, ast.Dict)
+                found |= {str(key.value) for key in fields.keys if isinstance(key, ast.Constant)}
+            if (
+                isinstance(node, ast.Subscript)
+                and isinstance(node.ctx, ast.Store)
+                and isinstance(node.slice, ast.Constant)
+            ):
+                of_the_line = ast.unparse(node.value) == "request[LOG]"
+                if of_the_line or (ast.unparse(node.value) == "fields" and path.name == "middlewares.py"):
+                    found.add(str(node.slice.value))
+    stream = io.BytesIO()
+    writer = LineWriter(stream)
+    CanonicalLog(writer, SystemClock())({})
+    JsonHandler(writer).emit(logging.makeLogRecord({"exc_info": (ValueError, ValueError(), None)}))
+    writer.close()
+    return found.union(*(orjson.loads(line) for line in stream.getvalue().splitlines()), {"trace_id", "span_id"})
 
 
 def error_classes() -> list[type[GatewayError]]:

@@ -24,6 +24,7 @@ from gateway.domain.errors import GatewayError, LeftRunning
 from gateway.domain.images import Contract, ResponseFormat
 from gateway.domain.repeats import Repeat
 from gateway.domain.tasks import Billed, TaskState
+from gateway.telemetry.traces import span
 
 _PERHAPS_BILLED = (Billed.YES, Billed.UNKNOWN)
 
@@ -91,11 +92,12 @@ async def _accepted_once(request: web.Request, pictures: BodyPictures, call: Cal
 async def _accepted(request: web.Request, pictures: BodyPictures, call: Call, choice: Choice) -> RunningTask:
     """A new task, or that of an equal call which was accepted at the same time."""
     principal, pipeline = request[PRINCIPAL], request.app[PIPELINE]
-    await take_rate(request)
-    draft = call.draft
-    if call.generation.images:
-        draft = await pictures.resolved(call.generation, draft)
-    admitted = await pipeline.admit(principal, draft)
+    with span("admission"):
+        await take_rate(request)
+        draft = call.draft
+        if call.generation.images:
+            draft = await pictures.resolved(call.generation, draft)
+        admitted = await pipeline.admit(principal, draft)
     wish = cache_wish(request)
     running = await pipeline.accept(principal, admitted, choice.contract, call.most, call.repeat, wish)
     if not running.replayed and not running.served:

@@ -5,14 +5,16 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import orjson
 import pytest
 from aiohttp.http_exceptions import BadStatusLine
 
 from gateway.domain.clock import SystemClock
-from gateway.telemetry.logs import CanonicalLog, LineWriter, configure
+from gateway.telemetry.logs import CanonicalLog, LineWriter, configure, within
 from gateway.telemetry.redaction import redact
+from gateway.telemetry.terminal import Terminal
 
 
 class Output:
@@ -37,12 +39,21 @@ def output() -> Iterator[Output]:
 @pytest.fixture
 def configured(output: Output) -> Iterator[Output]:
     """`logging` through our handler, put back afterwards: pytest has handlers of its own."""
+    with logging_through(output.writer):
+        yield output
+
+
+@contextmanager
+def logging_through(writer: LineWriter) -> Iterator[None]:
+    """`logging` through a writer, put back afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    configure(output.writer)
-    yield output
-    root.handlers[:], root.level = handlers, level
-    logging.captureWarnings(False)
+    configure(writer)
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level = handlers, level
+        logging.captureWarnings(False)
 
 
 SECRETS = [
@@ -59,6 +70,8 @@ SECRETS = [
     ("GET /v1/results/Abc-_123/att_1-0.png 200", "Abc-_123"),
     ("https://b.example/x?X-Amz-Credential=1&X-Amz-Signature=deadbeef01&y=1", "deadbeef01"),
     ("https://b.example/x?sig=deadbeef02%3D", "deadbeef02"),
+    ("cannot connect to postgresql://gateway:hunter3hunter3@db/images", "hunter3"),
+    ("redis://:hunter4hunter4@valkey:6379/0 is down", "hunter4"),
     ("https://b.example/x?access_token=deadbeef03", "deadbeef03"),
     ("Cookie: a=b; __Host-igw_session=AbC-_123; c=d", "AbC-_123"),
     ("{'Set-Cookie': 'igw_session=AbC-_124; Path=/'}", "AbC-_124"),
@@ -90,6 +103,7 @@ def test_secrets_are_removed(text: str, secret: str) -> None:
         "att_abc",
         "risk-free disk-usage",
         "the sky",
+        "https://collector:4318/v1/traces answered 503 to somebody@example.org",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -124,6 +138,77 @@ def test_the_canonical_line(output: Output) -> None:
     (line,) = output.lines()
     assert line.pop("ts_ms")
     assert line == {"level": "info", "event": "request", "route": "/v1/x", "status": 200, "user_agent": "a?b"}
+
+
+HOSTILE = (
+    'a line\n{"level":"info","event":"request","status":200}',
+    "another\r\nlevel=info",
+    "\x1b[2J\x1b]0;title\x07 and \x9b31m red",
+    "split\u2028here and\u2029there\x85too",
+    "turned \u202egnp.exe\u2066 round",
+    "nul \x00, delete \x7f, bell \x07",
+    "half a letter \udcff",
+    "sk-live-hostile-1234567890",
+    '"}, "level": "error", {"x": "',
+    "\x1b[31mAuthorization: Bearer abcdefgh.ijkl\x1b[0m",
+)
+
+
+@pytest.mark.parametrize("for_people", [False, True], ids=["json", "text"])
+def test_nothing_hostile_gets_out_of_its_line(for_people: bool) -> None:
+    """Whatever is in messages, values, names, tracebacks and headers: each is one line, no byte steers a terminal, no secret is left."""
+    stream = io.BytesIO()
+    writer = LineWriter(stream, shown=Terminal(colours=False) if for_people else None)
+    canonical = CanonicalLog(writer, SystemClock())
+    with logging_through(writer):
+        for text in HOSTILE:
+            logging.getLogger(text).warning("%s", text, extra={"upstream_message": text, "list": [text]})
+            canonical({"user_agent": text, "error_log": text})
+        writer.flush()
+        out = stream.getvalue()
+        lines = out.splitlines()
+        assert len(lines) == 2 * len(HOSTILE)
+        try:
+            raise ValueError(HOSTILE[0] + HOSTILE[2])
+        except ValueError:
+            logging.getLogger("x").exception("broke")
+        writer.close()
+    out = stream.getvalue()
+    for secret in (b"hostile-1234567890", b"abcdefgh"):
+        assert secret not in out
+    text = out.decode()
+    assert [letter for letter in text if not letter.isprintable() and letter != "\n"] == []
+    if not for_people:
+        read = [orjson.loads(line) for line in lines]
+        assert [line["level"] for line in read] == ["warning", "info"] * len(HOSTILE)
+        assert read[0]["upstream_message"] == HOSTILE[0]
+        assert read[8]["event"] == HOSTILE[4]
+    else:
+        assert all(line[:2].isdigit() for line in text.splitlines()[: 2 * len(HOSTILE)])
+        assert '\n{"level"' not in text
+
+
+def test_an_image_does_not_enter_the_log(configured: Output) -> None:
+    """Neither as a message nor as a value beside it."""
+    logging.getLogger("x").warning("a" * 1_000_000, extra={"body": "b" * 1_000_000})
+    (line,) = configured.lines()
+    assert len(orjson.dumps(line)) < 20_000
+
+
+def test_lines_say_to_which_call_they_belong(configured: Output) -> None:
+    """By request id, in the call and in what it started, and nowhere else; what a line says itself stays."""
+    with within("req_1"):
+        logging.getLogger("x").warning("inside")
+        logging.getLogger("x").warning("another's", extra={"request_id": "req_2"})
+    logging.getLogger("x").warning("outside")
+    assert [line.get("request_id") for line in configured.lines()] == ["req_1", "req_2", None]
+
+
+def test_above_info_requests_leave_no_line(output: Output) -> None:
+    """Their lines are of that level."""
+    for level in ("debug", "info", "warning", "error"):
+        CanonicalLog(output.writer, SystemClock(), level)({"route": level})
+    assert [line["route"] for line in output.lines()] == ["debug", "info"]
 
 
 def test_malformed_requests_leave_one_short_line(configured: Output) -> None:
