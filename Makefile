@@ -23,7 +23,7 @@ NPM_STAMP := node_modules/.package-lock.json
 NODE_MAJOR = $(shell node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help env clients run test soak check bench lint format lock licences sbom image-check clean console console-types
+.PHONY: help env clients run test soak check bench lint format reference lock licences sbom image-check clean console console-types
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ lint: $(VENV)/.dev ## style, types and layers
 format: $(VENV)/.dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(VENV)/.dev ## write the configuration reference anew from the code
+	$(BIN)/gateway config-reference > docs/configuration-reference.md
 
 # --no-config: the locks must not depend on the machine that makes them (package mirrors, local wheel folders, constraints).
 # Nothing that was published in the last seven days: malicious releases are mostly found in their first.

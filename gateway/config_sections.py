@@ -34,22 +34,22 @@ def _counts(value: object) -> object:
     return value
 
 
-def _json_text(value: object) -> str:
+def json_text(value: object) -> str:
     """As JSON, so that a number stays a number where it is sent."""
     return orjson.dumps(value, default=float).decode()
 
 
-def _text_of_any(value: object) -> object:
+def text_of_any(value: object) -> object:
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
 
-def _option_duration(value: object) -> str:
+def option_duration(value: object) -> str:
     if parse_duration_s(value) > 3600 or str(value).endswith(("h", "d")):
         raise ValueError("is no duration of at most an hour in ms, s or m")
     return str(value)
 
 
-def _usd_budget(value: object) -> Budget:
+def usd_budget(value: object) -> Budget:
     """What we may spend at an upstream is counted in USD alone."""
     budget = parse_budget(str(value))
     if budget.unit is not Unit.USD:
@@ -57,7 +57,11 @@ def _usd_budget(value: object) -> Budget:
     return budget
 
 
-def _http_url(value: str) -> str:
+def expiry(value: object) -> int:
+    return parse_expiry(str(value))
+
+
+def http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("is no http or https URL")
@@ -123,12 +127,12 @@ Duration = Annotated[float, BeforeValidator(parse_duration_s)]
 Positive = Annotated[Decimal, Field(gt=0, le=1_000_000)]
 Usd = Annotated[Decimal, Field(ge=0, le=1000)]
 OrNone = BeforeValidator(lambda value: None if value == "" else value)
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
 AccountBudget = Annotated[Budget, PlainValidator(lambda value: parse_budget(str(value)))]
 Name = Annotated[str, BeforeValidator(lambda value: _names(value) if isinstance(value, str) else value)]
-OptionDuration = Annotated[str, BeforeValidator(_option_duration)]
-ParamText = Annotated[str, BeforeValidator(_text_of_any)]
-ExtraText = Annotated[str, BeforeValidator(_json_text), Field(max_length=2_000)]
+OptionDuration = Annotated[str, BeforeValidator(option_duration)]
+ParamText = Annotated[str, BeforeValidator(text_of_any)]
+ExtraText = Annotated[str, BeforeValidator(json_text), Field(max_length=2_000)]
 
 DURATION_FIX = "Write a duration such as 240s, 5m, 24h or 30d."
 _BUDGETS_FIX = "Write a list such as [20usd/day, 500credits/month]: AMOUNT(usd|credits|images)/(day|week|month|total)."
@@ -204,7 +208,7 @@ class UpstreamSection(Section):
     concurrency: int = Field(64, ge=1, le=10_000, description="Write the most calls in flight, 1 to 10000.")
     queue: QueueSection = Field(default_factory=QueueSection, description="Write {max: 10000, wait: 5s}.")
     on_unknown: OnUnknown | None = Field(None, description="Write stop or next.")
-    budget: Annotated[Budget, PlainValidator(_usd_budget)] | None = Field(
+    budget: Annotated[Budget, PlainValidator(usd_budget)] | None = Field(
         None, description="Write AMOUNTusd/(day|week|month|total), such as 500usd/month."
     )
     proxy: Annotated[HttpUrl | None, OrNone] = Field(
@@ -420,7 +424,7 @@ class KeySection(LimitFields, Section):
     )
     budgets: tuple[AccountBudget, ...] = Field((), description=_BUDGETS_FIX)
     response: Contract | None = Field(None, description="Write task or image, or leave it out.")
-    expires: Annotated[int, BeforeValidator(lambda value: parse_expiry(str(value)))] | None = Field(
+    expires: Annotated[int, BeforeValidator(expiry)] | None = Field(
         None,
         description="Write the first day (in UTC) or moment on which it is refused: 2027-01-31, 2027-01-31T18:00:00Z.",
     )

@@ -96,6 +96,14 @@ def check_config(config: ConfigOption = None) -> None:
     print("The config is good.")
 
 
+@app.command("config-reference")
+def config_reference() -> None:
+    """Print every setting with its type, default and form, as Markdown."""
+    from gateway.config_reference import reference
+
+    print(reference(), end="")
+
+
 @app.command("migrate")
 def migrate_database(
     config: ConfigOption = None,

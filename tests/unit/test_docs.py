@@ -12,8 +12,8 @@ import tomllib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
 
 import orjson
 import pytest
@@ -27,8 +27,9 @@ from gateway.api.schemas.generation import GenerationBody
 from gateway.cli import main as cli
 from gateway.config import load
 from gateway.config_builtin import PROVIDER_VARIABLES
+from gateway.config_reference import reference, walk
 from gateway.config_schema import ConfigFile
-from gateway.config_sections import ModelSection, Section
+from gateway.config_sections import ModelSection
 from gateway.config_text import parse_duration_s
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import GatewayError
@@ -81,18 +82,19 @@ def missing_metrics(text: str) -> list[str]:
 
 
 def missing_errors(text: str) -> list[str]:
-    """Error codes without a row that has their status and says rightly whether SDKs retry; task errors and faults without a row."""
-    table = rows(text)
+    """Error codes without a row that has their status and type, says when they come, rightly whether SDKs retry, and what to do; task errors and
+    faults without a row."""
+    table = rows(text.partition("## Errors of tasks")[0])
     wrong: list[str] = []
     for error in error_classes():
-        cells = table.get(error.code, ["", ""])
+        status, kind, when, retry, remedy = (table.get(error.code, []) + [""] * 5)[:5]
         # OpenAI's SDKs: 408, 409, 429 and 5xx, unless x-should-retry says no.
         retried = error.should_retry is not False and (error.status in (408, 409, 429) or error.status >= 500)
-        if str(error.status) not in last_row(text, error.code) or cells == ["", ""]:
+        if str(error.status) not in status or kind != f"`{error.type}`" or not when or not remedy:
             wrong.append(error.code)
-        elif ("yes" if retried else "no") not in last_row(text, error.code).split(" | "):
+        elif retry != ("yes" if retried else "no"):
             wrong.append(f"{error.code}: retried {retried}")
-    return wrong + [name for name in (*TaskErrorCode, *Fault) if name not in table]
+    return wrong + [name for name in (*TaskErrorCode, *Fault) if name not in rows(text)]
 
 
 def missing_routes(text: str) -> list[str]:
@@ -177,7 +179,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("metrics.md", missing_metrics),
     ("tracing.md", missing_spans),
     ("logs.md", missing_log_fields),
-    ("api.md", missing_errors),
+    ("errors.md", missing_errors),
     ("api.md", missing_routes),
     ("administration.md", missing_admin_routes),
     ("operations.md", missing_commands),
@@ -249,32 +251,34 @@ def test_every_page_is_linked_from_the_readme() -> None:
     assert [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name})" not in readme] == []
 
 
+def test_the_configuration_reference_is_made_from_the_code() -> None:
+    """`make reference` writes it; nobody does by hand."""
+    page = (DOCS / "configuration-reference.md").read_text(encoding="utf-8")
+    assert page == reference(), "write it anew: make reference"
+    assert [path for path, _ in settings() if f"| `{path}` |" not in page and f"## {path}\n" not in page] == []
+
+
+def test_the_reference_says_types_and_bounds() -> None:
+    """In words of the config file, not of Python; a bound that changes in the code changes the page."""
+    table = rows(reference())
+    assert table["server.port"][:2] == ["whole number, 0 to 65535", "`8080`"]
+    assert table["server.drain"][:2] == ["duration", "`4m`"]
+    assert table["upstreams.NAME.budget"][:2] == ["budget in USD", "none"]
+    assert table["tracing.sample"][:2] == ["number, 0 to 1", "none"]
+    assert table["log.format"][:2] == ["`auto`, `json`, `text`", "`auto`"]
+    assert table["accounts[].teams[].keys[].expires"][0] == "day or moment"
+    assert table["server.public_url"][0] == "URL"
+    assert table["server.keep_alive_bytes"][0] == "duration, 1s to 5m"
+    assert table["lease"] == ["duration, 2s to 1h", "`45s`", "Write a duration from 2s to 1h, such as 45s.", "restart"]
+    assert not [name for name, cells in table.items() if re.search(r"[<>]|typing|\bstr\b|None", cells[0])]
+
+
 def settings() -> Iterator[tuple[str, FieldInfo]]:
     """Every setting by its full name. Keys directly under an org are the same section as a team's, so they are named once."""
-    for path, field in _settings(ConfigFile, ""):
+    for path, field in walk(ConfigFile, ""):
         if not path.startswith("accounts[].keys[]."):
             yield path, field
-    yield from _settings(ModelSection, "models.NAME.")
-
-
-def _settings(schema: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in schema.model_fields.items():
-        section, suffix = _section(field.annotation)
-        if section is None or suffix or field.is_required() or field.default is None:
-            yield f"{prefix}{name}", field
-        if section is not None:
-            yield from _settings(section, f"{prefix}{name}{suffix}.")
-
-
-def _section(annotation: Any) -> tuple[type[Section] | None, str]:
-    """The section behind a field's type, and how it is reached: `[]` in a list, `.NAME` in a mapping."""
-    if get_origin(annotation) is Annotated or type(None) in get_args(annotation):
-        return _section(next(item for item in get_args(annotation) if item is not type(None)))
-    if get_origin(annotation) in (tuple, dict):
-        suffix = "[]" if get_origin(annotation) is tuple else ".NAME"
-        return _section(get_args(annotation)[0 if suffix == "[]" else 1])[0], suffix
-    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
-    return (annotation if is_section else None), ""
+    yield from walk(ModelSection, "models.NAME.")
 
 
 def same_default(cell: str, field: FieldInfo) -> bool:
@@ -301,6 +305,7 @@ def same_default(cell: str, field: FieldInfo) -> bool:
             return cell == str(default)
 
 
+@cache
 def traced_names() -> set[str]:
     """Names of spans, without what is filled in, and of attributes, as they stand in the code."""
     found: set[str] = set()
@@ -321,6 +326,7 @@ def traced_names() -> set[str]:
     return found
 
 
+@cache
 def log_fields() -> set[str]:
     """Fields of the canonical line by the code that sets them, and those of every line."""
     found: set[str] = set()
@@ -354,12 +360,6 @@ def error_classes() -> list[type[GatewayError]]:
     for error in found:
         found += [child for child in error.__subclasses__() if child.__module__.startswith("gateway.")]
     return found
-
-
-def last_row(text: str, name: str) -> str:
-    """The last table row that begins with a name: some codes are task errors as well, in an earlier table."""
-    found = [line for line in text.splitlines() if line.startswith(f"| `{name}`")]
-    return found[-1] if found else ""
 
 
 def commands() -> Iterator[tuple[str, TyperCommand]]:

@@ -1,6 +1,7 @@
 """The envelope and headers of every error, and what the image contract makes of failed tasks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -146,3 +147,13 @@ def test_a_key_in_the_wrong_place_is_not_repeated(secret: str) -> None:
     answer = render_error(errors.InvalidRequest(f"{secret}: there is no model '{secret}'.", param=secret), "r")
     assert secret not in f"{answer.body!r} {answer.reason}"
     assert "[redacted]" in str(_body(answer)["message"])
+
+
+@pytest.mark.parametrize("code", TaskErrorCode)
+def test_the_page_says_what_the_image_contract_answers(code: TaskErrorCode) -> None:
+    """Each code of a task's error has its row, with the status and the code of the other contract."""
+    page = (Path(__file__).parents[3] / "docs/errors.md").read_text(encoding="utf-8")
+    table = page.partition("## Errors of tasks")[2].splitlines()
+    [row] = [line for line in table if line.startswith("| ") and f"`{code}`" in line.split("|")[1]]
+    answered = error_of_task(failed_view(code).task)
+    assert row.endswith(f"| {answered.status} `{answered.code}` |")
