@@ -28,10 +28,10 @@ RUN python -m hatchling build -t wheel -d /dist
 
 # --- what is installed: every package by its hash, as a wheel; no code of theirs runs in between
 FROM ${PYTHON_IMAGE} AS tree
-COPY requirements/run.txt /requirements/
+COPY requirements/run-otel.txt /requirements/
 RUN python -m venv --without-pip /opt/image-gateway \
     && python -m pip --python /opt/image-gateway/bin/python install --no-cache-dir --require-hashes --no-deps --only-binary=:all: \
-    -r /requirements/run.txt
+    -r /requirements/run-otel.txt
 COPY --from=wheel /dist/ /dist/
 RUN python -m pip --python /opt/image-gateway/bin/python install --no-cache-dir --no-deps --no-index /dist/*.whl \
     && mkdir /state

@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "requirements"
-RUN = REQUIREMENTS / "run.txt"
+RUN = REQUIREMENTS / "run-otel.txt"
+"""What is shipped in the image: the gateway's packages, and those for tracing."""
 CONSOLE_LOCK = ROOT / "console/package-lock.json"
 EXCEPTIONS = Path(__file__).with_name("exceptions.toml")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)(?:\s*;\s*([^\\\n]+))?", re.MULTILINE)

@@ -35,7 +35,7 @@ def bill() -> Json:
         "purl": f"pkg:pypi/{MAIN}@{__version__}", **licences("Apache-2.0"),
     }  # fmt: skip
     graph[MAIN] = python_needs(MAIN, components)
-    properties = [checksum("requirements/run.txt", RUN)]
+    properties = [checksum("requirements/run-otel.txt", RUN)]
     if CONSOLE_LOCK.exists():
         packages = [
             package for package in console_packages(CONSOLE_LOCK.read_text(encoding="utf-8")) if package.shipped
@@ -59,7 +59,7 @@ def bill() -> Json:
 
 
 def python_components() -> list[Json]:
-    """Every package of requirements/run.txt that this platform has."""
+    """Every package of requirements/run-otel.txt that this platform has."""
     components = []
     for name, pin in sorted(locked(RUN).items()):
         try:

@@ -178,7 +178,7 @@ def test_the_bill_is_valid_and_always_the_same(bill: dict[str, Any], tmp_path: P
 
 
 def test_the_bill_names_what_is_shipped(bill: dict[str, Any]) -> None:
-    """Each package of requirements/run.txt, each of the console's that browsers may get, with licences, checksums and what needs what."""
+    """Each package of requirements/run-otel.txt, each of the console's that browsers may get, with licences, checksums and what needs what."""
     found = {component["purl"]: component for component in bill["components"]}
     for name, pin in locks.locked(locks.RUN).items():
         assert is_here(name) == (f"pkg:pypi/{name}@{pin.version}" in found), name
