@@ -100,10 +100,10 @@ image-check: $(VENV)/.dev ## make and try the container image's layout, without 
 clean: ## remove the environments and every cache
 	rm -rf $(VENV) $(CLIENTS) $(CHART) console/node_modules gateway/console .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache .coverage* dist
 
-# What npm fetches is named, with its hash, in console/package-lock.json; it is fetched again when that file is newer.
+# What npm fetches is named, with its hash, in console/package-lock.json, and runs no script of its own; it is fetched again when that file is newer.
 $(CONSOLE_PAGE): $(CONSOLE_SOURCES)
 	@if [ "$(NODE_MAJOR)" -ge 20 ]; then cd console && \
-		{ [ $(NPM_STAMP) -nt package-lock.json ] || { npm ci --no-progress --loglevel=error && touch $(NPM_STAMP); }; } && \
+		{ [ $(NPM_STAMP) -nt package-lock.json ] || { npm ci --ignore-scripts --no-progress --loglevel=error && touch $(NPM_STAMP); }; } && \
 		npm run --silent build && touch ../$@; \
 	else \
 		echo "The console is not built: that needs Node 20 or newer (node --version). The gateway works without it."; \
