@@ -101,6 +101,14 @@ async def house(tmp_path: Path, database_url: str, clock: ShiftedClock) -> Async
         yield served
 
 
+@pytest.fixture
+async def embedded(tmp_path: Path, sqlite_database: str, clock: ShiftedClock) -> AsyncIterator[House]:
+    """For what is decided before any database is asked."""
+    config = write_config(tmp_path, sqlite_database, SANDBOX, admin_token=ADMIN)
+    async with serving(config, {}, clock=clock) as served:
+        yield served
+
+
 async def test_both_halves_from_sign_in_to_sign_out(house: House) -> None:
     """Each by itself, together, and one after the other gone; every sign-in makes another id, and the one before is nothing any more."""
     browser = Browser(house)
@@ -161,9 +169,9 @@ async def test_a_call_with_a_session_is_as_one_with_the_key(house: House) -> Non
     assert browser.csrf.encode() not in lines
 
 
-async def test_what_a_page_of_another_site_sends_is_refused(house: House) -> None:
+async def test_what_a_page_of_another_site_sends_is_refused(embedded: House) -> None:
     """By the missing token, by its origin, by what the browser says of it; nothing is done, and a header with a key needs none of it."""
-    browser = Browser(house)
+    browser = Browser(embedded)
     await browser.sign_in(ADMIN)
     key = {"org": "acme", "name": "made"}
     for headers in (
@@ -173,7 +181,7 @@ async def test_what_a_page_of_another_site_sends_is_refused(house: House) -> Non
         {"X-CSRF-Token": "\xff" * 64},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
-        {"Origin": house.origin + "0"},
+        {"Origin": embedded.origin + "0"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none"},
@@ -186,18 +194,18 @@ async def test_what_a_page_of_another_site_sends_is_refused(house: House) -> Non
         assert (await browser.ask("GET", "/admin/v1/keys", None, foreign)).error["code"] == "csrf"
         assert (await browser.ask("GET", SESSION, None, foreign)).json["signed_in"] is False
     await browser.who()
-    for harmless in ({"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": None}, {"Origin": house.origin}):
+    for harmless in ({"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": None}, {"Origin": embedded.origin}):
         assert (await browser.ask("GET", "/admin/v1/keys", None, harmless)).status == 200
     assert (await browser.ask("POST", "/admin/v1/keys", key, {"Sec-Fetch-Site": None, "Origin": None})).status == 201
-    foreign_sign_in = await Browser(house).ask("POST", SESSION, {"secret": KEY}, {"Sec-Fetch-Site": "cross-site"})
+    foreign_sign_in = await Browser(embedded).ask("POST", SESSION, {"secret": KEY}, {"Sec-Fetch-Site": "cross-site"})
     assert (foreign_sign_in.status, foreign_sign_in.error["code"]) == (403, "csrf")
-    plain_form = await Browser(house).ask("POST", SESSION, {"secret": KEY}, {"Content-Type": "text/plain"})
+    plain_form = await Browser(embedded).ask("POST", SESSION, {"secret": KEY}, {"Content-Type": "text/plain"})
     assert plain_form.status == 400
 
 
-async def test_a_header_wins_over_the_cookie(house: House) -> None:
+async def test_a_header_wins_over_the_cookie(embedded: House) -> None:
     """Also a wrong one: nobody is let in by a cookie that sent a key, and none needs a token."""
-    browser = Browser(house)
+    browser = Browser(embedded)
     await browser.sign_in(KEY)
     await browser.sign_in(ADMIN)
     wrong = {"Authorization": "Bearer nobody's"}
@@ -207,7 +215,7 @@ async def test_a_header_wins_over_the_cookie(house: House) -> None:
     by_header = {"Authorization": f"Bearer {ADMIN}", "X-CSRF-Token": None, "Origin": "https://evil.example"}
     made = await browser.ask("POST", "/admin/v1/keys", {"org": "acme", "name": "made"}, by_header)
     assert made.status == 201
-    assert b'"session":true' not in house.log_lines().splitlines()[-1]
+    assert b'"session":true' not in embedded.log_lines().splitlines()[-1]
 
 
 HOSTILE_COOKIES = (
@@ -216,9 +224,9 @@ HOSTILE_COOKIES = (
 )  # fmt: skip
 
 
-async def test_hostile_cookies_are_nobodys(house: House) -> None:
+async def test_hostile_cookies_are_nobodys(embedded: House) -> None:
     """Neither let in, nor a fault; and signing in goes on working beside them. Two of one name are none: another host of the domain set one."""
-    browser, planted = Browser(house), Browser(house)
+    browser, planted = Browser(embedded), Browser(embedded)
     for cookie in HOSTILE_COOKIES:
         headers = {"Cookie": cookie}
         assert (await browser.ask("GET", "/v1/models", None, headers)).status == 401, cookie
@@ -280,9 +288,9 @@ async def test_a_session_ends_when_it_is_idle_and_at_its_absolute_end(house: Hou
     assert await used.statuses() == (401, 401)
 
 
-async def test_failed_sign_ins_are_counted_by_address(house: House, clock: ShiftedClock) -> None:
+async def test_failed_sign_ins_are_counted_by_address(embedded: House, clock: ShiftedClock) -> None:
     """After ten the right secret is not looked at either, until five minutes have passed; the log knows from where, and never what was tried."""
-    browser = Browser(house)
+    browser = Browser(embedded)
     for number in range(10):
         refused = await browser.sign_in(f"a wrong secret {number}")
         assert (refused.status, refused.error["type"]) == (401, "authentication_error")
@@ -291,7 +299,7 @@ async def test_failed_sign_ins_are_counted_by_address(house: House, clock: Shift
     assert 1 <= int(blocked.headers["Retry-After"]) <= 59
     # No proxy is trusted: whatever it says of itself.
     assert (await browser.ask("POST", SESSION, {"secret": KEY}, {"X-Forwarded-For": "10.9.8.7"})).status == 429
-    lines = house.log_lines()
+    lines = embedded.log_lines()
     assert lines.count(b"a sign-in to the console failed") == 10
     assert b"a wrong secret" not in lines
     assert b'"address":"127.0.0.1"' in lines
@@ -299,9 +307,9 @@ async def test_failed_sign_ins_are_counted_by_address(house: House, clock: Shift
     assert (await browser.sign_in(KEY)).status == 200
 
 
-async def test_bodies_at_fault_name_their_field(house: House) -> None:
+async def test_bodies_at_fault_name_their_field(embedded: House) -> None:
     """And do not repeat what was sent."""
-    browser = Browser(house)
+    browser = Browser(embedded)
     for body, param in (
         ({}, "secret"),
         ({"secret": ""}, "secret"),
