@@ -135,7 +135,8 @@ def page(rows: dict[str, list[Row]]) -> str:
         "",
         "The gateway is Apache-2.0 ([LICENSE](../LICENSE)). This lists what it is made with, as SPDX expressions; written by",
         "`make licences`, compared by the tests with what is installed. Copyleft is used only with a reason. Versions are in the locks and in the",
-        "[bill of materials](supply-chain.md#bill-of-materials). Other programs that the tests run in environments of their own (clients, helm) are not listed.",
+        "[bill of materials](supply-chain.md#bill-of-materials). Other programs that the tests run in environments of their own (clients, helm) "
+        "are not listed.",
     ]
     for title in sorted(rows, key=lambda title: not title.startswith("Shipped")):
         lines += ["", f"## {title}", "", "| package | licence | copyleft, because |", "|---|---|---|"]
