@@ -21,6 +21,8 @@ BODY_BYTES_MAX = 1024 * 1024
 READ_S_MIN = 10.0
 BYTES_PER_S_MIN = 50_000
 """A body may take 10 s, and one second more for every 50 kB that did arrive."""
+PIECE_BYTES = 256 * 1024
+"""The most that comes at once: for so much the first piece of a body counts in a turn of the loop, or for all that was declared."""
 
 JsonObject = dict[str, object]
 
@@ -116,11 +118,15 @@ class BodyStream:
         self._bytes_max = bytes_max
         self._loop = asyncio.get_running_loop()
         self._waited_s = 0.0
+        self._expected_bytes = PIECE_BYTES if share is None else min(PIECE_BYTES, share.coming_bytes)
+        """Of the next piece: as many as the last one had."""
         self.size_bytes = 0
         """What came so far."""
 
     async def chunk(self) -> bytes:
         """The next piece, of at most some 256 KiB; empty at the end. Raises RequestTimeout, RequestTooLarge, InvalidRequest."""
+        if self._share is not None:  # before it is read: what is read makes room for the socket to be read again
+            await self._share.budget.turns.take(self._expected_bytes)
         began_s = self._loop.time()
         may_wait_s = READ_S_MIN + self.size_bytes / BYTES_PER_S_MIN - self._waited_s
         try:
@@ -132,9 +138,9 @@ class BodyStream:
             raise _broken() from exc
         self._waited_s += self._loop.time() - began_s
         self.size_bytes += len(part)
+        self._expected_bytes = len(part)
         if self._share is not None:
             self._share.cover(self.size_bytes)
-            await self._share.budget.turns.take(len(part))
         return _within_limit(part, self.size_bytes, self._bytes_max)
 
 

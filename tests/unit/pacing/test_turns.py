@@ -81,12 +81,12 @@ class Socket:
 
 
 async def test_bodies_of_callers_share_turns() -> None:
-    """Twenty uploads that all have something: a turn works on few of them; somebody else's slow one has no part in it."""
+    """Twenty uploads that all have something: a turn works on few of them."""
     content: Any = Socket()
     budget, served = BodyBudget(turns=Turns(250)), list[int]()
 
     async def upload(number: int) -> None:
-        with budget.hold(1000) as share:
+        with budget.hold(100) as share:
             await BodyStream(content, 1000, share).chunk()
             served.append(number)
 
