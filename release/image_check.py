@@ -176,9 +176,8 @@ def set_stage(folder: Path, image: Image, python: str) -> Stage:
 def in_place(stage: Stage, config: Path) -> Stage:
     """Without a room: the same files where they are."""
     text = config.read_text(encoding="utf-8")
-    for place, folder in stage.volumes.items():
-        text = text.replace(f"//{place}/", f"//{folder}/")
-    config.write_text(text, encoding="utf-8")
+    place = stage.image.workdir
+    config.write_text(text.replace(f"//{place}/", f"//{stage.volumes[place]}/"), encoding="utf-8")
     environ = {**stage.environ, "GATEWAY_CONFIG": str(config), "HOME": str(stage.volumes[stage.image.workdir])}
     return replace(stage, plan=None, environ=environ)
 
