@@ -92,8 +92,9 @@ class Serving:
             raise AssertionError(f"a call that was to be served was answered with {outcome}")
         reached(CrashPoint.SERVED)
         self._tools.metrics.served(
-            model=task.model, team=task.user_group, contract=task.contract.value, duration_s=clock.monotonic_s() - accepted_s,
-            charged_microcredits=charge.microcredits, full_microcredits=source.task.used_microcredits, saved_microusd=source.paid_microusd,
+            model=task.model, team=task.user_group, contract=task.contract.value, images=task.result_count,
+            duration_s=clock.monotonic_s() - accepted_s, charged_microcredits=charge.microcredits,
+            full_microcredits=source.task.used_microcredits, saved_microusd=source.paid_microusd,
         )  # fmt: skip
         ended = self._runner.new_future()
         ended.set_result(Ending(outcome.task, (), (), outcome.remaining_microcredits))

@@ -172,6 +172,7 @@ class Metrics:
         model: str,
         team: str,
         contract: str,
+        images: int,
         duration_s: float,
         charged_microcredits: int,
         full_microcredits: int,
@@ -181,6 +182,7 @@ class Metrics:
         model, team = self._model(model), self._team(team)
         self._durations.observe((model, "none", contract, "completed"), duration_s)
         self._overheads.observe((contract,), duration_s)
+        self._images.add((model, "none"), images)
         add = self._credits.add
         add(("held", model, team), charged_microcredits)
         add(("used", model, team), charged_microcredits)

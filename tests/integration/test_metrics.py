@@ -22,18 +22,21 @@ async def shown(house: House) -> dict[str, float]:
 
 
 async def test_a_call_is_seen_everywhere(database_url: str, tmp_path: Path, market: Market) -> None:
-    """One failed try and one picture: both timed, the picture counted and stored, the transactions that it took measured."""
+    """One failed try and one picture: both timed, the picture counted and stored, the transactions that it took measured; and its second caller."""
     market["cheap"].next(b.Error())
-    config = write_config(tmp_path, database_url, market.upstreams(concurrency=3), models=market.models())
+    cache = {"enabled": True}
+    config = write_config(tmp_path, database_url, market.upstreams(concurrency=3), models=market.models(), cache=cache)
     async with serving(config, market.emulators) as house:
         before = await shown(house)
         answer = await house.generate("poster")
         assert answer.status == 200
+        assert (await house.generate("poster")).headers["X-Cache"] == "hit"
         after = await shown(house)
     changed = {name: after[name] - before.get(name, 0.0) for name in after}
     assert changed['gateway_attempt_duration_seconds_count{outcome="failed",upstream="cheap"}'] == 1
     assert changed['gateway_attempt_duration_seconds_count{outcome="succeeded",upstream="middle"}'] == 1
     assert changed['gateway_images_total{model="poster",upstream="middle"}'] == 1
+    assert changed['gateway_images_total{model="poster",upstream="none"}'] == 1
     assert changed["gateway_database_commit_seconds_count"] >= 3  # accepted, the next try, finished
     assert changed["gateway_database_batch_commands_sum"] >= changed["gateway_database_batch_commands_count"]
     assert sum(n for name, n in changed.items() if name.startswith("gateway_blob_operation_duration_seconds_count")) > 0
