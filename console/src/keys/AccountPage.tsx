@@ -20,6 +20,7 @@ import { Link } from "wouter";
 import { answered, api } from "../api/client";
 import { mayDo, useSignedIn } from "../api/session";
 import { useNumbers } from "../i18n/numbers";
+import { accountName } from "../parts/accountName";
 import { BudgetBar } from "../parts/BudgetBar";
 import { Failure } from "../parts/Failure";
 import { useNotice } from "../parts/notices";
@@ -29,7 +30,7 @@ import { Entries } from "./Entries";
 import { Grant } from "./Grant";
 import { linesOf, numberOf } from "./lines";
 import { NewKey } from "./NewKey";
-import { type Account, shortName, useAccount } from "./queries";
+import { type Account, useAccount } from "./queries";
 import { useText } from "./texts";
 
 export default function AccountPage({ id }: { id: string }) {
@@ -45,13 +46,13 @@ function Shown({ account }: { account: Account }) {
   const numbers = useNumbers();
   const session = useSignedIn();
   const [making, { open, close }] = useDisclosure();
-  const [org, team] = shortName(account.id).split("/");
+  const [org, team] = accountName(account.id).split("/");
   return (
     <>
       <Anchor component={Link} href="/keys" size="sm">
         ← {text.back}
       </Anchor>
-      <PageHead title={shortName(account.id)} what={account.kind === "org" ? text.org : text.team}>
+      <PageHead title={accountName(account.id)} what={account.kind === "org" ? text.org : text.team}>
         {mayDo(session, "keys") && (
           <Button variant="default" onClick={open}>
             {text.newKey}

@@ -19,6 +19,7 @@ import { Link } from "wouter";
 
 import { mayDo, useSignedIn } from "../api/session";
 import { useNumbers } from "../i18n/numbers";
+import { accountName } from "../parts/accountName";
 import { BudgetBar } from "../parts/BudgetBar";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
@@ -27,7 +28,7 @@ import { Section } from "../parts/Section";
 import { When } from "../parts/When";
 import { NewAccount } from "./NewAccount";
 import { NewKey } from "./NewKey";
-import { type Account, type Key, type KeyFilters, shortName, useAccounts, useKeys } from "./queries";
+import { type Account, type Key, type KeyFilters, useAccounts, useKeys } from "./queries";
 import { useText } from "./texts";
 
 export const KEY_COLORS: Record<Key["state"], string> = {
@@ -79,7 +80,7 @@ function Tree() {
       ) : (
         <SimpleGrid cols={{ base: 1, md: 2, lg: 3 }}>
           {[...data.orgs, ...data.teams]
-            .sort((a, b) => shortName(a.id).localeCompare(shortName(b.id)))
+            .sort((a, b) => accountName(a.id).localeCompare(accountName(b.id)))
             .slice(0, 60)
             .map((account) => (
               <AccountCard key={account.id} account={account} />
@@ -97,7 +98,7 @@ function AccountCard({ account }: { account: Account }) {
     <Stack gap={6} data-testid={`account-${account.id}`}>
       <Group gap="xs">
         <Anchor component={Link} href={`/keys/account/${encodeURIComponent(account.id)}`} fw={600} className="verbatim">
-          {shortName(account.id)}
+          {accountName(account.id)}
         </Anchor>
         <Badge variant="default">{account.kind === "org" ? text.org : text.team}</Badge>
         {account.disabled && <Badge color="red">{text.states.disabled}</Badge>}

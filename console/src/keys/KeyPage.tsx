@@ -20,6 +20,7 @@ import { Link } from "wouter";
 import { answered, api } from "../api/client";
 import { mayDo, useSignedIn } from "../api/session";
 import { useNumbers } from "../i18n/numbers";
+import { accountName } from "../parts/accountName";
 import { BudgetBar } from "../parts/BudgetBar";
 import { Facts } from "../parts/Facts";
 import { Failure } from "../parts/Failure";
@@ -69,7 +70,7 @@ function Shown({ item }: { item: Key }) {
       </PageHead>
       <Stack>
         {item.declared && <Alert color="blue">{text.declaredWhat}</Alert>}
-        <Section title={item.account.replace(/^key:/, "")}>
+        <Section title={accountName(item.account)}>
           <Stack>
             <Facts
               facts={[

@@ -65,8 +65,3 @@ export function useKey(id: string) {
     queryFn: () => answered(api.GET("/admin/v1/keys/{key_id}", { params: { path: { key_id: id } } })),
   });
 }
-
-/** An account's name without its kind: `acme/design`. */
-export function shortName(account: string): string {
-  return account.replace(/^(org|team|key):/, "");
-}

@@ -20,6 +20,7 @@ import type { components } from "../api/schema";
 import { useSignedIn } from "../api/session";
 import { words } from "../i18n/language";
 import { useNumbers } from "../i18n/numbers";
+import { accountName } from "../parts/accountName";
 import { BudgetBar } from "../parts/BudgetBar";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
@@ -241,7 +242,7 @@ function Books() {
 /** The name of a line under a dimension; teams and keys are named with their org. */
 function nameOf(line: UsageLine, by: Dimension): string {
   const own = line[by] ?? "";
-  if (by === "team") return `${line.org ?? ""}/${own}`;
+  if (by === "team") return [line.org, own].filter((part) => part != null && part !== "").join("/");
   if (by === "key") return [line.org, line.team, own].filter((part) => part != null && part !== "").join("/");
   return own === "" ? "–" : own;
 }
@@ -388,7 +389,7 @@ function Budgets() {
         <Grid>
           {budgeted.slice(0, 12).map(({ account, budget }) => (
             <Grid.Col key={account.id + budget.budget} span={{ base: 12, md: 6 }}>
-              <BudgetBar budget={budget} label={account.id.replace(/^(org|team):/, "")} />
+              <BudgetBar budget={budget} label={accountName(account.id)} />
             </Grid.Col>
           ))}
         </Grid>

@@ -24,7 +24,7 @@ export function useStateNames(): Record<string, string> {
 export function StateBadge({ state }: { state: string }) {
   const text = useStateNames();
   return (
-    <Badge color={COLORS[state] ?? "gray"} variant="light" radius="sm">
+    <Badge color={COLORS[state] ?? "gray"} variant="light" radius="sm" miw="max-content">
       {text[state] ?? state}
     </Badge>
   );

@@ -8,6 +8,7 @@ import { Refused } from "../api/errors";
 import type { components } from "../api/schema";
 import { mayDo, useSignedIn } from "../api/session";
 import { useNumbers } from "../i18n/numbers";
+import { accountName } from "../parts/accountName";
 import { Facts } from "../parts/Facts";
 import { Failure } from "../parts/Failure";
 import { useNotice } from "../parts/notices";
@@ -59,7 +60,7 @@ function Request({ task, shown, onShow }: { task: Task; shown: boolean; onShow: 
       <Stack>
         <Facts
           facts={[
-            [text.account, task.account.replace(/^key:/, "")],
+            [text.account, accountName(task.account)],
             [text.model, task.model],
             [text.size, request.size ?? "–"],
             [text.quality, request.quality ?? "–"],

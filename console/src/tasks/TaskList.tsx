@@ -8,6 +8,7 @@ import { answered, api } from "../api/client";
 import type { components } from "../api/schema";
 import { useSignedIn } from "../api/session";
 import { useNumbers } from "../i18n/numbers";
+import { accountName } from "../parts/accountName";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
 import { PageHead } from "../parts/PageHead";
@@ -38,7 +39,7 @@ interface Row {
 
 const ofAdmin = (task: AdminTask): Row => ({
   id: task.id,
-  account: task.account.replace(/^key:/, ""),
+  account: accountName(task.account),
   model: task.model,
   state: task.state,
   madeMs: task.created_at_ms,

@@ -295,6 +295,10 @@ class FakePipeline:
             raise ModelNotFound(f"There is no model {name}.", param="model")
         return self.known[name]
 
+    @property
+    def cards(self) -> Cards:
+        raise NotImplementedError
+
     def find_model(self, name: str) -> Model | None:
         return self.known.get(name)
 
