@@ -153,6 +153,7 @@ async def _spoil(database: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(FIRED_S_MAX + 60)
 @pytest.mark.xdist_group("acceptance-prometheus")
 def test_what_is_wrong_is_told_and_everything_is_seen(
     new_gateway: NewGateway, emulator_process: StartProcess, postgresql_database: str, valkey: ValkeyServer
