@@ -11,7 +11,7 @@ from decimal import Decimal
 from gateway.callbacks import store as callback_store
 from gateway.db.connection import Connection
 from gateway.db.writer import Now, Transact
-from gateway.domain.ids import OURS_ACCOUNT_ID, TaskId, upstream_account_id
+from gateway.domain.ids import OURS_ACCOUNT_ID, AccountId, TaskId, org_of, upstream_account_id
 from gateway.domain.images import ImageResult, Usage
 from gateway.domain.money import NOTHING, Amount
 from gateway.domain.sharing import SHARED_MS_MIN, CacheResult
@@ -147,7 +147,7 @@ def _serve(work: Batch, command: Serve) -> Finished | SourceGone | BudgetRefusal
     task = command.task
     if command.repeat and (earlier := work.repeats.earlier(task.account, command.repeat)):
         return earlier
-    if not _has_pictures(work, source_of(task)):
+    if not _has_pictures(work, source_of(task), task.account):
         return SourceGone()
     if not command.is_free:
         charge = command.charge
@@ -197,10 +197,18 @@ def _lead(work: Batch, command: Lead) -> Leading | BudgetRefusal | Lost:
     return Leading(task, verdict.amount - before)
 
 
-def _has_pictures(work: Batch, source: TaskId) -> bool:
-    """And keeps them for a while: whoever deletes what has expired must not meet whoever has just been pointed to it."""
+def _has_pictures(work: Batch, source: TaskId, account: AccountId) -> bool:
+    """And keeps them for a while: whoever deletes what has expired must not meet whoever has just been pointed to it.
+
+    Another org's are none, whatever the cache's index points to: that may stand in a shared state, which others may write to.
+    """
     task = work.tasks.get(source)
-    return task is not None and task.state is TaskState.COMPLETED and task.has_results_at(work.now_ms + SHARED_MS_MIN)
+    return (
+        task is not None
+        and task.state is TaskState.COMPLETED
+        and task.has_results_at(work.now_ms + SHARED_MS_MIN)
+        and org_of(task.account) == org_of(account)
+    )
 
 
 def _record(work: Batch, command: RecordAttempts) -> Recorded | SendRefused | CancelWished | Lost:
@@ -230,7 +238,7 @@ def _finish(work: Batch, command: Finish) -> Finished | SourceGone | Lost:
         return lost
     task = work.tasks[command.task_id]
     if command.source is not None:
-        if not _has_pictures(work, command.source):
+        if not _has_pictures(work, command.source, task.account):
             return SourceGone()
         task = replace(task, source=command.source)
     if command.forgets:

@@ -49,7 +49,7 @@ _COUNTS = Statement(
 _ADD_ACCOUNTS = insert_rows(
     accounts, ("id", "kind", "name", "parent_id", "budgets", "disabled", "created_at_ms"), ignore_repeats=True
 )
-OTHER_ORG, OTHER_KEY = AccountId("org:other"), AccountId("key:other//ci")
+OTHER_TEAM, OTHER_KEY = AccountId("team:acme/other"), AccountId("key:acme/other/ci")
 FULL = Amount(3 * CREDIT, 3 * CREDIT // 72, 1)
 FAR_MS = 4_102_444_800_000
 
@@ -138,6 +138,16 @@ async def test_what_is_gone_is_not_answered_with(database_url: str) -> None:
     await database.close()
 
 
+async def test_another_orgs_pictures_are_none(database_url: str) -> None:
+    """Whatever pointed to them: nothing is written."""
+    database = await opened(database_url)
+    command = hit(await made(database))
+    stranger = replace(command.task, account=AccountId("key:globex/design/ci"))
+    assert await database.write(replace(command, task=stranger)) == SourceGone()
+    assert (await used(database))[2] == 0
+    await database.close()
+
+
 async def test_repeats_of_a_free_one(database_url: str) -> None:
     """The same key again, even in the same batch, is answered with the same task; another body with a conflict."""
     database = await opened(database_url)
@@ -157,11 +167,11 @@ async def test_a_path_that_never_paid(database_url: str) -> None:
     """Accounts without any balance row have all of their budgets left, and get no row for what costs nothing."""
     database = await opened(database_url)
     source = await made(database)
-    rows = [(OTHER_ORG, "org", "other", None, "[]"), (OTHER_KEY, "key", "ci", OTHER_ORG, '["4credits/total"]')]
+    rows = [(OTHER_TEAM, "team", "other", ORG, "[]"), (OTHER_KEY, "key", "ci", OTHER_TEAM, '["4credits/total"]')]
     added = [(*row, 0, 0) for row in rows]
     await database.write(Transact(lambda connection, _: connection.write(_ADD_ACCOUNTS, added)))
     command = hit(source)
-    task = replace(command.task, account=OTHER_KEY, path=(OTHER_KEY, OTHER_ORG))
+    task = replace(command.task, account=OTHER_KEY, path=(OTHER_KEY, OTHER_TEAM, ORG))
     outcome = await database.write(replace(command, task=task))
     assert isinstance(outcome, Finished)
     assert outcome.remaining_microcredits == 4 * CREDIT

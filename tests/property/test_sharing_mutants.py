@@ -32,13 +32,13 @@ def erased_pictures_are_served(patch: pytest.MonkeyPatch) -> None:
     """Nobody looks whether the source was erased."""
     genuine = batch._has_pictures
 
-    def has_pictures(work, source):
+    def has_pictures(work, source, account):
         task = work.tasks.get(source)
         if task is None or task.erased_at_ms is None:
-            return genuine(work, source)
+            return genuine(work, source, account)
         work.tasks[source] = replace(task, erased_at_ms=None)
         try:
-            return genuine(work, source)
+            return genuine(work, source, account)
         finally:
             work.tasks[source] = task
 
@@ -54,7 +54,7 @@ def pictures_are_served_to_their_last_moment(patch: pytest.MonkeyPatch) -> None:
 @plant
 def pictures_of_the_unfinished_are_served(patch: pytest.MonkeyPatch) -> None:
     """Only that the source is there counts."""
-    patch.setattr(batch, "_has_pictures", lambda work, source: source in work.tasks)
+    patch.setattr(batch, "_has_pictures", lambda work, source, account: source in work.tasks)
 
 
 @plant
@@ -165,7 +165,7 @@ def follower_settles_more_than_it_holds(patch: pytest.MonkeyPatch) -> None:
 
     def finish(work, command):
         source = work.tasks.get(command.source) if command.source else None
-        if source is None or not batch._has_pictures(work, source.id):
+        if source is None or not batch._has_pictures(work, source.id, work.tasks[command.task_id].account):
             return genuine(work, command)
         return genuine(work, replace(command, source=None))
 

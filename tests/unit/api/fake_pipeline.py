@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from gateway.api.ports import Cards
 from gateway.domain.accounts import Principal, RateState
 from gateway.domain.catalog import Model, SizeRule
 from gateway.domain.considered import Considered, Skip
