@@ -38,6 +38,8 @@ from tests.property.task_model import CANCELLABLE, ZERO, AttemptSeen, ModelTask,
 OWNERS = ("run_a", "run_b", "run_c")
 WORK = ("start", "fail over", "end", "submit", "complete", "fail", "stop")
 """What a worker does with a task, under the epoch in its hands."""
+ATTEMPTED = ("fail over", "end", "submit", "stop")
+"""Of these, what is done with an attempt that is there."""
 SIZES = ((2,), (4,), (9, 3), (7, 5, 1))
 REPEATS = ("same key", "other body", "foreign key", "retry", "foreign retry", "take up", "foreign take up", "forget")
 """How a call is made again whose task is picked: by its key, by an SDK that looks under lock or has found the task before, or by somebody else."""
@@ -55,9 +57,7 @@ _ALWAYS = (
     "cancel", "cancel again", "foreign cancel", "cancel beside work", "erase", "erase again", "foreign erase", "erase beside work", "claim passes",
     "extend", "extend others'", "hand back", "hand back others'",
 )  # fmt: skip
-_WITH_ATTEMPTS = tuple(
-    f"{before}{work}{after}" for work in ("fail over", "end", "submit", "stop") for before, after in _WAYS
-)
+_WITH_ATTEMPTS = tuple(f"{before}{work}{after}" for work in ATTEMPTED for before, after in _WAYS)
 _WISHED = ("cancel noted", *(f"{work} after the wish" for work in (*WORK, "cancel")))
 """A call is out that can be cancelled, and its caller wants that."""
 PAIRS = {
@@ -69,6 +69,11 @@ PAIRS = {
     *(("processing", operation) for operation in _WISHED),
     *((state, operation) for state in UNFINISHED for operation in ("claim", "claim ended", "claim of own passes")),
 }  # fmt: skip
+
+
+def _attempts_of(task: ModelTask) -> list[AttemptId]:
+    """That a worker may speak of: the open ones, and of a task that has ended all."""
+    return [i for i, attempt in task.attempts.items() if attempt.is_open or task.is_final]
 
 
 class TaskLedger(Ledger, Protocol):
@@ -200,7 +205,7 @@ class TaskMachine(RuleBasedStateMachine):
 
     def _work(self, task: ModelTask, work: str, epoch: int, how: str, charge: int) -> Command | None:
         """A worker's command, None where this task has nothing to do it with. Only replaced workers repeat themselves unasked."""
-        attempts = [i for i, attempt in task.attempts.items() if attempt.is_open or task.is_final]
+        attempts = _attempts_of(task)
         match work:
             case "start":
                 return RecordAttempts(task.id, epoch, started=(self._attempt(task.id),))
@@ -233,7 +238,7 @@ class TaskMachine(RuleBasedStateMachine):
     def _endings(self, task: ModelTask, how: str) -> tuple[Attempt, ...]:
         """The open ones, each in its own way; a finished task's are given again."""
         first = ENDS.index(how)
-        attempts = [i for i, attempt in task.attempts.items() if attempt.is_open or task.is_final]
+        attempts = _attempts_of(task)
         return tuple(
             ending_of(self.commands[i], ENDS[(first + number) % len(ENDS)]) for number, i in enumerate(attempts)
         )
@@ -253,7 +258,9 @@ class TaskMachine(RuleBasedStateMachine):
 
     def _work_once(self, index: int, work: str, how: str, charge: int, whose: str, again: str) -> None:
         wished = self._pick_of(index, lambda one: one.wished and not one.is_final) if index % 3 == 0 else None
-        task = wished or self._pick(index)
+        # Of the states alike, those that have an attempt for what needs one.
+        able = self._pick_of(index, lambda one: bool(_attempts_of(one))) if work in ATTEMPTED else None
+        task = wished or able or self._pick(index)
         epoch = task.epoch + {"": 0, "old ": -1, "future ": 1}[whose]
         command = self._work(task, work, epoch, how, charge)
         if command is None:
@@ -379,7 +386,8 @@ class TaskMachine(RuleBasedStateMachine):
         self._cancel_once(index, whose, again, quiet)
 
     def _cancel_once(self, index: int, whose: str, again: bool, quiet: bool) -> None:
-        task = self._pick(index)
+        wished = self._pick_of(index, lambda one: one.wished and not one.is_final) if index % 5 == 0 else None
+        task = wished or self._pick(index)
         out = [attempt_id for attempt_id, attempt in task.attempts.items() if attempt.is_open]
         if quiet and out and not task.is_final:
             VISITS[task.state, "end"] += 1

@@ -18,7 +18,8 @@ from gateway.pipeline.commands import Finish, Lead, Serve, SourceGone
 from gateway.pipeline.repeating import Repeats
 from gateway.tasks import store as task_store
 from tests.proofs import Proof
-from tests.property.machines import Plants, cases, caught, run, show_mutants
+from tests.property.driving import seek
+from tests.property.machines import Plants, cases, caught, show_mutants
 from tests.property.task_machine import TaskLedger
 from tests.property.test_task_machine import sharing_machine_on
 
@@ -353,7 +354,7 @@ def test_every_planted_bug_is_caught(
     """The machine fails with the bug in place."""
     ledger: TaskLedger = request.getfixturevalue(kind)
     PLANTS[name](monkeypatch)
-    how = caught(lambda: run(sharing_machine_on(ledger), examples=60, steps=25, shrinking=False))
+    how = caught(lambda: seek(sharing_machine_on(ledger), examples=60, steps=25))
     assert how is not None, "nobody noticed"
     show_mutants(proof, f"the cache on {kind}", PLANTS, how, name)
 

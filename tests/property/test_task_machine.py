@@ -4,6 +4,7 @@ import pytest
 
 from gateway.pipeline.commands import HoldOption, Lead, RecordAttempts
 from tests.proofs import Proof
+from tests.property.driving import drive
 from tests.property.ledger_world import KEYS, RATE
 from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
 from tests.property.machines import SOAK, run, show_visits
@@ -31,7 +32,8 @@ def sharing_machine_on(ledger: TaskLedger) -> type[SharingMachine]:
 def test_tasks_are_their_model_and_every_pair_is_visited(sqlite: SqliteLedger, proof: Proof) -> None:
     """All commands in all states, each pair at least 20 times: answers, tasks, attempts, balances and audit are the model's."""
     VISITS.clear()
-    run(machine_on(sqlite), examples=900 if SOAK else 400, steps=50)
+    drive(machine_on(sqlite), runs=200 if SOAK else 38)
+    run(machine_on(sqlite), examples=900 if SOAK else 40, steps=50)
     show_visits(proof, "tasks on sqlite", VISITS, PAIRS)
 
 

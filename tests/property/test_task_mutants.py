@@ -23,8 +23,9 @@ from gateway.repeats import store as repeat_store
 from gateway.tasks import store as task_store
 from gateway.tasks.erasing import Erased, NotErased
 from tests.proofs import Proof
+from tests.property.driving import seek
 from tests.property.ledger_world import KEYS, UPSTREAM
-from tests.property.machines import Plants, cases, caught, run, show_mutants
+from tests.property.machines import Plants, cases, caught, show_mutants
 from tests.property.task_machine import TaskLedger
 from tests.property.test_task_machine import machine_on
 
@@ -488,7 +489,7 @@ def test_every_planted_bug_is_caught(
     """The machine fails with the bug in place."""
     ledger: TaskLedger = request.getfixturevalue(kind)
     PLANTS[name](monkeypatch)
-    how = caught(lambda: run(machine_on(ledger), examples=300, steps=40, shrinking=False))
+    how = caught(lambda: seek(machine_on(ledger), examples=300, steps=40))
     assert how is not None, "nobody noticed"
     show_mutants(proof, f"tasks on {kind}", PLANTS, how, name)
 
