@@ -117,6 +117,7 @@ async def _state(house: House, alert_id: str) -> object:
     return next(item["state"] for item in data if item["id"] == alert_id)
 
 
+@pytest.mark.slow
 async def test_a_dead_receiver_delays_nothing_and_hears_of_it_later(
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator
 ) -> None:

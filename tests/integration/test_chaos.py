@@ -111,6 +111,7 @@ def seen_open(monkeypatch: pytest.MonkeyPatch) -> SeenOpen:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(2 * SECONDS + 120)
 @pytest.mark.parametrize("database", DATABASES)
 async def test_upstreams_that_fail_in_turns(
