@@ -11,6 +11,7 @@ const Playground = lazy(() => import("../playground/Playground"));
 const Overview = lazy(() => import("../overview/Overview"));
 const TaskList = lazy(() => import("../tasks/TaskList"));
 const TaskPage = lazy(() => import("../tasks/TaskPage"));
+const Callbacks = lazy(() => import("../callbacks/Callbacks"));
 const Accounts = lazy(() => import("../keys/Accounts"));
 const AccountPage = lazy(() => import("../keys/AccountPage"));
 const KeyPage = lazy(() => import("../keys/KeyPage"));
@@ -36,6 +37,7 @@ export function Pages({ session }: { session: Session }) {
           <Route path="/overview" component={Overview} />
           <Route path="/tasks" component={TaskList} />
           <Route path="/tasks/:id">{({ id }) => <TaskPage id={decodeURIComponent(id)} />}</Route>
+          <Route path="/callbacks">{administrators(<Callbacks />)}</Route>
           <Route path="/keys">{administrators(<Accounts />)}</Route>
           <Route path="/keys/account/:id">
             {({ id }) => administrators(<AccountPage id={decodeURIComponent(id)} />)}

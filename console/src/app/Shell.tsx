@@ -23,6 +23,7 @@ import {
   IconPlugConnected,
   IconSun,
   IconUserCircle,
+  IconWebhook,
 } from "@tabler/icons-react";
 import type { ReactNode } from "react";
 import { Link, useLocation } from "wouter";
@@ -39,6 +40,7 @@ const useText = words({
     playground: "Playground",
     overview: "Overview",
     tasks: "Tasks",
+    callbacks: "Callbacks",
     keys: "Keys and budgets",
     upstreams: "Upstreams",
     light: "Use light colours",
@@ -58,6 +60,7 @@ const useText = words({
     playground: "创作台",
     overview: "总览",
     tasks: "任务",
+    callbacks: "回调",
     keys: "密钥与预算",
     upstreams: "上游",
     light: "浅色模式",
@@ -79,6 +82,7 @@ export function Shell({ session, children }: { session: Session; children: React
     { path: "/playground", label: text.playground, Icon: IconBrush, for: true },
     { path: "/overview", label: text.overview, Icon: IconChartHistogram, for: true },
     { path: "/tasks", label: text.tasks, Icon: IconListDetails, for: true },
+    { path: "/callbacks", label: text.callbacks, Icon: IconWebhook, for: session.administrator !== null },
     { path: "/keys", label: text.keys, Icon: IconKey, for: session.administrator !== null },
     { path: "/upstreams", label: text.upstreams, Icon: IconPlugConnected, for: session.administrator !== null },
   ].filter((page) => page.for);

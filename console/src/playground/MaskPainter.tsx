@@ -10,7 +10,7 @@ import {
 import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
 
 import { useNumbers } from "../i18n/numbers";
-import { exported, paint, paintedShare, type Point, type Step } from "./mask";
+import { cutOut, exported, paint, paintedShare, type Point, type Step } from "./mask";
 import classes from "./playground.module.css";
 import { useText } from "./texts";
 
@@ -32,6 +32,8 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
   const text = useText();
   const numbers = useNumbers();
   const canvas = useRef<HTMLCanvasElement>(null);
+  const image = useRef<HTMLImageElement>(null);
+  const cut = useRef<HTMLCanvasElement>(null);
   const [size, setSize] = useState<{ width: number; height: number } | null>(null);
   const [failed, setFailed] = useState(false);
   const [steps, setSteps] = useState<Step[]>([...before]);
@@ -50,7 +52,8 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
     if (canvas.current === null || size === null) return;
     paint(canvas.current, steps);
     setShare(paintedShare(canvas.current));
-  }, [steps, size]);
+    if (preview && cut.current !== null && image.current !== null) cutOut(cut.current, image.current, canvas.current);
+  }, [steps, size, preview]);
 
   const add = (step: Step) => {
     setSteps((all) => [...all, step]);
@@ -205,14 +208,17 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
             onPointerLeave={() => setCursor(null)}
           >
             <img
+              ref={image}
               src={picture}
               alt=""
+              className={preview ? classes.unseen : undefined}
               draggable={false}
               onLoad={(event) =>
                 setSize({ width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })
               }
               onError={() => setFailed(true)}
             />
+            {size !== null && preview && <canvas ref={cut} width={size.width} height={size.height} aria-hidden />}
             {size !== null && (
               <canvas
                 ref={canvas}
@@ -222,7 +228,7 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
                 role="img"
                 aria-label={text.maskCanvas}
                 data-testid="mask-canvas"
-                style={{ opacity: preview ? 1 : 0.55, filter: preview ? "invert(0.5)" : undefined }}
+                style={{ opacity: preview ? 0 : 0.55 }}
                 onPointerDown={begin}
                 onPointerMove={go}
                 onPointerUp={end}

@@ -49,6 +49,16 @@ function invert(context: CanvasRenderingContext2D, canvas: HTMLCanvasElement): v
   context.globalCompositeOperation = "source-over";
 }
 
+/** Draws the picture with the painted part cut out, as the upstream sees what it has to fill. */
+export function cutOut(target: HTMLCanvasElement, picture: CanvasImageSource, painted: HTMLCanvasElement): void {
+  const context = target.getContext("2d");
+  if (context === null) return;
+  context.globalCompositeOperation = "copy";
+  context.drawImage(picture, 0, 0, target.width, target.height);
+  context.globalCompositeOperation = "destination-out";
+  context.drawImage(painted, 0, 0);
+}
+
 /** A PNG of the picture's size: white, and transparent where it was painted. Null where nothing was, or the browser cannot. */
 export async function exported(painted: HTMLCanvasElement): Promise<Blob | null> {
   const canvas = document.createElement("canvas");
