@@ -5,9 +5,7 @@ Nothing is changed in the system and no service is started. Fails loudly: Runtim
 
 import contextlib
 import ctypes
-import fcntl
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,22 +19,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-CACHE = Path(__file__).parents[1] / ".cache"
-PACKAGE = "prometheus"
-DOWNLOAD_S_MAX = 180
+from tests.debian import unpacked
+
 START_S_MAX = 30
 ANSWER_S_MAX = 10
 
 
 def program(name: str) -> str:
     """The path of `prometheus` or `promtool`."""
-    installed = shutil.which(name)
-    if installed is not None:
-        return installed
-    unpacked = CACHE / PACKAGE / "usr/bin" / name
-    if not unpacked.exists():
-        _unpack()
-    return str(unpacked)
+    return unpacked(name, "prometheus")
 
 
 def promtool(*arguments: str | Path, stdin: str = "") -> None:
@@ -137,33 +128,6 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
-
-
-def _unpack() -> None:
-    """Debian's package into the cache, by one process at a time and whole or not at all."""
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / f"{PACKAGE}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (CACHE / PACKAGE).exists():
-            return
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            # A fresh machine has no lists of packages yet, an old one stale ones.
-            if not _ran(["apt-get", "download", PACKAGE], folder):
-                _ran(["apt-get", "update", "-qq"], folder)
-                if not _ran(["apt-get", "download", PACKAGE], folder):
-                    raise RuntimeError(f"no {PACKAGE} here, and apt-get cannot get it: install {PACKAGE} and promtool")
-            [package] = Path(folder).glob("*.deb")
-            unpacked = Path(folder) / "unpacked"
-            subprocess.run(["dpkg", "-x", package, unpacked], check=True, timeout=DOWNLOAD_S_MAX)
-            unpacked.rename(CACHE / PACKAGE)
-
-
-def _ran(command: Sequence[str], folder: str) -> bool:
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=DOWNLOAD_S_MAX)
-    except FileNotFoundError as exc:
-        raise RuntimeError(f"{command[0]} is missing: this is no Debian; install {PACKAGE} and promtool") from exc
-    return done.returncode == 0
 
 
 def _die_with_parent() -> None:

@@ -1,5 +1,6 @@
 import { MantineProvider } from "@mantine/core";
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { setNonce } from "get-nonce";
 import { useState } from "react";
 import { Router } from "wouter";
 
@@ -11,6 +12,8 @@ import { Gate } from "./Gate";
 import { theme } from "./theme";
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
+// For the style by which an open window keeps the page behind it still.
+setNonce(nonce);
 
 /** Refusals are final; only a silent or overloaded gateway is asked again. */
 function again(failures: number, error: Error): boolean {

@@ -1,0 +1,123 @@
+"""Debian's Chromium for tests of the console: one browser for them all, a context of its own for each visit, and what no page may do.
+
+A page may log no error or warning, break no policy, open no dialog, and ask nobody but the gateway; each is a fault of the test. Answers of 400 and
+above, which browsers log as errors, are expected by their status.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect
+
+from tests.integration.gateway_app import House
+
+BUILT = Path(__file__).parents[2] / "gateway/console/index.html"
+ARGUMENTS = (
+    "--no-sandbox",  # it runs as root in a container, and sees nothing but what the tests serve
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+ANSWER_MS = 20_000
+"""How long anything on a page may take on a loaded machine."""
+expect.set_options(timeout=ANSWER_MS)
+PHONE = 360
+
+IN_THE_BROWSER = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.xdist_group("browser"),
+    # The first one may have to install the browser.
+    pytest.mark.timeout(600),
+]
+"""The marks of every module here."""
+
+WATCH = """
+addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+STATUS = re.compile(r"^Failed to load resource: the server responded with a status of (\d+)")
+
+
+@dataclass(slots=True)
+class Visits:
+    """Makes pages, and keeps what they did that they may not."""
+
+    browser: Browser
+    faults: list[str] = field(default_factory=list)
+    expected: set[int] = field(default_factory=set)
+    """Statuses that the test provokes."""
+    contexts: list[BrowserContext] = field(default_factory=list)
+
+    async def open(
+        self,
+        house: House,
+        path: str = "",
+        *,
+        secrets: Iterable[str] = (),
+        language: str = "en",
+        scheme: str = "light",
+        width: int = 1280,
+    ) -> Page:
+        """A page of the console in a browser that nobody has used, signed in with these secrets."""
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": 900},
+            locale="zh-CN" if language == "zh" else "en-US",
+            color_scheme="dark" if scheme == "dark" else "light",
+            permissions=["clipboard-read", "clipboard-write"],
+            reduced_motion="reduce",
+            base_url=f"{house.origin}/console/",
+        )
+        self.contexts.append(context)
+        context.set_default_timeout(ANSWER_MS)
+        await context.add_init_script(WATCH)
+        for secret in secrets:
+            await sign_in(context, house, secret)
+        page = await context.new_page()
+        self._watch(page, house.origin)
+        await page.goto(path)
+        return page
+
+    def _watch(self, page: Page, origin: str) -> None:
+        def heard(message: ConsoleMessage) -> None:
+            status = STATUS.match(message.text)
+            if status is not None and int(status[1]) in self.expected:
+                return
+            if message.type in ("error", "warning"):
+                self.faults.append(f"{message.type}: {message.text} ({message.location})")
+
+        async def asked(dialog: Dialog) -> None:
+            self.faults.append(f"dialog: {dialog.message}")
+            await dialog.dismiss()
+
+        def sent(request: Request) -> None:
+            parts = urlsplit(request.url)
+            if parts.scheme not in ("blob", "data") and f"{parts.scheme}://{parts.netloc}" != origin:
+                self.faults.append(f"request: {request.url}")
+
+        page.on("console", heard)
+        page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
+        page.on("dialog", asked)
+        page.on("request", sent)
+
+    async def close(self) -> None:
+        """AssertionError with everything that a page did and may not."""
+        for context in self.contexts:
+            await context.close()
+        assert self.faults == [], "\n".join(self.faults)
+
+
+async def sign_in(context: BrowserContext, house: House, secret: str) -> None:
+    """As the form does, without it: a second secret is added to the session."""
+    session = f"{house.origin}/console/api/session"
+    known = await (await context.request.get(session)).json()
+    headers = {"Origin": house.origin, "X-CSRF-Token": known["csrf"] or ""}
+    answer = await context.request.post(session, data={"secret": secret}, headers=headers)
+    assert answer.ok, await answer.text()
+
+
+async def choose(page: Page, label: str, option: str) -> None:
+    """An option of one of Mantine's selects."""
+    await page.get_by_label(label, exact=True).first.click()
+    await page.get_by_role("option", name=option, exact=True).click()
