@@ -25,6 +25,7 @@ export function numbersOf(language: Language) {
     currencyDisplay: "narrowSymbol",
   });
   const plain = new Intl.NumberFormat(locale, { maximumFractionDigits: 6 });
+  const rounded = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
   const percent = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
   const compact = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
   const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
@@ -37,6 +38,8 @@ export function numbersOf(language: Language) {
     /** To the cent, for axes and large sums; smaller amounts are shown whole. */
     usdRound: (value: number) => (value !== 0 && Math.abs(value) < 1 ? usd.format(value) : usdRound.format(value)),
     number: (value: number) => plain.format(value),
+    /** To the hundredth. */
+    round: (value: number) => rounded.format(value),
     compact: (value: number) => compact.format(value),
     percent: (ratio: number) => percent.format(ratio),
     moment: (ms: number) => moment.format(ms),

@@ -164,24 +164,26 @@ function Books() {
       .reduce((total, line) => total + part(line), 0);
   const ended = hours.data === undefined ? 0 : hours.data.by_state.completed + hours.data.by_state.failed;
   const latency = hours.data?.latency;
+  // A card shows cents; the exact amount is a hover away, and in the table.
+  const money = (usd: number) => ({ value: numbers.usdRound(usd), exact: numbers.usd(usd) });
   const cards =
     month.data === undefined || hours.data === undefined || latency === undefined
       ? null
       : [
           {
             name: text.today,
-            value: numbers.usd(sum((line) => line.charged_usd, today)),
-            what: text.credits(numbers.number(sum((line) => line.credits, today))),
+            ...money(sum((line) => line.charged_usd, today)),
+            what: text.credits(numbers.round(sum((line) => line.credits, today))),
           },
           {
             name: text.month,
-            value: numbers.usd(sum((line) => line.charged_usd)),
-            what: text.credits(numbers.number(sum((line) => line.credits))),
+            ...money(sum((line) => line.charged_usd)),
+            what: text.credits(numbers.round(sum((line) => line.credits))),
           },
           {
             name: text.paid,
-            value: numbers.usd(sum((line) => line.paid_usd)),
-            what: text.margin(numbers.usd(sum((line) => line.charged_usd - line.paid_usd))),
+            ...money(sum((line) => line.paid_usd)),
+            what: text.margin(numbers.usdRound(sum((line) => line.charged_usd - line.paid_usd))),
           },
           {
             name: text.images,
@@ -204,7 +206,7 @@ function Books() {
           {
             name: text.cache,
             value: numbers.number(sum((line) => line.cache_hits)),
-            what: text.cacheSaved(numbers.usd(sum((line) => line.cache_saved_usd))),
+            what: text.cacheSaved(numbers.usdRound(sum((line) => line.cache_saved_usd))),
           },
           { name: text.routing, value: numbers.usd(sum((line) => line.routing_saved_usd)), what: text.routingWhat },
         ];
@@ -222,7 +224,14 @@ function Books() {
                 <Text size="sm" c="dimmed" component="dt">
                   {card.name}
                 </Text>
-                <Text fz={24} fw={650} className="figures" component="dd" m={0}>
+                <Text
+                  fz={24}
+                  fw={650}
+                  className="figures"
+                  component="dd"
+                  m={0}
+                  title={"exact" in card ? card.exact : undefined}
+                >
                   {card.value}
                 </Text>
                 <Text size="xs" c="dimmed" className="figures" component="dd" m={0}>
