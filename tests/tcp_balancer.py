@@ -102,6 +102,9 @@ class Balancer:
                 to_client.transport.abort()  # a reset stays a reset
             finally:
                 to_server.transport.abort()
+        except asyncio.CancelledError:
+            # Its end is told by nobody but `_stop`; asyncio's streams take a cancelled handler for a failed one, and print it.
+            return
         finally:
             to_client.close()
 
