@@ -73,7 +73,7 @@ async def test_a_picture_from_its_prompt_to_its_history(world: World, visits: Vi
     assert world.openai.requests[-1].json["stream"] is True
 
     await page.reload()
-    past = page.get_by_role("button", name=f"Show: {PROMPT}")
+    past = page.get_by_role("button", name=PROMPT)
     await expect(past).to_contain_text(re.compile(r"Completed.*link valid for \d+ (h|min)"))
     await expect(page.get_by_test_id("counts")).to_have_text("0 running · 1 completed")
     await shows_a_picture(page.get_by_test_id("picture"))

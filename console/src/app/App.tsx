@@ -9,7 +9,7 @@ import { Refused } from "../api/errors";
 import { LanguageProvider } from "../i18n/language";
 import { Notices } from "../parts/notices";
 import { Gate } from "./Gate";
-import { theme } from "./theme";
+import { theme, variables } from "./theme";
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
 // For the style by which an open window keeps the page behind it still.
@@ -36,7 +36,12 @@ function newClient(): QueryClient {
 export function App() {
   const [client] = useState(newClient);
   return (
-    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+    <MantineProvider
+      theme={theme}
+      cssVariablesResolver={variables}
+      defaultColorScheme="auto"
+      getStyleNonce={() => nonce}
+    >
       <QueryClientProvider client={client}>
         <LanguageProvider>
           <Notices>

@@ -48,7 +48,6 @@ export function History({ tasks, prompts, chosen, onChoose }: Props) {
                 <UnstyledButton
                   className={classes.past}
                   aria-pressed={chosen === task.id}
-                  aria-label={text.show(prompt ?? task.id)}
                   onClick={() => onChoose(task.id)}
                 >
                   <Group gap="sm" wrap="nowrap">
