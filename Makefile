@@ -11,8 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 3
 PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 
-# Official clients of several major versions cannot share an environment, so each lives in its own; the vendors' SDKs can, and do.
-CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(wildcard requirements/client-*.txt))
+# Official clients of several major versions cannot share an environment, so each lives in its own; the vendors' SDKs can, and do. Node's clients are in one.
+# Those of `apps` are too heavy for every run: only `make soak` installs and runs them.
+CLIENT_STAMPS := $(patsubst requirements/client-%.txt,$(CLIENTS)/%/.stamp,$(filter-out %/client-apps.txt,$(wildcard requirements/client-*.txt))) $(CLIENTS)/node/.stamp
 # What the tests of charts/ need: helm, and Kubernetes' schemas.
 STAMPS := $(CLIENT_STAMPS) $(CHART)/.stamp
 
@@ -49,9 +50,9 @@ test: clients console ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 # Its last lines are the figures to quote: visits of every (state, operation) pair, planted bugs caught, operations of the many clients.
-soak: clients ## run in full what `make test` samples: crash matrix, random kills, rolling restarts, dying gateways, models, planted bugs, many clients
+soak: clients $(CLIENTS)/apps/.stamp ## run in full what `make test` samples: crash matrix, random kills, rolling restarts, dying gateways, models, planted bugs, many clients
 	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/acceptance/test_crash_matrix.py tests/acceptance/test_cache_crashes.py tests/acceptance/test_kill_rounds.py \
-		tests/acceptance/test_rolling.py tests/acceptance/test_fleet.py tests/acceptance/test_shared_org.py tests/acceptance/test_many_clients.py tests/acceptance/test_prometheus.py tests/integration/test_chaos.py tests/property $(PYTEST_ARGS)
+		tests/acceptance/test_rolling.py tests/acceptance/test_fleet.py tests/acceptance/test_shared_org.py tests/acceptance/test_many_clients.py tests/acceptance/test_prometheus.py tests/integration/test_chaos.py tests/integration/test_clients_page.py tests/property $(PYTEST_ARGS)
 
 check: $(VENV)/.dev lint ## the fast loop: lint and unit tests, under a minute
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/unit $(PYTEST_ARGS)
@@ -79,7 +80,7 @@ reference: $(VENV)/.dev ## write the configuration reference anew from the code
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --no-config --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --exclude-newer "7 days" $(LOCK_ARGS)
 NPM_AGE = --min-release-age=7 --no-audit --no-fund
-lock: ## remake the locks, Python's (needs uv) and the console's (needs npm 11.10)
+lock: ## remake the locks, Python's (needs uv), the console's and those of clients for Node (need npm 11.10)
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 	$(LOCK) --extra otel -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/run-otel.txt
@@ -87,6 +88,7 @@ lock: ## remake the locks, Python's (needs uv) and the console's (needs npm 11.1
 	$(LOCK) --no-deps requirements/chart.in -o requirements/chart.txt
 	$(PYTHON) -m release.published
 	cd console && npm install --package-lock-only --ignore-scripts $(NPM_AGE) && npm ci --dry-run --ignore-scripts $(NPM_AGE)
+	cd tests/sdk/node && npm install --package-lock-only --ignore-scripts $(NPM_AGE) && npm ci --dry-run --ignore-scripts $(NPM_AGE)
 
 licences: $(VENV)/.dev ## write docs/licences.md anew, from what is installed
 	$(BIN)/python -m release.licences
@@ -132,8 +134,17 @@ $(CHART)/.stamp: requirements/chart.txt
 	$(@D)/bin/python $(PIP_INSTALL) --require-hashes --no-deps --no-compile -r $<
 	@touch $@
 
+# Python compiles what is imported when it is first imported; of these packages that is little, and compiling all would be half of the work.
 $(CLIENTS)/%/.stamp: requirements/client-%.txt
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(PIP_INSTALL) --require-hashes --no-deps -r $<
+	$(@D)/bin/python $(PIP_INSTALL) --require-hashes --no-deps --no-compile -r $<
 	@touch $@
+
+# As for the console: named and hashed in the lock, and no package's script is run.
+$(CLIENTS)/node/.stamp: tests/sdk/node/package-lock.json
+	@if [ "$(NODE_MAJOR)" -ge 20 ]; then rm -rf $(@D) && mkdir -p $(@D) && cp $(<D)/package.json $< $(@D) && \
+		cd $(@D) && npm ci --ignore-scripts --no-progress --no-audit --no-fund --loglevel=error && touch .stamp; \
+	else \
+		echo "The clients for Node are not installed: that needs Node 20 or newer (node --version). Their tests will fail."; \
+	fi

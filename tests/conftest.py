@@ -148,16 +148,17 @@ def empty_database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["openai-1", "openai-2", "openai-3"])
 def client_python(request: pytest.FixtureRequest) -> Path:
     """The interpreter of an environment with one major version of an official client (requirements/client-*.txt)."""
-    return _client_environment(request.param)
+    return client_environment(request.param)
 
 
 @pytest.fixture
 def vendors_python() -> Path:
     """The interpreter of the environment that has the vendors' own SDKs (requirements/client-vendors.txt)."""
-    return _client_environment("vendors")
+    return client_environment("vendors")
 
 
-def _client_environment(name: str) -> Path:
+def client_environment(name: str) -> Path:
+    """The interpreter of one environment; the test fails where nobody made it."""
     python = Path(__file__).parents[1] / f".venv-clients/{name}/bin/python"
     if not python.exists():
         pytest.fail(f"{python} is missing: `make test` makes it before it starts pytest")
