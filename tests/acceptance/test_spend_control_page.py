@@ -5,10 +5,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,9 +15,9 @@ from PIL import Image
 from gateway.config import load
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GATEWAY, ROOT, environment
+from tests.acceptance.pasting import PORT_OF_THE_PAGES, Block, blocks_of, output_of, script_of
 
 PAGE = ROOT / "docs/spend-control.md"
-PORT_OF_THE_PAGE = "http://127.0.0.1:8080"
 PASTING_S_MAX = 240.0
 QUIET_S = 120.0
 RUN = {"sh", "python"}
@@ -35,41 +32,11 @@ DIFFERENT_EACH_TIME = (
 """What a reader sees otherwise than the page. Midnight is not among them: that is when a day begins anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block, and the `text` block that directly follows the command: what it prints."""
-
-    language: str
-    text: str
-    shown: str | None
-
-
-def blocks_of(page: str) -> list[Block]:
-    """All blocks of a page in their order, without the shown outputs."""
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    return [
-        Block(language, text, following[1] if following[0] == "text" else None)
-        for (language, text), following in pairwise([*found, ("", "")])
-        if language != "text"
-    ]
-
-
 def comparable(text: str) -> str:
     """Without white space, since tables and long lines break differently, and with placeholders for what differs each time."""
     for pattern, word in DIFFERENT_EACH_TIME:
         text = re.sub(pattern, word, text)
     return re.sub(r"\s+", "", text)
-
-
-def script_of(blocks: Sequence[Block], folder: Path, client_python: Path) -> str:
-    """One bash script: a block keeps its variables for the next; the first command that fails ends it. Its outputs are files in the folder."""
-    lines = ["set -eo pipefail"]
-    for number, block in enumerate(blocks):
-        file = folder / f"{number}.{block.language}"
-        file.write_text(block.text, encoding="utf-8")
-        command = f". {file} < /dev/null" if block.language == "sh" else f"{client_python} - < {file}"
-        lines.append(f"{command} > {file}.out 2> {file}.err")
-    return "\n".join([*lines, ""])
 
 
 def wait_for_a_quiet_time() -> None:
@@ -92,7 +59,7 @@ def test_every_command_of_the_page_does_what_it_shows(
     shutil.copytree(ROOT / "config", gateway.folder / "config")
     (gateway.folder / ".venv").symlink_to(GATEWAY.parents[1])
     gateway.start("--config", "config/gateway.yaml", "--port", "0")
-    page = PAGE.read_text(encoding="utf-8").replace(PORT_OF_THE_PAGE, gateway.base_url.removesuffix("/v1"))
+    page = PAGE.read_text(encoding="utf-8").replace(PORT_OF_THE_PAGES, gateway.base_url.removesuffix("/v1"))
     blocks = [block for block in blocks_of(page) if block.language in RUN]
     pasted = tmp_path / "pasted"
     pasted.mkdir()
@@ -146,9 +113,3 @@ def test_a_command_that_fails_and_an_output_that_differs_are_noticed(tmp_path: P
     assert comparable(shown) == comparable(same)
     for wrong in (same.replace("1.6", "1.7"), same.replace("T00:00:00", "T22:00:00"), same.replace("igw_", "iga_")):
         assert comparable(shown) != comparable(wrong)
-
-
-def output_of(file: Path) -> str:
-    """What a block printed, errors last; empty where it was not reached."""
-    files = [file.with_name(f"{file.name}.{kind}") for kind in ("out", "err")]
-    return "".join(each.read_text(encoding="utf-8") for each in files if each.exists())
