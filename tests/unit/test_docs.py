@@ -41,7 +41,6 @@ from tests.every_metric import types_and_labels
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")))
 NONE, EMPTY, REQUIRED = "none", "empty", "required"
 
 
@@ -147,19 +146,6 @@ def missing_entries(text: str) -> list[str]:
     return [kind for kind in EntryKind if kind not in rows(text)]
 
 
-def broken_links(page: Path, text: str) -> list[str]:
-    """Relative links that lead to no file, or to no heading of it."""
-    broken: list[str] = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        name, _, anchor = target.partition("#")
-        if re.match(r"[a-z]+:", target):
-            continue
-        file = (page.parent / name).resolve() if name else page
-        if not file.exists() or (anchor and anchor not in anchors(file)):
-            broken.append(target)
-    return broken
-
-
 def missing_kinds(text: str) -> list[str]:
     """Kinds of upstreams without a row that says what they speak and what becomes of a lost answer; usual variables that stand nowhere."""
     table = rows(text)
@@ -231,24 +217,6 @@ def test_the_config_examples_are_good(tmp_path: Path) -> None:
             file,
             {"CI_GATEWAY_KEY": "a key for the example", "ALERTS_SECRET": "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
         )
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link of README and documents resolves, headings included."""
-    assert broken_links(page, page.read_text(encoding="utf-8")) == []
-
-
-def test_a_broken_link_is_noticed() -> None:
-    """A missing file and a missing heading are named, a link to another site is not looked at."""
-    text = "[a](docs/nothing.md) [b](docs/api.md#nothing) [c](docs/api.md#errors) [d](https://example.org/x) [e](#none)"
-    assert broken_links(ROOT / "README.md", text) == ["docs/nothing.md", "docs/api.md#nothing", "#none"]
-
-
-def test_every_page_is_linked_from_the_readme() -> None:
-    """No document that nobody finds."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name})" not in readme] == []
 
 
 def test_the_configuration_reference_is_made_from_the_code() -> None:
@@ -374,9 +342,3 @@ def commands() -> Iterator[tuple[str, TyperCommand]]:
             yield name, command
 
     yield from walk(typer.main.get_command(cli.app), "gateway")
-
-
-def anchors(file: Path) -> set[str]:
-    """The headings of a page as links name them."""
-    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
