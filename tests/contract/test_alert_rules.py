@@ -12,7 +12,8 @@ from tests.alert_rules import FILE, alerts, hurried, links, queries, rules
 from tests.contract.test_prometheus_files import ROOT, names_in
 from tests.every_metric import series_names
 from tests.prometheus import promtool
-from tests.unit.test_links import anchors, commands
+from tests.unit.test_docs import commands
+from tests.unit.test_links import anchors
 
 HERE = 'namespace="n",job="JOB",instance="a"'
 """Each case is a job of its own, so that all share few evaluations; one without its series is an evaluation of its own."""
