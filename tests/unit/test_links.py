@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
@@ -123,6 +124,30 @@ def test_every_page_is_reachable_from_the_readme() -> None:
     assert set(PAGES) - reachable(ROOT / "README.md") == set()
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in readme] == []
+
+
+def test_every_picture_is_shown_somewhere() -> None:
+    """A picture that no page shows is a left-over; an SVG is well-formed and says in words what it shows."""
+    shown = {(page.parent / target).resolve() for page in PAGES for target in links(page.read_text(encoding="utf-8"))}
+    pictures = sorted((ROOT / "docs/images").iterdir())
+    assert [picture.name for picture in pictures if picture not in shown] == []
+    for picture in pictures:
+        if picture.suffix == ".svg":
+            names = [element.tag.rpartition("}")[2] for element in ElementTree.parse(picture).getroot()]
+            assert names[:2] == ["title", "desc"], picture.name
+
+
+def test_pages_that_code_and_configs_name_exist() -> None:
+    """Messages, comments and runbooks send their readers to documents that are there, and to headings of them."""
+    files = [path for folder in ("gateway", "config", "charts", "deploy") for path in (ROOT / folder).rglob("*.*")]
+    texts = [
+        file.read_text(encoding="utf-8")
+        for file in files
+        if file.suffix in (".py", ".yaml", ".yml", ".txt", ".tpl", ".json")
+    ]
+    named = {name for text in texts for name in re.findall(r"\bdocs/[\w/-]+\.md(?:#[\w-]+)?", text)}
+    assert len(named) >= 5
+    assert {name: wrong for name in named if (wrong := fault(ROOT / "README.md", name))} == {}
 
 
 @pytest.mark.parametrize(
