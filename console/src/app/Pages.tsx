@@ -3,6 +3,7 @@ import { lazy, type ReactNode, Suspense } from "react";
 import { Redirect, Route, Switch } from "wouter";
 
 import type { Session } from "../api/session";
+import { lastPart } from "./address";
 import { Crash } from "./Crash";
 import { NotFound } from "./NotFound";
 
@@ -36,13 +37,11 @@ export function Pages({ session }: { session: Session }) {
           <Route path="/playground" component={Playground} />
           <Route path="/overview" component={Overview} />
           <Route path="/tasks" component={TaskList} />
-          <Route path="/tasks/:id">{({ id }) => <TaskPage id={decodeURIComponent(id)} />}</Route>
+          <Route path="/tasks/:id">{() => <TaskPage id={lastPart()} />}</Route>
           <Route path="/callbacks">{administrators(<Callbacks />)}</Route>
           <Route path="/keys">{administrators(<Accounts />)}</Route>
-          <Route path="/keys/account/:id">
-            {({ id }) => administrators(<AccountPage id={decodeURIComponent(id)} />)}
-          </Route>
-          <Route path="/keys/:id">{({ id }) => administrators(<KeyPage id={decodeURIComponent(id)} />)}</Route>
+          <Route path="/keys/account/:id">{() => administrators(<AccountPage id={lastPart()} />)}</Route>
+          <Route path="/keys/:id">{() => administrators(<KeyPage id={lastPart()} />)}</Route>
           <Route path="/upstreams">{administrators(<Upstreams />)}</Route>
           <Route component={NotFound} />
         </Switch>
