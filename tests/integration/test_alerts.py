@@ -121,7 +121,9 @@ async def test_a_dead_receiver_delays_nothing_and_hears_of_it_later(
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls and the stop go on as ever; what one process could not deliver the next one does, under the same id."""
-    monkeypatch.setattr("gateway.alerts.deliverer.LEASE_MS", 1_000)  # of what is just being sent when the first one stops
+    monkeypatch.setattr(
+        "gateway.alerts.deliverer.LEASE_MS", 1_000
+    )  # of what is just being sent when the first one stops
     port = closed_port()
     url = f"http://127.0.0.1:{port}/"
     config = write_config(tmp_path, database_url, **settings(openai_emulator, url, "1images/total"))
