@@ -1,4 +1,4 @@
-import { Button, Group, Modal, NumberInput, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, NumberInput, Stack, Text, TextInput } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -6,6 +6,7 @@ import { useState } from "react";
 import { answered, api } from "../api/client";
 import { Failure } from "../parts/Failure";
 import { useNotice } from "../parts/notices";
+import { Window } from "../parts/Window";
 import { useText } from "./texts";
 
 /** Prepaid credits for an account, once however often the button is pressed. */
@@ -42,7 +43,7 @@ export function Grant({ account }: { account: string }) {
         {text.grant}
       </Button>
       {opened && (
-        <Modal opened onClose={close} title={text.grant} closeButtonProps={{ "aria-label": text.cancel }}>
+        <Window onClose={close} title={text.grant} closeButtonProps={{ "aria-label": text.cancel }}>
           <Stack>
             <Text size="sm">{text.grantWhat}</Text>
             <NumberInput label={text.credits} value={credits} onChange={setCredits} decimalScale={6} data-autofocus />
@@ -62,7 +63,7 @@ export function Grant({ account }: { account: string }) {
               </Button>
             </Group>
           </Stack>
-        </Modal>
+        </Window>
       )}
     </Group>
   );

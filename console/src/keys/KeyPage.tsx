@@ -5,7 +5,6 @@ import {
   Button,
   CopyButton,
   Group,
-  Modal,
   NumberInput,
   Skeleton,
   Stack,
@@ -28,6 +27,7 @@ import { useNotice } from "../parts/notices";
 import { PageHead } from "../parts/PageHead";
 import { Section } from "../parts/Section";
 import { When } from "../parts/When";
+import { Window } from "../parts/Window";
 import { KEY_COLORS } from "./Accounts";
 import { Entries } from "./Entries";
 import { Grant } from "./Grant";
@@ -178,7 +178,7 @@ function Rotate({ item }: { item: Key }) {
         {text.rotate}
       </Button>
       {opened && (
-        <Modal opened onClose={done} title={text.rotate} closeButtonProps={{ "aria-label": text.cancel }}>
+        <Window onClose={done} title={text.rotate} closeButtonProps={{ "aria-label": text.cancel }}>
           <Stack>
             <Text size="sm">{text.rotateWhat}</Text>
             <NumberInput label={text.overlap} min={0} max={720} value={hours} onChange={setHours} />
@@ -192,7 +192,7 @@ function Rotate({ item }: { item: Key }) {
               </Button>
             </Group>
           </Stack>
-        </Modal>
+        </Window>
       )}
     </>
   );
@@ -218,7 +218,7 @@ function Revoke({ item }: { item: Key }) {
         {text.revoke}
       </Button>
       {opened && (
-        <Modal opened onClose={close} title={text.revoke} closeButtonProps={{ "aria-label": text.cancel }}>
+        <Window onClose={close} title={text.revoke} closeButtonProps={{ "aria-label": text.cancel }}>
           <Stack>
             <Text size="sm" className="verbatim">
               {text.revokeWhat(item.name)}
@@ -233,7 +233,7 @@ function Revoke({ item }: { item: Key }) {
               </Button>
             </Group>
           </Stack>
-        </Modal>
+        </Window>
       )}
     </>
   );

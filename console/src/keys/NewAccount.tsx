@@ -1,10 +1,11 @@
-import { Button, Group, Modal, Stack, Textarea, TextInput } from "@mantine/core";
+import { Button, Group, Stack, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { answered, api } from "../api/client";
 import { Failure } from "../parts/Failure";
 import { useNotice } from "../parts/notices";
+import { Window } from "../parts/Window";
 import { linesOf } from "./lines";
 import { useText } from "./texts";
 
@@ -40,7 +41,7 @@ export function NewAccount({ onClose }: { onClose: () => void }) {
     create.mutate();
   };
   return (
-    <Modal opened onClose={onClose} title={text.newAccount} closeButtonProps={{ "aria-label": text.cancel }}>
+    <Window onClose={onClose} title={text.newAccount} closeButtonProps={{ "aria-label": text.cancel }}>
       <form onSubmit={submit}>
         <Stack>
           <TextInput
@@ -82,6 +83,6 @@ export function NewAccount({ onClose }: { onClose: () => void }) {
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Window>
   );
 }

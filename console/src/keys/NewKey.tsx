@@ -1,9 +1,10 @@
-import { Autocomplete, Button, Group, Modal, SimpleGrid, Stack, TextInput } from "@mantine/core";
+import { Autocomplete, Button, Group, SimpleGrid, Stack, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { answered, api } from "../api/client";
 import { Failure } from "../parts/Failure";
+import { Window } from "../parts/Window";
 import { bodyOfTerms, KeyTerms, NO_TERMS } from "./KeyTerms";
 import { useAccounts } from "./queries";
 import { SecretShown } from "./SecretShown";
@@ -50,7 +51,7 @@ export function NewKey({
   };
   const teams = (accounts.data?.teams ?? []).filter((each) => each.parent === `org:${org.trim()}`);
   return (
-    <Modal opened onClose={onClose} title={text.newKey} size="lg" closeButtonProps={{ "aria-label": text.cancel }}>
+    <Window onClose={onClose} title={text.newKey} size="lg" closeButtonProps={{ "aria-label": text.cancel }}>
       <form onSubmit={submit}>
         <Stack>
           <TextInput
@@ -88,6 +89,6 @@ export function NewKey({
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Window>
   );
 }

@@ -1,4 +1,5 @@
-import { Alert, Button, CopyButton, Group, Modal, Stack, TextInput } from "@mantine/core";
+import { Alert, Button, CopyButton, Group, Stack, TextInput } from "@mantine/core";
+import { Window } from "../parts/Window";
 
 import { useText } from "./texts";
 
@@ -6,8 +7,7 @@ import { useText } from "./texts";
 export function SecretShown({ secret, onClose }: { secret: string; onClose: () => void }) {
   const text = useText();
   return (
-    <Modal
-      opened
+    <Window
       onClose={onClose}
       title={text.secretTitle}
       closeOnClickOutside={false}
@@ -36,6 +36,6 @@ export function SecretShown({ secret, onClose }: { secret: string; onClose: () =
           <Button onClick={onClose}>{text.done}</Button>
         </Group>
       </Stack>
-    </Modal>
+    </Window>
   );
 }

@@ -1,4 +1,4 @@
-import { Alert, Button, Group, Modal, SegmentedControl, Slider, Stack, Switch, Text } from "@mantine/core";
+import { Alert, Button, Group, SegmentedControl, Slider, Stack, Switch, Text } from "@mantine/core";
 import {
   IconArrowBackUp,
   IconArrowForwardUp,
@@ -10,6 +10,7 @@ import {
 import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
 
 import { useNumbers } from "../i18n/numbers";
+import { Window } from "../parts/Window";
 import { cutOut, exported, paint, paintedShare, type Point, type Step } from "./mask";
 import classes from "./playground.module.css";
 import { useText } from "./texts";
@@ -127,7 +128,7 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
   };
 
   return (
-    <Modal opened onClose={onClose} title={text.maskTitle} size="xl" closeButtonProps={{ "aria-label": text.close }}>
+    <Window onClose={onClose} title={text.maskTitle} size="xl" closeButtonProps={{ "aria-label": text.close }}>
       <Stack>
         <Group gap="xs">
           <SegmentedControl
@@ -263,7 +264,7 @@ export function MaskPainter({ picture, before, onUse, onClose }: Props) {
           </Group>
         </Group>
       </Stack>
-    </Modal>
+    </Window>
   );
 }
 

@@ -5,7 +5,6 @@ import {
   Button,
   Group,
   Menu,
-  Modal,
   Paper,
   Progress,
   SimpleGrid,
@@ -22,6 +21,7 @@ import { useNumbers } from "../i18n/numbers";
 import { Failure } from "../parts/Failure";
 import { StateBadge } from "../parts/StateBadge";
 import { useNow } from "../parts/When";
+import { Window } from "../parts/Window";
 import type { CallBody } from "./draft";
 import { shownLink } from "./links";
 import classes from "./playground.module.css";
@@ -160,7 +160,7 @@ function Zoom({ link, title, onClose }: { link: string; title: string; onClose: 
   const text = useText();
   const [percent, setPercent] = useState(100);
   return (
-    <Modal opened onClose={onClose} title={title} size="90vw" closeButtonProps={{ "aria-label": text.close }}>
+    <Window onClose={onClose} title={title} size="90vw" closeButtonProps={{ "aria-label": text.close }}>
       <Group mb="xs" gap="xs">
         <ActionIcon
           variant="default"
@@ -182,7 +182,7 @@ function Zoom({ link, title, onClose }: { link: string; title: string; onClose: 
       <div className={`${classes.zoomScroll} ${classes.checkered}`} tabIndex={0} role="group" aria-label={title}>
         <img src={link} alt={title} style={{ width: `${percent}%`, maxWidth: "none" }} />
       </div>
-    </Modal>
+    </Window>
   );
 }
 

@@ -1,16 +1,4 @@
-import {
-  Anchor,
-  Button,
-  Group,
-  Modal,
-  NumberInput,
-  Radio,
-  Skeleton,
-  Stack,
-  Table,
-  Text,
-  TextInput,
-} from "@mantine/core";
+import { Anchor, Button, Group, NumberInput, Radio, Skeleton, Stack, Table, Text, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
@@ -24,6 +12,7 @@ import { Failure } from "../parts/Failure";
 import { useNotice } from "../parts/notices";
 import { Section } from "../parts/Section";
 import { When } from "../parts/When";
+import { Window } from "../parts/Window";
 import { useText } from "./texts";
 
 type Doubt = components["schemas"]["DoubtAnswer"];
@@ -122,8 +111,7 @@ function Resolve({ doubt, onClose }: { doubt: Doubt; onClose: () => void }) {
     },
   });
   return (
-    <Modal
-      opened
+    <Window
       onClose={onClose}
       title={`${text.resolve}: ${doubt.offer}`}
       closeButtonProps={{ "aria-label": text.cancel }}
@@ -165,6 +153,6 @@ function Resolve({ doubt, onClose }: { doubt: Doubt; onClose: () => void }) {
           </Button>
         </Group>
       </Stack>
-    </Modal>
+    </Window>
   );
 }
