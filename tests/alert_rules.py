@@ -20,6 +20,11 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(FILE.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
 
 
+def groups() -> list[str]:
+    """Names in the file's order: Prometheus may take any, promtool too, and alerts then see what was recorded the time before."""
+    return [str(group["name"]) for group in yaml.safe_load(FILE.read_text(encoding="utf-8"))["groups"]]
+
+
 def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.alert_rules import FILE, alerts, hurried, links, queries, rules
+from tests.alert_rules import FILE, alerts, groups, hurried, links, queries, rules
 from tests.contract.test_prometheus_files import ROOT, names_in
 from tests.every_metric import series_names
 from tests.prometheus import promtool
@@ -158,7 +158,12 @@ def test_alerts_fire_and_keep_silent(tmp_path: Path) -> None:
     files: list[Path] = []
     for interval, cases in (("1m", [short, bare]), ("20m", [long])):
         tests = [together(some, fires=fires) for some in cases for fires in (True, False)]
-        whole = {"rule_files": [str(FILE)], "evaluation_interval": interval, "tests": tests}
+        whole = {
+            "rule_files": [str(FILE)],
+            "evaluation_interval": interval,
+            "group_eval_order": groups(),
+            "tests": tests,
+        }
         files.append(tmp_path / f"{interval}.yaml")
         files[-1].write_text(json.dumps(whole))  # noqa: TID251 - YAML is a superset of JSON
     promtool("test", "rules", *files)

@@ -301,7 +301,7 @@ class ReplicateEmulator(TaskEmulator):
             "output": None,
             "error": None,
             "logs": "",
-            "status": self._status(task),
+            "status": self._status(task, state),
             "source": "api",
             "data_removed": False,
             "created_at": _time(task.created_s),
@@ -324,8 +324,7 @@ class ReplicateEmulator(TaskEmulator):
             prediction["error"] = "cannot identify image file" if unreadable else _error_text(task.behaviour)
         return prediction
 
-    def _status(self, task: Task) -> str:
-        state = self.state(task)
+    def _status(self, task: Task, state: str) -> str:
         if state == "cancelled":
             return "canceled" if self._was_running(task) else "aborted"
         return {"waiting": "starting", "working": "processing", "done": "succeeded"}.get(state, state)
