@@ -98,7 +98,7 @@ class World:
         return {
             tuple(sample.labels[name] for name in ("account", "window", "unit") if name in sample.labels): sample.value
             for family in text_string_to_metric_families(self.metrics.render().decode())
-            if family.name.startswith("gateway_budget_")
+            if family.name in ("gateway_budget_used_ratio", "gateway_budget_left")
             for sample in family.samples
         }
 
