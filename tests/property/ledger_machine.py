@@ -61,8 +61,8 @@ FIRST_MS = moment("2026-03-27T12:00:00")
 """A Friday; on Sunday clocks change in Berlin."""
 NUMBERS = {"credits": (0, 6, 15, 40), "usd": (3, 8, 25, 60), "images": (1, 3, 8, 15)}
 """Of budgets: near what the amounts come to."""
-LIMITS = st.sampled_from([Limit(n, unit, window) for unit in UNITS for window in WINDOWS for n in NUMBERS[unit]])
-BUDGETS = st.lists(LIMITS, max_size=2).map(tuple)
+LIMITS = tuple(Limit(n, unit, window) for unit in UNITS for window in WINDOWS for n in NUMBERS[unit])
+BUDGETS = st.lists(st.sampled_from(LIMITS), max_size=2).map(tuple)
 
 OWN_BUDGETS: tuple[tuple[Limit, ...], ...] = (
     (), (), (), *((Limit(cents, "usd", window),) for window in WINDOWS for cents in (0, 1, 2)), (Limit(1, "usd", "day"), Limit(3, "usd", "month")),

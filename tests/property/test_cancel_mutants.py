@@ -16,6 +16,7 @@ from gateway.tasks import store as task_store
 from tests.proofs import Proof
 from tests.property.driving import seek
 from tests.property.machines import Plants, cases, caught, show_mutants
+from tests.property.task_driving import drive_tasks
 from tests.property.task_machine import TaskLedger
 from tests.property.test_task_machine import machine_on
 
@@ -143,6 +144,6 @@ def test_every_planted_bug_is_caught(
     """The machine fails with the bug in place."""
     ledger: TaskLedger = request.getfixturevalue(kind)
     PLANTS[name](monkeypatch)
-    how = caught(lambda: seek(machine_on(ledger), examples=300, steps=40))
+    how = caught(lambda: seek(machine_on(ledger), drive_tasks, examples=300, steps=40))
     assert how is not None, "nobody noticed"
     show_mutants(proof, f"cancels on {kind}", PLANTS, how, name)

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.proofs import Proof
+from tests.property.driving import drive
+from tests.property.ledger_driving import drive_ledger
 from tests.property.ledger_machine import VISITS, WINDOWS
 from tests.property.ledger_model import CALENDAR, UNITS
 from tests.property.ledger_world import Ledger
@@ -38,7 +40,8 @@ def machine_on(ledger: Ledger) -> type[UpstreamMachine]:
 def test_the_ledger_is_its_model_and_every_pair_is_visited(sqlite: SqliteLedger, proof: Proof) -> None:
     """All operations in all states, each pair at least 20 times: outcomes, balances, states and audit are the model's."""
     VISITS.clear()
-    run(machine_on(sqlite), examples=1500 if SOAK else 400, steps=50)  # at 400 the rarest pair is visited 34 times
+    drive(machine_on(sqlite), drive_ledger, runs=240 if SOAK else 48)
+    run(machine_on(sqlite), examples=1500 if SOAK else 40, steps=50)
     show_visits(proof, "ledger on sqlite", VISITS, PAIRS)
 
 
@@ -56,4 +59,6 @@ if SOAK:  # PostgreSQL alone as often as SQLite takes minutes; `make test` has t
 @pytest.mark.timeout(600)
 def test_both_databases_do_the_same(sqlite: SqliteLedger, postgresql: PostgresqlLedger) -> None:
     """Differentially: the same batches, the same outcomes, the same books."""
-    run(machine_on(BothLedgers(sqlite, postgresql)), examples=250 if SOAK else 25, steps=30)
+    both = machine_on(BothLedgers(sqlite, postgresql))
+    drive(both, drive_ledger, runs=60 if SOAK else 6)
+    run(both, examples=250 if SOAK else 2, steps=30)

@@ -14,8 +14,10 @@ from gateway.ledger import store as ledger_store
 from gateway.ledger.model import BalanceKey, Books, Ended, Entry, EntryKind, Hold, HoldState, remaining_of
 from gateway.pipeline import apply as batch
 from tests.proofs import Proof
+from tests.property.driving import seek
+from tests.property.ledger_driving import drive_ledger
 from tests.property.ledger_world import UPSTREAM, Ledger
-from tests.property.machines import Plants, cases, caught, run, show_mutants
+from tests.property.machines import Plants, cases, caught, show_mutants
 from tests.property.test_ledger_machine import machine_on
 
 _PLANTS = Plants()
@@ -305,7 +307,7 @@ def test_every_planted_bug_is_caught(
     """The machine fails with the bug in place."""
     ledger: Ledger = request.getfixturevalue(kind)
     PLANTS[name](monkeypatch)
-    how = caught(lambda: run(machine_on(ledger), examples=300, steps=40, shrinking=False))
+    how = caught(lambda: seek(machine_on(ledger), drive_ledger, examples=300, steps=40))
     assert how is not None, "nobody noticed"
     show_mutants(proof, f"ledger on {kind}", PLANTS, how, name)
 

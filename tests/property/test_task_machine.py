@@ -10,6 +10,7 @@ from tests.property.ledgers import BothLedgers, PostgresqlLedger, SqliteLedger
 from tests.property.machines import SOAK, run, show_visits
 from tests.property.sharing_machine import SHARED, SHARED_PAIRS, SharingMachine
 from tests.property.task_commands import amount, cancel_of
+from tests.property.task_driving import drive_tasks
 from tests.property.task_machine import LIVING_MS, OWNERS, PAIRS, VISITS, TaskLedger, TaskMachine
 
 
@@ -32,7 +33,7 @@ def sharing_machine_on(ledger: TaskLedger) -> type[SharingMachine]:
 def test_tasks_are_their_model_and_every_pair_is_visited(sqlite: SqliteLedger, proof: Proof) -> None:
     """All commands in all states, each pair at least 20 times: answers, tasks, attempts, balances and audit are the model's."""
     VISITS.clear()
-    drive(machine_on(sqlite), runs=200 if SOAK else 38)
+    drive(machine_on(sqlite), drive_tasks, runs=200 if SOAK else 38)
     run(machine_on(sqlite), examples=900 if SOAK else 40, steps=50)
     show_visits(proof, "tasks on sqlite", VISITS, PAIRS)
 

@@ -26,6 +26,7 @@ from tests.proofs import Proof
 from tests.property.driving import seek
 from tests.property.ledger_world import KEYS, UPSTREAM
 from tests.property.machines import Plants, cases, caught, show_mutants
+from tests.property.task_driving import drive_tasks
 from tests.property.task_machine import TaskLedger
 from tests.property.test_task_machine import machine_on
 
@@ -451,13 +452,11 @@ def taken_up_twice_in_a_batch(patch: pytest.MonkeyPatch) -> None:
 def anybody_may_take_up(patch: pytest.MonkeyPatch) -> None:
     """A task that was found goes to whoever names it."""
     genuine = Repeats._is_free
-    patch.setattr(
-        Repeats,
-        "_is_free",
-        lambda self, task_id, account: genuine(
-            self, task_id, self.left[task_id].row.account if task_id in self.left else account
-        ),
-    )
+
+    def is_free(self, task_id, account):
+        return genuine(self, task_id, self.left[task_id].row.account if task_id in self.left else account)
+
+    patch.setattr(Repeats, "_is_free", is_free)
 
 
 @plant
@@ -489,7 +488,7 @@ def test_every_planted_bug_is_caught(
     """The machine fails with the bug in place."""
     ledger: TaskLedger = request.getfixturevalue(kind)
     PLANTS[name](monkeypatch)
-    how = caught(lambda: seek(machine_on(ledger), examples=300, steps=40))
+    how = caught(lambda: seek(machine_on(ledger), drive_tasks, examples=300, steps=40))
     assert how is not None, "nobody noticed"
     show_mutants(proof, f"tasks on {kind}", PLANTS, how, name)
 
