@@ -60,6 +60,7 @@ _NOTE = Statement(
         callbacks.c.id == bindparam("callback"),
         callbacks.c.state == CallbackState.DUE.value,
         callbacks.c.next_at_ms == bindparam("claimed_until"),
+        callbacks.c.tries == bindparam("tries_before"),  # sent again and claimed anew in one millisecond: until the same moment
     )
     .values(
         state=bindparam("became"), tries=bindparam("tried"), next_at_ms=bindparam("again"), answer=bindparam("said", type_=Text())
@@ -188,8 +189,8 @@ async def note_try(
 ) -> bool:
     """How a try of a claimed callback went; False, and nothing is written, where it is not this claim's any more."""
     noted = await connection.fetch(
-        _NOTE, callback=claimed.id, claimed_until=claimed.next_at_ms, became=state.value, tried=claimed.tries + 1, again=next_at_ms,
-        said=answer,
+        _NOTE, callback=claimed.id, claimed_until=claimed.next_at_ms, tries_before=claimed.tries, became=state.value, tried=claimed.tries + 1,
+        again=next_at_ms, said=answer,
     )  # fmt: skip
     if noted:
         await connection.write(_ADD_TRY, [(claimed.id, made.at_ms, made.status, made.took_ms, made.answer)])

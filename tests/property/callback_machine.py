@@ -150,7 +150,7 @@ class CallbackMachine(TaskMachine):
             return
         claim = self.claims.pop(-1 - index % len(self.claims))
         entry = self.outbox[claim.task]
-        counts = entry.state == "due" and entry.until == claim.next_at_ms
+        counts = entry.state == "due" and (entry.until, entry.tries) == (claim.next_at_ms, claim.tries)
         gone = how == "gone" or (how == "failed" and claim.tries + 1 >= TRIES_MAX)
         state = CallbackState.SENT if how == "answered" else CallbackState.DEAD if gone else CallbackState.DUE
         visited = "given up" if state is CallbackState.DEAD else how
