@@ -167,7 +167,8 @@ def follower_settles_more_than_it_holds(patch: pytest.MonkeyPatch) -> None:
 
     def finish(work, command):
         source = work.tasks.get(command.source) if command.source else None
-        if source is None or not batch._has_pictures(work, source.id, work.tasks[command.task_id].account):
+        task = work.tasks.get(command.task_id)  # none where its acceptance was never committed
+        if source is None or task is None or not batch._has_pictures(work, source.id, task.account):
             return genuine(work, command)
         return genuine(work, replace(command, source=None))
 
