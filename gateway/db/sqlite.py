@@ -36,9 +36,9 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MS = 5000
 CHECKPOINT_PAGES = 4000
 """16 MB of log before it is brought into the file: the same pages are written over and over, so four times as long costs a quarter as much."""
-ROWS_AT_ONCE = (32, 8, 3)
-"""So many rows are inserted by one statement, what is left one by one: each run of a statement hands the interpreter to the event loop, which may
-keep it for milliseconds, while within one the database works beside it."""
+ROWS_AT_ONCE, ROWS_EXACTLY = 32, 16
+"""So many rows are inserted by one statement; of those left, up to so many by one that is made for their number. Each run of a statement hands the
+interpreter to the event loop, which may keep it for a while, and within one the database works beside it. Every number's statement stays prepared."""
 CLOSED = "The gateway's database is closed."
 REFUSED = "The gateway's database cannot be written now. Nothing was accepted; try again."
 _STATEMENT_CODES = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_RANGE}
@@ -123,15 +123,15 @@ class SqliteConnection:
         self._run(lambda: self._raw.execute(text, [_encode(value) for value in ordered]))
 
     async def write(self, statement: BulkStatement, rows: BulkRows) -> None:
+        if statement.sqlite_rows_text is None or len(rows) == 1:
+            if rows:
+                self._run(lambda: self._raw.executemany(statement.sqlite_text, rows))
+            return
         left = rows
-        if statement.sqlite_rows_text is not None:
-            for size in ROWS_AT_ONCE:
-                text = statement.sqlite_rows_text(size) if len(left) >= size else ""
-                while len(left) >= size:
-                    self._execute(text, [value for row in left[:size] for value in row])
-                    left = left[size:]
-        if left:
-            self._run(lambda: self._raw.executemany(statement.sqlite_text, left))
+        while left:
+            size = ROWS_AT_ONCE if len(left) >= ROWS_AT_ONCE else min(len(left), ROWS_EXACTLY)
+            self._execute(statement.sqlite_rows_text(size), [value for row in left[:size] for value in row])
+            left = left[size:]
 
     def _execute(self, text: str, values: list[str | int | None]) -> None:
         self._run(lambda: self._raw.execute(text, values))

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import threading
+from functools import lru_cache
 from typing import NewType
 
 TaskId = NewType("TaskId", str)
@@ -82,6 +83,7 @@ def key_account_id(org: str, team: str | None, key: str) -> AccountId:
     return AccountId(f"key:{org}/{team or ''}/{key}")
 
 
+@lru_cache(maxsize=4096)  # asked twice for every picture that is shared
 def org_of(account: AccountId) -> str | None:
     """The org whose path an account is on, by its id; None for the gateway's own books."""
     kind, _, name = account.partition(":")

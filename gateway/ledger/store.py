@@ -130,6 +130,16 @@ async def load_windows(
     books.balances.update(map(_balance, rows))
 
 
+async def show_balances(
+    connection: Connection, books: Books, account_ids: Collection[AccountId], moments_ms: Collection[int]
+) -> None:
+    """Totals and the windows of these moments, of accounts whose terms are in the books and whose totals are not locked: to show, not to change."""
+    starts = starts_of({books.terms[account].zone for account in account_ids}, moments_ms)
+    rows = await connection.fetch(_WINDOWS, accounts=sorted(account_ids), windows=EVERY_WINDOW, starts=sorted(starts))
+    books.balances.update((BalanceKey(account), Balance()) for account in account_ids)
+    books.balances.update(map(_balance, rows))
+
+
 def changes(books: Books) -> list[tuple[BulkStatement, BulkRows]]:
     """What writes down what was decided: balances, entries, holds. No row is written twice."""
     placed = set(books.placed)

@@ -8,6 +8,7 @@ transaction.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import add
 
 from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, case, cast, func, literal_column, select
 
@@ -158,7 +159,7 @@ class Daily:
             )  # fmt: skip
             key = (row.day, row.account, row.model, row.upstream, row.caller)
             before = self._sums.get(key)
-            self._sums[key] = [*added] if before is None else [a + b for a, b in zip(before, added, strict=True)]
+            self._sums[key] = [*added] if before is None else [*map(add, before, added)]
 
     def write(self) -> tuple[BulkStatement, BulkRows]:
         """In the order of their keys, as every process locks them."""

@@ -19,6 +19,7 @@ from gateway.domain.tasks import TRANSITIONS, Attempt, AttemptState, Billed, Tas
 from gateway.ledger import decide, usage
 from gateway.ledger.model import NO_TERMS, BudgetRefusal, Ended, EntryKind, Grant, NoHold, NotInDoubt, Resolve, Resolved
 from gateway.ledger.usage import Share
+from gateway.pipeline import free_hits
 from gateway.pipeline.batch import Batch, load, save, source_of
 from gateway.pipeline.cancel_rules import Wish, decided, was_cancelled_and_billed
 from gateway.pipeline.commands import (
@@ -55,6 +56,11 @@ from gateway.tasks.erasing import Erase, Erased, NotErased
 
 async def apply(connection: Connection, commands: Sequence[Command], now: Now) -> list[Outcome]:
     """Decide and write one batch; one outcome a command, in order."""
+    if free_hits.are_all(commands):
+        work = await free_hits.load(connection, commands, now)
+        answers: list[Outcome] = [_serve(work, command) for command in commands]
+        await free_hits.save(connection, work)
+        return answers
     outcomes: dict[int, Outcome] = {}
     for index, command in enumerate(commands):
         if isinstance(command, Transact):

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import func, select
 
@@ -28,15 +29,18 @@ from tests.books import (
     ORG,
     PATH,
     RATE,
+    TEAM,
     Gateway,
     accept,
     balance,
     clean,
     completed,
+    grant,
     new_attempt,
     new_task,
     opened,
     set_budgets,
+    set_zone,
     succeeded,
 )
 
@@ -175,6 +179,29 @@ async def test_a_path_that_never_paid(database_url: str) -> None:
     outcome = await database.write(replace(command, task=task))
     assert isinstance(outcome, Finished)
     assert outcome.remaining_microcredits == 4 * CREDIT
+    assert await clean(database)
+    await database.close()
+
+
+async def test_a_batch_of_plain_hits_says_what_every_batch_says(database_url: str) -> None:
+    """One with a key is loaded like any command. With days that begin elsewhere, and prepaid credits: what is left, the task, its day of usage."""
+    database = await opened(database_url)
+    await grant(database, TEAM, 50)
+    source = await made(database)
+    await set_zone(database, "Asia/Tokyo", KEY, TEAM, ORG)
+    stored: list[Task] = []
+    for account, budget in ((KEY, "40credits/day"), (ORG, "9usd/month")):
+        await set_budgets(database, account, budget)
+        plain, keyed = hit(source), hit(source, repeat=Repeat("c" * 64, budget))
+        by_itself = await database.write(plain)
+        assert isinstance(by_itself, Finished)
+        assert by_itself.remaining_microcredits is not None
+        assert await database.write(keyed) == replace(by_itself, task=replace(by_itself.task, id=keyed.task.id))
+        stored += await database.read(partial(task_store.read_tasks, ids=[plain.task.id, keyed.task.id]))
+    assert (len(stored), len({replace(task, id=source.id) for task in stored})) == (4, 1)
+    assert await used(database) == (5, 3 * CREDIT, 4, 4 * 15_000)
+    query = UsageQuery(by=(Dimension.DAY,), since="2000-01-01", until="2100-01-01")
+    assert len(await database.read(lambda connection: usage.read_usage(connection, query))) == 1
     assert await clean(database)
     await database.close()
 
