@@ -23,7 +23,7 @@ _CONFIG = """\
 server: {{host: 127.0.0.1, port: {port}, drain: 10s}}
 secret_key: bench-secret-key-0123456789-0123456789
 database: {database}
-blobs: file://{folder}/images
+blobs: file:///{folder}/images
 cache: {{enabled: {cached}}}
 upstreams:
   openai: {{kind: openai, base_url: "{upstream}", api_key: bench, concurrency: 4096}}
