@@ -66,6 +66,8 @@ lint: $(VENV)/.dev ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	@if [ -e console/$(NPM_STAMP) ]; then npm run --silent --prefix console lint && npm run --silent --prefix console check; \
+		else echo "The console's sources were not looked at: that needs make console."; fi
 
 format: $(VENV)/.dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

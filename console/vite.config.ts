@@ -20,5 +20,6 @@ export default defineConfig({
       ["/v1", "/admin", "/console/api", "/readyz"].map((path) => [path, { target: GATEWAY, changeOrigin: false }]),
     ),
   },
-  test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"] },
+  // What needs a document says so: `// @vitest-environment happy-dom`.
+  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
 });
