@@ -20,7 +20,7 @@ from gateway.tasks import store as task_store
 from tests.proofs import Proof
 from tests.property.driving import seek
 from tests.property.machines import Plants, cases, caught, show_mutants
-from tests.property.task_driving import drive_tasks
+from tests.property.sharing_driving import drive_sharing
 from tests.property.task_machine import TaskLedger
 from tests.property.test_task_machine import sharing_machine_on
 
@@ -356,7 +356,7 @@ def test_every_planted_bug_is_caught(
     """The machine fails with the bug in place."""
     ledger: TaskLedger = request.getfixturevalue(kind)
     PLANTS[name](monkeypatch)
-    how = caught(lambda: seek(sharing_machine_on(ledger), drive_tasks, examples=60, steps=25))
+    how = caught(lambda: seek(sharing_machine_on(ledger), drive_sharing, examples=60, steps=25))
     assert how is not None, "nobody noticed"
     show_mutants(proof, f"the cache on {kind}", PLANTS, how, name)
 
