@@ -72,7 +72,7 @@ class PictureOrigin:
         from gateway.blobs.bucket import BucketBlobStore  # loaded already where there is a bucket
 
         try:
-            store = await self._office.blobs()
+            store = (await self._office.blobs()).store
             assert isinstance(store, BucketBlobStore), "the config allows this with a bucket alone"
             [link] = await store.presigned(["console"], _LINK_S)
         except BlobStoreUnavailable as exc:
