@@ -26,6 +26,7 @@ PAGES = (
     "callbacks",
     "keys",
     "keys/account/team%3Aacme%2Fdesign",
+    "keys/declared%3Akey%3Aacme%2Fdesign%2Fci",
     "upstreams",
     "nowhere",
 )
@@ -80,6 +81,20 @@ async def test_every_page_is_for_everybody(world: World, visits: Visits, languag
         await expect(page.locator(WAITING)).to_have_count(0)
         if language == "zh" and not path.startswith("tasks/"):
             assert any("\u4e00" <= letter <= "\u9fff" for letter in await page.inner_text("main"))
+        problems += await problems_of(page, path)
+    assert problems == [], "\n".join(problems)
+
+
+async def test_what_a_key_sees_is_for_everybody(world: World, visits: Visits) -> None:
+    """Its own spending, its tasks and one of them, on a phone in English."""
+    task = await filled(world)
+    page = await visits.open(world.house, secrets=[KEY], width=PHONE)
+    problems = []
+    for path in ("overview", "tasks", f"tasks/{task}"):
+        await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        await page.goto(path)
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await expect(page.locator(WAITING)).to_have_count(0)
         problems += await problems_of(page, path)
     assert problems == [], "\n".join(problems)
 
