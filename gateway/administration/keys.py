@@ -5,6 +5,7 @@ A secret made here is returned once and stored only as a digest. How it fails: A
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from gateway.administration import store as trail
 from gateway.administration.account_wishes import action, changes
@@ -215,20 +216,25 @@ class Keys:
         size: int,
     ) -> KeyPage:
         """Keys that this administrator sees, after the key `after`. Raises AdministrationError where there is no such key."""
-        views = [view for view in await self._views() if by.sees(view.org)]
+        stored, accounts = await self._database.read(_read_everything)
+        now_ms, begin = self._clock.now_ms(), 0
         if after is not None:
-            ids = [view.key.id for view in views]
-            if after not in ids:
+            begin = next((index for index, key in enumerate(stored, 1) if key.id == after), 0)
+            if not begin or not by.sees(view_of(stored[begin - 1], accounts, now_ms).org):
                 raise AdministrationError(
                     "after: there is no such key; give the id of the last one seen", param="after"
                 )
-            views = views[ids.index(KeyId(after)) + 1 :]
-        wanted = [
+        views = (view_of(key, accounts, now_ms) for key in stored[begin:])
+        wanted = (
             view
             for view in views
-            if org in (None, view.org) and team in (None, view.team) and state in (None, view.state)
-        ]
-        return KeyPage(tuple(wanted[:size]), len(wanted) > size)
+            if by.sees(view.org)
+            and org in (None, view.org)
+            and team in (None, view.team)
+            and state in (None, view.state)
+        )
+        found = tuple(islice(wanted, size + 1))
+        return KeyPage(found[:size], len(found) > size)
 
     async def find(self, key_id: str, by: Administrator = COMMAND) -> KeyView:
         """Raises SubjectNotFound."""

@@ -140,6 +140,8 @@ def _refuses(gateway: GatewayProcess) -> bool:
         gateway.request("GET", "/healthz")
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was still waiting to be taken when that ended
+        return False
     return False
 
 
