@@ -208,7 +208,7 @@ function Books() {
             value: numbers.number(sum((line) => line.cache_hits)),
             what: text.cacheSaved(numbers.usdRound(sum((line) => line.cache_saved_usd))),
           },
-          { name: text.routing, value: numbers.usd(sum((line) => line.routing_saved_usd)), what: text.routingWhat },
+          { name: text.routing, ...money(sum((line) => line.routing_saved_usd)), what: text.routingWhat },
         ];
   return (
     <>
