@@ -1,4 +1,4 @@
-"""How many connections there may be at once: as many as leave descriptors for the work.
+"""How many connections there may be at once: as many as leave descriptors for the work. What they bring is paced (gateway/pacing).
 
 A process without descriptors can neither store what it has paid for nor send a call, and its event loop may spin on accept. So connections above
 the bound are answered 503 and closed at once, and the log says so when that begins.
@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from gateway.domain.errors import Overloaded
+from gateway.pacing.reads import PacedProtocol, PacedReads
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class BoundedSite(web.SockSite):
         self._coming = 0
         """Accepted in this turn of the loop, and not yet among the server's connections."""
         self._full = False
+        self._reads = PacedReads()
 
     async def start(self) -> None:
         await web.BaseSite.start(self)
@@ -84,7 +86,7 @@ class BoundedSite(web.SockSite):
         self._full = False
         self._coming += 1
         asyncio.get_running_loop().call_soon(self._came)
-        return server()
+        return PacedProtocol(self._reads, server())
 
     def _came(self) -> None:
         self._coming -= 1

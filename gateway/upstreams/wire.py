@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
@@ -34,6 +34,8 @@ T = TypeVar("T")
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """One answer. Ten pictures of 1024x1536 as PNG in base64 are about 30 MB."""
 ERROR_BYTES_MAX = 64 * 1024
+START_BYTES: Final = 32 * 1024
+"""For so much the beginning of a request counts in a turn of the loop: some 0.2 ms until it has left."""
 PARSED_ON_LOOP_BYTES_MAX = 64 * 1024
 """What is larger is parsed in a thread."""
 FETCH_PAUSES_S = (0.5, 1.5)
@@ -218,6 +220,7 @@ class Wire:
             if isinstance(send.body, Outgoing):
                 await send.body.ready()
             session = self._api or await self._api_session()
+            await self.resources.turns.take(START_BYTES)
             async with session.request(
                 send.method,
                 self._base_url + send.path,
@@ -285,10 +288,9 @@ class Wire:
 
 
 async def _read(response: ClientResponse, bytes_max: int, lease: Lease, turns: Turns) -> tuple[bytearray, bool]:
-    body, size = (
-        bytearray(min(response.content_length or 0, bytes_max)),
-        0,
-    )  # grown as it comes it would be moved again and again
+    room, size = min(response.content_length or 0, bytes_max), 0
+    await turns.take(room)  # to clear so much memory is work as well
+    body = bytearray(room)  # grown as it comes it would be moved again and again
     async for chunk in response.content.iter_any():
         await turns.take(len(chunk))
         body[size : size + len(chunk)] = chunk

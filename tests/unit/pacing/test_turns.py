@@ -112,3 +112,20 @@ async def test_answers_of_upstreams_share_turns() -> None:
     tasks = [asyncio.create_task(answer(number)) for number in range(20)]
     assert largest_step(await served_by_turn(served, 20)) <= 3
     await asyncio.gather(*tasks)
+
+
+async def test_memory_for_answers_takes_its_turn() -> None:
+    """Ten answers announce more than a turn has room for: memory is cleared for one of them in a turn, before a byte has come."""
+    turns, served = Turns(250), list[int]()
+    coming = asyncio.Event()
+
+    async def nothing_yet() -> AsyncIterator[bytes]:
+        served.append(1)
+        await coming.wait()
+        yield b""
+
+    response: Any = SimpleNamespace(content_length=1_000, content=SimpleNamespace(iter_any=nothing_yet))
+    tasks = [asyncio.create_task(_read(response, 2_000, ByteBudget().lease(0), turns)) for _ in range(10)]
+    assert largest_step(await served_by_turn(served, 10)) == 1
+    coming.set()
+    assert await asyncio.gather(*tasks) == [(bytearray(), False)] * 10
