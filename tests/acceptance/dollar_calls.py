@@ -37,12 +37,13 @@ _SPEND = re.compile(
 
 WITHHELD = b'{"created": 1, "data": [{"b64_json": "", "finish_reason": "content_filter"}]}'.decode()
 FAULTS: Mapping[str, b.Behaviour] = {
-    "elephant": b.Error(),
-    "squirrel": b.Error(status=200, body=WITHHELD, bills=True),
-    "leopard": b.Refuse(),
+    "elephant": b.Error(delay_s=0.5),
+    "squirrel": b.Error(status=200, body=WITHHELD, bills=True, delay_s=0.5),
+    "leopard": b.Refuse(delay_s=0.5),
     "rabbit": b.Succeed(delay_s=1.5),
 }
-"""What the upstream does with prompts of these animals: fails unbilled, makes a picture, bills and withholds it, refuses unbilled, is slow."""
+"""What the upstream does with prompts of these animals: fails unbilled, makes a picture, bills and withholds it, refuses unbilled, is slow.
+All of them end among the other calls."""
 _IN_TURN = ("elephant", "squirrel", "leopard", "rabbit", "squirrel", "elephant", "rabbit", "leopard")
 FAULTY: Mapping[int, str] = dict(enumerate(2 * _IN_TURN, start=12))
 """Which calls meet which fault, at even places and at odd ones, for one gateway or more. Four that fail are not yet the five that open a circuit."""
@@ -94,7 +95,7 @@ def warming(count: int) -> list[Call]:
 
 
 def mixed(count: int, seed: int) -> list[Call]:
-    """Mostly cheap ones, so that many fit; both contracts; the faulty ones among the first that are sent, where the budget still pays for them."""
+    """Mostly cheap ones, so that many fit; both contracts; the faulty ones among the first."""
     choice, calls = Random(seed), []
     for index in range(count):
         calls.append(
