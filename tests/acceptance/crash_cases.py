@@ -6,7 +6,7 @@ before the point: the acceptance, the attempt's row, the job's id, the manifest,
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,9 +14,7 @@ from gateway.pipeline.crash_points import CrashPoint as P
 
 SEED = "20261124"
 ALL = os.environ.get("SOAK") == "1"
-"""`make soak` runs every case, `make test` the tenth that the seed chooses."""
-
-
+"""`make soak` runs every case, `make test` a sample."""
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -91,8 +89,12 @@ class Case:
 
 
 def chosen(*parts: str) -> bool:
-    """Whether a case belongs to the tenth of `make test`."""
-    return hashlib.sha256("|".join((SEED, *parts)).encode()).digest()[0] % 10 == 0
+    """Whether a case belongs to a tenth that the seed chooses."""
+    return _drawn(*parts)[0] % 10 == 0
+
+
+def _drawn(*parts: str) -> bytes:
+    return hashlib.sha256("|".join((SEED, *parts)).encode()).digest()
 
 
 ACCEPT = (
@@ -242,3 +244,28 @@ def hand_overs() -> Iterator[Case]:
 
 
 CASES = (*first_kills(), *second_kills(), *hand_overs())
+
+
+def covering(runs: Sequence[tuple[str, Case]]) -> list[tuple[str, Case]]:
+    """Few of many runs, each of a database and a case, that together have everything that any of them has; in the order of the seed, most first."""
+    left = {run: _features(*run) for run in sorted(runs, key=lambda run: _drawn(run[0], run[1].id))}
+    covered: set[tuple[object, ...]] = set()
+    found: list[tuple[str, Case]] = []
+    while left:
+        best = max(left, key=lambda run: len(left[run] - covered))
+        added = left.pop(best) - covered
+        if not added:
+            break
+        covered |= added
+        found.append(best)
+    return found
+
+
+def _features(database: str, case: Case) -> set[tuple[object, ...]]:
+    """The points of its kills; its kind, with what else it is; and what becomes of it."""
+    return {
+        ("first", case.point),
+        ("again", case.again),
+        ("life", database, case.kind, case.contract, case.stopped),
+        ("end", case.kind, case.outcome),
+    }

@@ -68,7 +68,7 @@ def lines(tolls: Sequence[Toll], cases: int) -> list[str]:
     points = {case.point for case in CASES} | {case.again for case in CASES if case.again}
     return [
         f"{sum(toll.kills for toll in tolls)} kills in {len(tolls)} cases at {len(points)} points, {_named(tolls)}",
-        f"seed {SEED}, {'every case' if ALL else 'the tenth that it chooses'}; bound: one call a case, one kill or two",
+        f"seed {SEED}, {'every case' if ALL else 'a sample with all that occurs'}; bound: one call a case, one kill or two",
         f"paid twice {_sum(tolls, 'paid_twice')}, charged without a result {_sum(tolls, 'charged_for_nothing')}, "
         f"holds left {_sum(tolls, 'holds_left')}, results lost unsaid {_sum(silent, 'lost')}",
         f"results lost and said so (outcome_unknown, in doubt) {_sum(told, 'lost')}: {_by_kind(told, 'lost')}",

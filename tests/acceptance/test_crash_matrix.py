@@ -1,8 +1,9 @@
 """kill -9 at every named point of a call, by the gateway itself: never paid twice, never charged for nothing, no hold left, nothing lost.
 
 The cases are generated (crash_cases.py): points x kinds of upstream x contracts x databases, a second kill while the first is recovered, and kills of
-a stopping process in its hand-over. All of them in `make soak`, a seeded tenth in `make test`. What an upstream that cannot be asked made for a
-process that died before it stored the answer is the one thing that may be lost: the task says outcome_unknown, and its presumed cost is in doubt.
+a stopping process in its hand-over. All of them in `make soak`; in `make test` a sample in which every point, kind, contract and database occurs.
+What an upstream that cannot be asked made for a process that died before it stored the answer is the one thing that may be lost: the task says
+outcome_unknown, and its presumed cost is in doubt.
 
 PostgreSQL's successor would wait for a lease, and for whatever a paused owner might still store, and any successor for what might still arrive at an
 upstream that can be asked, and for what a dead process had begun to tell; here the test turns back these times in the database, as if it had waited.
@@ -32,7 +33,7 @@ from gateway.upstreams.base import Adapter
 from gateway.upstreams.replicate import ReplicateAdapter
 from tests.acceptance.cache_crash_cases import CACHE_CASES
 from tests.acceptance.callback_receiver import CallbackReceiver, receiving_callbacks
-from tests.acceptance.crash_cases import ALL, CALLBACK, CASES, Case, Kind, Outcome, chosen
+from tests.acceptance.crash_cases import ALL, CALLBACK, CASES, Case, Kind, Outcome, covering
 from tests.acceptance.crash_report import Toll, hand_in
 from tests.acceptance.forked_gateway import ForkedGateway, JobOnlyAdapter
 from tests.acceptance.gateway_process import until
@@ -80,11 +81,10 @@ STAND_INS: dict[Kind, dict[str, type[Adapter]]] = {
     Kind.CANCEL: {"evolink": ReplicateAdapter},
 }
 
+EVERY_RUN = [(database, case) for case in CASES for database in case.databases]
 RUNS = [
     pytest.param(database, case, id=f"{database}-{case.id}")
-    for case in CASES
-    for database in case.databases
-    if ALL or chosen(database, case.id)
+    for database, case in (EVERY_RUN if ALL else covering(EVERY_RUN))
 ]
 
 
@@ -247,6 +247,18 @@ def test_every_point_is_in_the_matrix() -> None:
     assert killed_at >= set(CrashPoint)
     assert len({case.point for case in CASES}) >= 20
     assert len({case.id for case in CASES}) == len(CASES)
+
+
+def test_the_sample_has_everything() -> None:
+    """Every point of a first kill and of a second one, every kind by every contract on every database; and it is a small part of the whole."""
+    sample = covering(EVERY_RUN)
+    assert len(sample) * 10 < len(EVERY_RUN)
+    for of_case in (
+        lambda run: run[1].point,
+        lambda run: run[1].again,
+        lambda run: (run[0], run[1].kind, run[1].contract, run[1].stopped),
+    ):
+        assert set(map(of_case, sample)) == set(map(of_case, EVERY_RUN))
 
 
 class armed:
