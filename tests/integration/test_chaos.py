@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -20,6 +21,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.domain.clock import SystemClock
+from gateway.pipeline.attempts import Making
 from gateway.routing.health import Circuits
 from gateway.routing.last_resort import Resort
 from tests.emulators.base import Emulator
@@ -83,18 +85,23 @@ async def emulators() -> AsyncIterator[dict[str, Emulator]]:
         yield {name: await stack.enter_async_context(SECTIONS[name].make()) for name in NAMES}
 
 
-SeenOpen = Mapping[str, list[int]]
-"""When an offer was asked for and its circuit was open, by upstream, in ms since the epoch."""
+SeenOpen = Mapping[tuple[str, str], list[int]]
+"""When a task's own walk asked for an offer whose circuit was open, by task and upstream, in ms since the epoch."""
+_TASK: ContextVar[str] = ContextVar("task", default="")
 
 
 @pytest.fixture
 def seen_open(monkeypatch: pytest.MonkeyPatch) -> SeenOpen:
-    seen: defaultdict[str, list[int]] = defaultdict(list)
-    allows, resort = Circuits.allows, Circuits.resort
+    seen: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    allows, resort, run = Circuits.allows, Circuits.resort, Making.run
+
+    async def run_by_name(self: Making) -> None:
+        _TASK.set(self.task.id)
+        await run(self)
 
     def note(offer_id: str, is_open: bool) -> None:
         if is_open:
-            seen[offer_id.partition("/")[0]].append(SystemClock().now_ms())
+            seen[_TASK.get(), offer_id.partition("/")[0]].append(SystemClock().now_ms())
 
     def noted_allows(self: Circuits, offer_id: str) -> bool:
         verdict = allows(self, offer_id)
@@ -106,6 +113,7 @@ def seen_open(monkeypatch: pytest.MonkeyPatch) -> SeenOpen:
         note(offer_id, verdict is not None)
         return verdict
 
+    monkeypatch.setattr(Making, "run", run_by_name)
     monkeypatch.setattr(Circuits, "allows", noted_allows)
     monkeypatch.setattr(Circuits, "resort", noted_resort)
     return seen
@@ -236,8 +244,11 @@ def _pictures_billed(emulators: Mapping[str, Emulator], prompt: str) -> int:
 
 
 def _check_order(outcome: Outcome, seen_open: SeenOpen) -> None:
-    """Each attempt was for the cheapest offer that was left and whose circuit was closed; one of the last resort, for one of those left when
-    none's was."""
+    """Each attempt was for the cheapest offer that was left and whose circuit was closed when its turn came, as this very call found it; one of
+    the last resort, for one of those left when the call found none's closed after the attempt before.
+
+    An offer that was passed over in its turn is asked again only when all others have had theirs: its circuit may close meanwhile.
+    """
     offers = list_of(outcome.routing, "offers")
     prices = [(offer["expected_usd"], offer["most_usd"]) for offer in offers]
     assert prices == sorted(prices)
@@ -246,13 +257,14 @@ def _check_order(outcome: Outcome, seen_open: SeenOpen) -> None:
     }
     assert set(skipped.values()) <= {"circuit_open", "last_resort"}, offers
     left = [str(offer["upstream"]) for offer in offers]
-    since_ms = int(str(outcome.task["created"])) * 1000
+    accepted_ms = since_ms = int(str(outcome.task["created"])) * 1000
     for attempt in outcome.attempts:
         sent_ms, name = int(str(attempt["sent_at_ms"])), str(attempt["upstream"])
         passed_over = left if attempt["last_resort"] else left[: left.index(name)]
+        turns_since_ms = since_ms if attempt["last_resort"] else accepted_ms
         for other in passed_over:
-            times = seen_open.get(other, [])
-            was_open = bisect_left(times, since_ms) < bisect_right(times, sent_ms)
+            times = seen_open.get((str(outcome.task_id), other), [])
+            was_open = bisect_left(times, turns_since_ms) < bisect_right(times, sent_ms)
             was_skipped = skipped.get(other) == "circuit_open" or (other in skipped and not attempt["last_resort"])
             assert was_open or was_skipped, f"{other} was passed over for {name}: {outcome.routing}"
         left.remove(name)
