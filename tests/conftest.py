@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from gateway.db.migrate import migrate
 from gateway.db.url import parse_database_url
+from gateway.state import valkey as valkey_module
 from tests import tripwire
 from tests.postgresql import PostgresqlServer, running_server
 from tests.valkey import ValkeyServer, valkey_server
 
 # An S3 server: s3. Emulated upstreams: openai_emulator, evolink_emulator, emulator_process.
-# Figures that are printed at the end: proof, and the crash matrix in sum. Without fixtures: heap.
+# Figures that are printed at the end: proof, and the crash matrix in sum. Without fixtures: heap, syntax_trees.
 pytest_plugins = [
     "tests.heap",
+    "tests.syntax_trees",
     "tests.emulators.fixtures",
     "tests.buckets",
     "tests.proofs",
@@ -29,7 +31,9 @@ pytest_plugins = [
 
 # The same examples on every run and every machine: a red build means a change, not bad luck. No deadline: a time-out is
 # pytest's business, and a loaded machine is slow.
-settings.register_profile("seeded", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile(
+    "seeded", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("seeded")
 
 
@@ -105,8 +109,12 @@ def shared_valkey() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def valkey(shared_valkey: ValkeyServer) -> ValkeyServer:
-    """An empty server, shared with the tests before and after. Who stops or pauses one takes `own_valkey`."""
+def valkey(shared_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> ValkeyServer:
+    """An empty server, shared with the tests before and after. Who stops or pauses one takes `own_valkey`.
+
+    Gateways in the test's process wait for it longer than in production: one that gets no processor for 0.2 s is not down, and all would count alone.
+    """
+    monkeypatch.setattr(valkey_module, "WAIT_S", 30.0)
     shared_valkey.ask("FLUSHALL")
     return shared_valkey
 

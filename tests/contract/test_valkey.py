@@ -23,6 +23,8 @@ from tests.valkey import ValkeyServer, valkey_server
 
 SLACK_S = 0.25
 """For a loaded machine, on top of what a call may cost."""
+TRIES = 5
+"""A pause that the machine makes comes once, one that the code makes comes every time: the best of them counts."""
 ADD = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
 
 
@@ -58,7 +60,7 @@ def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(circuit_module, "PAUSE_S_MAX", 0.05)
 
 
-async def until(true: Callable[[], bool], within_s: float = 10) -> None:
+async def until(true: Callable[[], bool], within_s: float = 60) -> None:
     end_s = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < end_s, "it never came true"
@@ -150,10 +152,7 @@ async def test_a_server_that_is_not_there_stops_nobody(
     with caplog.at_level(logging.WARNING):
         async with opened(server.url, metrics) as state:
             state.on_return(lambda: back.append(True))
-            began_s = time.monotonic()
-            with pytest.raises(StateDown):
-                await state.get("k")
-            assert time.monotonic() - began_s < 0.1
+            assert await _refused_s(state) < 0.1
             assert b"gateway_state_up 0.0" in metrics.render()
             await asyncio.sleep(0.3)
             assert [record.message for record in caplog.records] == [
@@ -173,20 +172,35 @@ async def test_a_stopped_server_costs_one_wait(own_valkey: ValkeyServer, quick_p
     """Calls under way fail within the wait; from then on all fail at once, until it goes on."""
     async with opened(own_valkey.url) as state:
         await state.set("k", b"v", 60_000)
-        own_valkey.pause()
+        took_s: list[float] = []
+        while len(took_s) < TRIES and (not took_s or took_s[-1] >= WAIT_S + SLACK_S):
+            own_valkey.pause()
+            began_s = time.monotonic()
+            results = await asyncio.gather(*(state.get("k") for _ in range(50)), return_exceptions=True)
+            took_s.append(time.monotonic() - began_s)
+            assert all(isinstance(result, StateDown) for result in results)
+            began_s = time.monotonic()
+            for _ in range(200):
+                with pytest.raises(StateDown):
+                    await state.get("k")
+                await asyncio.sleep(0.001)  # probes run meanwhile, and nobody waits for them
+            assert time.monotonic() - began_s < 200 * WAIT_S / 4
+            assert await _refused_s(state) < WAIT_S / 2
+            own_valkey.resume()
+            await until(lambda: not state.is_down)
+            assert await state.get("k") == b"v"
+        assert WAIT_S * 0.9 < min(took_s) < WAIT_S + SLACK_S, took_s
+
+
+async def _refused_s(state: Valkey) -> float:
+    """How long one waits for a refusal, at best."""
+    took_s = []
+    for _ in range(TRIES):
         began_s = time.monotonic()
-        results = await asyncio.gather(*(state.get("k") for _ in range(50)), return_exceptions=True)
-        assert all(isinstance(result, StateDown) for result in results)
-        assert WAIT_S * 0.9 < time.monotonic() - began_s < WAIT_S + SLACK_S
-        began_s = time.monotonic()
-        for _ in range(200):
-            with pytest.raises(StateDown):
-                await state.get("k")
-            await asyncio.sleep(0.001)  # probes run meanwhile, and nobody waits for them
-        assert time.monotonic() - began_s < 1.0
-        own_valkey.resume()
-        await until(lambda: not state.is_down)
-        assert await state.get("k") == b"v"
+        with pytest.raises(StateDown):
+            await state.get("k")
+        took_s.append(time.monotonic() - began_s)
+    return min(took_s)
 
 
 async def test_a_killed_server_is_found_again(own_valkey: ValkeyServer, quick_probes: None) -> None:
@@ -202,7 +216,8 @@ async def test_a_killed_server_is_found_again(own_valkey: ValkeyServer, quick_pr
         began_s = time.monotonic()
         with pytest.raises(StateDown):
             await state.run(ADD, ["a"], [1])
-        assert time.monotonic() - began_s < WAIT_S + SLACK_S
+        assert time.monotonic() - began_s < 10 * WAIT_S + SLACK_S
+        assert await _refused_s(state) < WAIT_S / 2
         own_valkey.start()
         await until(lambda: not state.is_down)
         assert await state.run(ADD, ["a"], [1]) == 1, "an empty server, which knew no scripts"
@@ -228,10 +243,15 @@ async def test_a_server_that_accepts_and_says_nothing(tmp_path: Path, monkeypatc
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
-        began_s = time.monotonic()
-        async with opened(f"unix://{path}") as state:
-            assert time.monotonic() - began_s < 0.2 + SLACK_S
-            assert state.is_down
+        took_s = []
+        for _ in range(TRIES):
+            began_s = time.monotonic()
+            async with opened(f"unix://{path}") as state:
+                took_s.append(time.monotonic() - began_s)
+                assert state.is_down
+            if took_s[-1] < 0.2 + SLACK_S:
+                break
+        assert min(took_s) < 0.2 + SLACK_S, took_s
 
 
 async def test_a_password() -> None:
@@ -271,11 +291,15 @@ async def test_tls(valkey: ValkeyServer, tmp_path: Path) -> None:
                 assert state.is_down
 
 
-async def test_a_busy_process_does_not_blame_the_server(state: Valkey) -> None:
+async def test_a_busy_process_does_not_blame_the_server(
+    state: Valkey, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An answer that came in time is read, however late this process looks."""
+    monkeypatch.setattr(valkey_module, "WAIT_S", WAIT_S)
     asking = asyncio.ensure_future(state.get("k"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     time.sleep(WAIT_S * 2)  # noqa: ASYNC251 - the loop is stopped on purpose
+    valkey.ask("PING")  # waits in place of the loop: by now the server has answered
     assert await asking is None
     assert not state.is_down
