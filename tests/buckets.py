@@ -67,7 +67,7 @@ class S3Server:
         self._ask("DELETE", bucket)
 
     def _ask(self, method: str, path: str) -> str:
-        with urlopen(Request(f"{self.endpoint}/{path}", method=method), timeout=10) as answer:
+        with urlopen(Request(f"{self.endpoint}/{path}", method=method), timeout=60) as answer:
             return str(answer.read().decode())
 
 

@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
+
+from tests.ports import free_port
 
 START_TRIES_MAX = 5  # another process may take the free port between our look and the server's bind
 START_TIMEOUT_S = 30
@@ -75,7 +76,7 @@ def running_server() -> Iterator[PostgresqlServer]:
         binaries = _reachable_binaries(home, account)
         _make_cluster(home, binaries, account)
         for _ in range(START_TRIES_MAX):
-            server = PostgresqlServer(binaries, _free_port())
+            server = PostgresqlServer(binaries, free_port())
             process = _start(server, home, account)
             try:
                 if _becomes_ready(server, process):
@@ -92,7 +93,7 @@ class RestartableServer:
     def __init__(self, home: Path, account: "_Account") -> None:
         self._home = home
         self._account = account
-        self._server = PostgresqlServer(_reachable_binaries(home, account), _free_port())
+        self._server = PostgresqlServer(_reachable_binaries(home, account), free_port())
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -275,13 +276,6 @@ def _stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGQ
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _environment() -> dict[str, str]:

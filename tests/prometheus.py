@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import json
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.debian import unpacked
+from tests.ports import free_port
 
 START_S_MAX = 30
 ANSWER_S_MAX = 10
@@ -88,7 +88,7 @@ class Prometheus:
 def prometheus_server(config: Mapping[str, object], rules: str = "") -> Iterator[Prometheus]:
     """A server of the caller's own, ready. `rules` is the text of a file of rules."""
     with tempfile.TemporaryDirectory(prefix="gateway-prometheus-") as folder:
-        home, port = Path(folder), _free_port()
+        home, port = Path(folder), free_port()
         (home / "rules.yaml").write_text(rules, encoding="utf-8")
         whole = {**config, "rule_files": [str(home / "rules.yaml")]}
         (home / "prometheus.yaml").write_text(json.dumps(whole), encoding="utf-8")  # noqa: TID251 - YAML is a superset of JSON
@@ -116,18 +116,12 @@ def _await_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> No
     while process.poll() is None and time.monotonic() < deadline_s:
         with (
             contextlib.suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=1) as answer,
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=ANSWER_S_MAX) as answer,
         ):
             if answer.status == 200:
                 return
         time.sleep(0.05)
     raise RuntimeError("Prometheus did not start:\n" + log.read_text(encoding="utf-8"))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def _die_with_parent() -> None:

@@ -77,7 +77,7 @@ class ValkeyServer:
     def ask(self, *command: str) -> bytes:
         """One command's answer as it comes over the wire, for what fixtures and assertions need."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
+            connection.settimeout(60)
             connection.connect(str(self.socket))
             packed = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in command)
             connection.sendall(f"*{len(command)}\r\n{packed}".encode())

@@ -5,7 +5,6 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -69,7 +68,7 @@ class WebhookReceiver:
             status = 204
         return web.Response(status=status, headers=self.headers)
 
-    async def until(self, count: int, timeout_s: float = 15.0) -> list[Received]:
+    async def until(self, count: int, timeout_s: float = 60.0) -> list[Received]:
         """So many messages; TimeoutError if they never come."""
         async with asyncio.timeout(timeout_s):
             while len(self.received) < count:  # noqa: ASYNC110 - polled, so that a test may also look at what came until now
@@ -106,14 +105,6 @@ async def endless(request: web.Request) -> web.StreamResponse:
             await response.write(b"wait ")
             await asyncio.sleep(0.1)
     return response
-
-
-def closed_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ AssertionError with the log of the gateway that does not come up.
 
 import asyncio
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ import asyncpg
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import START_S_MAX, GatewayProcess, until
 from tests.acceptance.settings import KEY
+from tests.ports import free_port
 from tests.tcp_balancer import Balancer
 
 LOOK_S = 0.2
@@ -61,7 +61,7 @@ class Fleet:
 
     def restart(self, port: int) -> None:
         """One that was killed. Returns at once: `until_ready` waits."""
-        until(lambda: port not in self.balancer.ready, 10, "the balancer did not notice that it was gone")
+        until(lambda: port not in self.balancer.ready, START_S_MAX, "the balancer did not notice that it was gone")
         self.gateways[port].launch("--port", str(port))
 
     def until_ready(self, port: int) -> None:
@@ -130,10 +130,3 @@ class Overdue:
             await asyncio.sleep(LOOK_S)
         if connection is not None:
             connection.terminate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

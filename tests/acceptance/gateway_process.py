@@ -49,7 +49,7 @@ STOP_S_MAX = 30.0
 ANSWER_S_MAX = 60.0
 COMMAND_S_MAX = 60.0
 POLL_S = 0.05
-LOG_S_MAX = 2.0
+LOG_S_MAX = 30.0
 ENVIRONMENT_LEFT_OUT = re.compile(r"(OPENAI|EVOLINK|APIMART|KIE|GATEWAY|GEMINI|FAL|PG|PYTEST|COLUMNS)")
 """Variables whose names begin so would change what is started, or what it prints."""
 _NUMBERS = itertools.count(1)

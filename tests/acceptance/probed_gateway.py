@@ -17,6 +17,7 @@ from gateway.cli.main import main
 from gateway.domain.clock import Clock, SystemClock
 from tests.acceptance.gateway_process import MODULES, GatewayProcess, Process
 from tests.forked import fork_server
+from tests.run_queue import waited_s as of_this_thread_s
 
 TICK_S = 0.004
 WRITTEN_S_MIN = 0.01
@@ -65,24 +66,16 @@ def run(path: str) -> None:
 
     async def watch(observe: Callable[[float], None], interval_s: float = TICK_S, clock: Clock = SystemClock()) -> None:
         with open_lines() as file:
-            waited_s, busy_s = _waited_s(), time.thread_time()
+            waited_s, busy_s = of_this_thread_s(), time.thread_time()
             while True:
                 due_s = clock.monotonic_s() + TICK_S
                 await asyncio.sleep(TICK_S)
                 now_s = clock.monotonic_s()
                 observe(max(0.0, now_s - due_s))
                 before_s, was_busy_s = waited_s, busy_s
-                waited_s, busy_s = _waited_s(), time.thread_time()
+                waited_s, busy_s = of_this_thread_s(), time.thread_time()
                 if now_s - due_s >= WRITTEN_S_MIN:
                     file.write(f"{now_s} {now_s - due_s} {waited_s - before_s} {busy_s - was_busy_s}\n")
 
     cast(Any, app).watch_loop_lag = watch
     main()
-
-
-def _waited_s() -> float:
-    """How long this thread has waited for a processor until now."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_bytes().split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0

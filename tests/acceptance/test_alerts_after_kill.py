@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import until
 from tests.acceptance.settings import BY_SANDBOX, KEY, config
-from tests.webhook_receiver import SECRET, closed_port
+from tests.ports import free_port
+from tests.webhook_receiver import SECRET
 
 DOCUMENT = Path(__file__).parents[2] / "docs/administration.md"
 TOLD_S_MAX = 60.0
@@ -17,7 +18,7 @@ TOLD_S_MAX = 60.0
 
 def test_an_alert_survives_kill_9(new_gateway: NewGateway, database: str) -> None:
     """Nobody listens, the process is killed; with a receiver and a new process it arrives, once, and the command says so."""
-    port = closed_port()
+    port = free_port()
     team = {"team": "design", "budgets": ["0.03usd/day"], "keys": [{"name": "ci", "secret": KEY}]}
     settings = config(
         database,

@@ -19,7 +19,6 @@ from tests.acceptance.cache_crash_cases import CACHE_CASES, CacheCase
 from tests.acceptance.callback_receiver import CallbackReceiver
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.crash_cases import ALL, DATABASES, Kind, Outcome, chosen
-from tests.acceptance.fleet import free_port
 from tests.acceptance.forked_gateway import ForkedGateway
 from tests.acceptance.gateway_process import until
 from tests.acceptance.invariants import HALF_A_MICRO, Books, is_final
@@ -37,18 +36,21 @@ from tests.acceptance.test_crash_matrix import (
     callbacks,
     dies,
     gateways,
+    not_at_midnight,
     promised,
     turn_back_times,
     vendors,
 )
-from tests.emulators.behaviours import Overloaded, Succeed
+from tests.emulators.behaviours import Hang, Overloaded, Succeed
 from tests.emulators.fixtures import StartProcess
+from tests.ports import free_port
 from tests.proofs import Proof
 from tests.valkey import ValkeyServer
 
 __all__ = ["all_vendors", "callbacks", "gateways", "vendors"]  # fixtures of the matrix
+pytestmark = pytest.mark.timeout(600)  # `not_at_midnight` may wait
 FIRST_ORDER = "order 100"
-SLOW_S = 0.8
+SLOW_S = 2.0
 """Time for the second call to be accepted."""
 CACHE = {"enabled": True, "single_flight": "always"}
 RUNS = [
@@ -115,7 +117,10 @@ def test_one_who_waits_in_another_process_outlives_the_leaders(
 ) -> None:
     """Killed with two calls in flight, each waited for elsewhere: what can be asked for again is made once for both; what cannot is in doubt,
     and nobody sends for it a second time."""
-    evolink, openai = emulator_process("evolink", work=3), emulator_process("openai", delay=3)
+    not_at_midnight()
+    evolink, openai = emulator_process("evolink", work=0.2), emulator_process("openai")
+    evolink.always(Hang(), at="poll")
+    openai.always(Hang(bills=True))
     settings = config(
         postgresql_database, openai=openai, evolink=evolink, of_evolink={"poll_interval": "100ms"}, lease="2s", state=valkey.url,
         cache={**CACHE, "ttl": "1h"},
@@ -134,6 +139,9 @@ def test_one_who_waits_in_another_process_outlives_the_leaders(
         assert (answer.status, answer.headers["x-cache"]) == (202, "joined"), answer.body
         followers.append(answer.json["id"])
     dying.kill()
+    evolink.always(Succeed(), at="poll")
+    for vendor in (evolink, openai):
+        vendor.release()
     asyncio.run(as_if_waited(postgresql_database, leaders))
     killed_s = time.monotonic()
     until(lambda: all(map(is_final, other.tasks())), 2 * FINAL_S_MAX, "a task is stuck", pause_s=0.1)

@@ -185,7 +185,7 @@ def make_pictures(watched: Watched, openai: EmulatorProcess) -> None:
     assert statuses[0] == 200
     assert 200 not in statuses[1:5]
     drawn = watched.call("POST", "/v1/images/generations", {**body, "model": BY_SANDBOX}, Prefer="respond-async")
-    all_final(watched.gateway, 30)
+    all_final(watched.gateway, 60)
     watched.call("GET", f"/v1/tasks/{drawn.json['id']}")
     watched.call("GET", "/v1/tasks")
     watched.call("GET", "/v1/credits")

@@ -9,7 +9,7 @@ from tests.acceptance.settings import BY_EVOLINK, KEY, config
 from tests.emulators.behaviours import Hang, Succeed
 from tests.emulators.fixtures import StartProcess
 
-ENDED_S_MAX = 30.0
+ENDED_S_MAX = 60.0
 
 
 def test_a_killed_gateways_tasks_count_again(tmp_path: Path, emulator_process: StartProcess) -> None:
@@ -25,7 +25,7 @@ def test_a_killed_gateways_tasks_count_again(tmp_path: Path, emulator_process: S
         stack.callback(gateway.stop)
         gateway.start()
         first = gateway.submit(BY_EVOLINK, "a wild dolphin 101")
-        until(lambda: [seen for seen in evolink.requests if seen.at == "poll"], 20, "the upstream was not polled")
+        until(lambda: [seen for seen in evolink.requests if seen.at == "poll"], 30, "the upstream was not polled")
         gateway.kill()
         gateway.start()
         refused = gateway.generate(BY_EVOLINK, "a wild dolphin 102")

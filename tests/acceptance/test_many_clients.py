@@ -41,7 +41,7 @@ OPERATIONS = 200_000 if SOAK else 3_000
 ROUNDS = 120 if SOAK else 8
 CLIENTS = 64
 STATISTICS_EVERY_S = 5
-DEADLINE_S = 1_800 if SOAK else 100
+DEADLINE_S = 1_800 if SOAK else 300
 
 _BALANCES = Statement(
     select(

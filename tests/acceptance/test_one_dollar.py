@@ -124,7 +124,7 @@ def balanced(gateways: Sequence[GatewayProcess]) -> Iterator[str]:
         return
     with Balancer() as balancer:
         balancer.backends = tuple(port_of(gateway.base_url) for gateway in gateways)
-        until(lambda: len(balancer.ready) == len(gateways), 10, "the balancer does not see all of them")
+        until(lambda: len(balancer.ready) == len(gateways), 30, "the balancer does not see all of them")
         yield f"{balancer.origin}/v1"
 
 

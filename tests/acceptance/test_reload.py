@@ -15,7 +15,7 @@ from tests.acceptance.gateway_process import GatewayProcess, until
 from tests.acceptance.settings import ACCOUNT, BY_SANDBOX, KEY, SQLITE, config
 
 ART_KEY, NEW_KEY = "a-key-of-the-art-team", "a-key-that-comes-later"
-READ_S_MAX = 15.0
+READ_S_MAX = 60.0
 LIMIT = 40
 CLIENTS = 4
 
@@ -184,7 +184,7 @@ def test_another_process_hears_of_it(new_gateway: NewGateway, postgresql_databas
     assert (status_of(first, NEW_KEY), status_of(first, ART_KEY)) == (200, 401)
     until(
         lambda: (status_of(second, NEW_KEY), status_of(second, ART_KEY)) == (200, 401),
-        33,
+        45,
         "the other does not hear of it",
     )
     for gateway in (first, second):

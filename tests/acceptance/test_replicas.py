@@ -14,6 +14,7 @@ from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GatewayProcess, until
 from tests.acceptance.invariants import all_final, assert_bills, assert_settled
 from tests.acceptance.settings import BY_OPENAI, BY_SANDBOX, KEY, config
+from tests.emulators.behaviours import Succeed
 from tests.emulators.fixtures import StartProcess
 from tests.emulators.process import EmulatorProcess
 
@@ -45,9 +46,9 @@ def test_a_living_process_keeps_its_tasks(
     with ThreadPoolExecutor(1) as caller:
         call = caller.submit(first.generate, BY_OPENAI, "a wild dolphin 101")
         task = second.submit(BY_OPENAI, "a wild dolphin 102")
-        answer = call.result(30)
+        answer = call.result(60)
     assert answer.status == 200
-    assert len(all_final(first, 20)) == 2
+    assert len(all_final(first, 60)) == 2
     assert second.task(answer.headers["x-task-id"])["status"] == "completed"
     assert first.download(second.task(task)["results"][0].replace(second.base_url, first.base_url))
     for gateway in (first, second):
@@ -78,33 +79,34 @@ def paused_at_work(
     first: GatewayProcess, second: GatewayProcess, openai: EmulatorProcess, receiver: CallbackReceiver
 ) -> None:
     with ThreadPoolExecutor(1) as caller:
+        openai.next(Succeed(delay_s=4))  # time to stop it while its picture is made
         call = caller.submit(first.generate, BY_OPENAI, "a wild dolphin 101", callback_url=receiver.url("work"))
-        until(lambda: [received for received in openai.requests if received.body], 5, "nothing was sent")
+        until(lambda: [received for received in openai.requests if received.body], 30, "nothing was sent")
         first.send(signal.SIGSTOP)
-        second.logged(TAKEN_UP, 15)
+        second.logged(TAKEN_UP)
         first.send(signal.SIGCONT)
-        answer = call.result(30)
+        answer = call.result(60)
     assert (answer.status, len(answer.json["data"])) == (200, 1)
-    until(lambda: receiver.of("work"), 10, "its end is not told")
+    until(lambda: receiver.of("work"), 30, "its end is not told")
 
 
 def paused_while_telling(
     first: GatewayProcess, second: GatewayProcess, receiver: CallbackReceiver, database: str
 ) -> None:
     receiver.held["telling"] = answered = threading.Event()
-    task = first.submit(BY_OPENAI, "a wild dolphin 102", callback_url=receiver.url("telling"))
     second.send(signal.SIGSTOP)  # so that it is the first one that tells
-    until(lambda: receiver.of("telling"), 15, "its end is not told")
+    task = first.submit(BY_OPENAI, "a wild dolphin 102", callback_url=receiver.url("telling"))
+    until(lambda: receiver.of("telling"), 30, "its end is not told")
     first.send(signal.SIGSTOP)
     second.send(signal.SIGCONT)
     asyncio.run(claims_run_out(database))
-    until(lambda: len(receiver.of("telling")) == 2, 15, "nobody else tells it")
+    until(lambda: len(receiver.of("telling")) == 2, 30, "nobody else tells it")
     [told] = until(
-        lambda: [row for row in rows(second) if row["task"] == task and row["state"] == "sent"], 5, "not noted"
+        lambda: [row for row in rows(second) if row["task"] == task and row["state"] == "sent"], 30, "not noted"
     )
     answered.set()
     first.send(signal.SIGCONT)
-    until(lambda: first.request("GET", "/healthz").status == 200, 10, "it does not wake")
+    until(lambda: first.request("GET", "/healthz").status == 200, 30, "it does not wake")
     time.sleep(AWAKE_S)
     assert [row for row in rows(second) if row["task"] == task] == [told], "it has written something"
     assert len(receiver.of("telling")) == 2
@@ -136,11 +138,11 @@ def test_a_task_is_cancelled_from_another_process(new_gateway: NewGateway, postg
     with ThreadPoolExecutor(1) as caller:
         call = caller.submit(first.generate, BY_SANDBOX, "a wild dolphin 101")
         [task] = until(
-            lambda: [task for task in second.tasks() if task["status"] == "processing"], 10, "nothing was sent"
+            lambda: [task for task in second.tasks() if task["status"] == "processing"], 30, "nothing was sent"
         )
         heard = second.request("POST", f"/v1/tasks/{task['id']}/cancel")
         assert heard.status == 200
-        answer = call.result(10)
+        answer = call.result(60)
     assert (answer.status, answer.json["error"]["code"]) == (409, "request_cancelled")
     assert second.task(task["id"])["status"] == "cancelled"
     assert second.request("POST", f"/v1/tasks/{task['id']}/cancel").status == 200

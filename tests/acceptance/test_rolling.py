@@ -19,11 +19,11 @@ import pytest
 
 from tests.acceptance.callback_receiver import CallbackReceiver, assert_told_of, receiving_callbacks
 from tests.acceptance.conftest import NewGateway
-from tests.acceptance.fleet import free_port
 from tests.acceptance.gateway_process import START_S_MAX, GatewayProcess, until
 from tests.acceptance.invariants import all_final, assert_bills, assert_settled
 from tests.acceptance.settings import BY_EVOLINK, BY_OPENAI, KEY, config
 from tests.emulators.fixtures import StartProcess
+from tests.ports import free_port
 from tests.tcp_balancer import Balancer
 
 ROUNDS = 20 if os.environ.get("SOAK") == "1" else 3
@@ -242,7 +242,7 @@ def test_rolling_restarts_are_not_noticed(
         assert rollout.left >= ROUNDS, "no job was handed over"
         assert load.pictures == load.tasks
         everything = load.calls + load.tasks
-        assert len(all_final(first, 20)) == everything
+        assert len(all_final(first, 60)) == everything
         books = assert_settled(first, completed=everything)
         assert_bills(books, openai, "openai", attempts=everything)
         assert_bills(books, evolink, "evolink", attempts=load.jobs)
@@ -260,7 +260,7 @@ def _told_again(load: Load, gateway: GatewayProcess) -> int:
 
 def _start(gateway: GatewayProcess, port: int, balancer: Balancer) -> None:
     """Until the balancer sends connections to it. The test's own questions go through the balancer, too."""
-    until(lambda: port not in balancer.ready, 10, "the balancer did not notice that it was gone")
+    until(lambda: port not in balancer.ready, START_S_MAX, "the balancer did not notice that it was gone")
     gateway.launch("--port", str(port))
     until(lambda: port in balancer.ready, START_S_MAX, f"the balancer does not see it\n{gateway.log}")
     gateway.base_url = f"{balancer.origin}/v1"

@@ -88,7 +88,7 @@ def test_what_the_version_before_left_is_read_and_ended(
         gateway.migrate()
     gateway.start()
     before = {task["id"]: task for task in rows_of("tasks")}
-    now = {task["id"]: task for task in all_final(gateway, 30)}
+    now = {task["id"]: task for task in all_final(gateway, 60)}
     assert now.keys() == before.keys()
     for task_id, old in before.items():
         if old["finished_at_ms"] is not None:

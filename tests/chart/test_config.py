@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from gateway.config import load
-from tests.acceptance.fleet import free_port
 from tests.acceptance.gateway_process import GatewayProcess
 from tests.chart.pod_security import pod_template
 from tests.chart.tools import CHART, Object, find, render, yaml_blocks
 from tests.chart.value_sets import CATALOG, PRODUCTION, VALUE_SETS
+from tests.ports import free_port
 from tests.valkey import ValkeyServer
 
 pytestmark = pytest.mark.xdist_group("chart")
@@ -152,7 +152,7 @@ def _metrics(gateway: GatewayProcess) -> str:
     """From the port of its own, as the config has it."""
     port = load(gateway.config_path).metrics.port
     assert port is not None
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()

@@ -21,7 +21,7 @@ ARGUMENTS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
-ANSWER_MS = 20_000
+ANSWER_MS = 60_000
 """How long anything on a page may take on a loaded machine."""
 expect.set_options(timeout=ANSWER_MS)
 PHONE = 360

@@ -70,7 +70,7 @@ class World:
         return dict.fromkeys(accounts, SECRETS)
 
     def deliverer(
-        self, *, database: Gateway | None = None, timeout_s: float = 0.5, policy: EgressPolicy | None = None
+        self, *, database: Gateway | None = None, timeout_s: float = 30.0, policy: EgressPolicy | None = None
     ) -> Deliverer:
         """Of one process; its sender is closed at the end."""
         ports = (self.receiver.port, *(port for port in OTHER_PORTS))

@@ -62,7 +62,7 @@ def a_job(kind: str, seconds: float = 20.0) -> UpstreamCall:
 
 async def known(bench: TaskBench[V], call: UpstreamCall) -> UpstreamCall:
     """The same once its job's id is stored."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not bench.refs:  # noqa: ASYNC110 - what stores it is no emulator
             await asyncio.sleep(0.005)
     return replace(call, upstream_ref=bench.refs[-1])
@@ -110,7 +110,7 @@ async def test_a_question_that_fails(bench: TaskBench[TaskEmulator], at: str, be
     begun_s = time.monotonic()
     with pytest.raises(UpstreamFailure):
         await bench.adapter.cancel(replace(asked, deadline_s=begun_s + 0.3))
-    assert time.monotonic() - begun_s < 3
+    assert time.monotonic() - begun_s < 15
     bench.vendor.always(b.Succeed(), at=at)
     assert await bench.adapter.cancel(asked) is Stop.ASKED
     found = await bench.failure(asked)

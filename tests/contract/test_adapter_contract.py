@@ -294,7 +294,7 @@ async def test_hanging_vendor(bench: Bench) -> None:
     bench.vendor.next(b.Hang(bills=True))
     started_s = time.monotonic()
     assert await bench.failure(bench.call(seconds=SOON_S)) == (Fault.NO_ANSWER, Billed.UNKNOWN)
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 30, "it waited for the upstream's own time-out"
     assert bench.submits == 1
 
 

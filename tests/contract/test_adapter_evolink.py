@@ -234,7 +234,7 @@ async def test_cancelled_while_polling(vendor: EvolinkEmulator, adapter: Adapter
     started_s = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - started_s < 1
+    assert time.monotonic() - started_s < 10, "it waited for the task"
     assert len(stored.refs) == 1
 
 

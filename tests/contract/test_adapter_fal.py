@@ -401,7 +401,7 @@ async def test_nobody_waits_beyond_the_deadline(
     vendor.always(behaviour, at=at)
     stored = Stored(vendor)
     with pytest.raises(UpstreamFailure) as caught:
-        await adapter.generate(a_job(seconds=0.4), stored)
+        await adapter.generate(a_job(seconds=1.0), stored)
     assert (caught.value.fault, caught.value.billed) == (Fault.NO_ANSWER, Billed.UNKNOWN)
     assert len(stored.refs) == 1
 

@@ -28,7 +28,8 @@ from gateway.pipeline.apply import apply
 from gateway.telemetry.metrics import Metrics
 from gateway.webhooks.sending import TIMEOUT_S
 from tests.books import TEAM, Gateway, opened
-from tests.webhook_receiver import SECRET, WebhookReceiver, closed_port, receiving
+from tests.ports import free_port
+from tests.webhook_receiver import SECRET, WebhookReceiver, receiving
 
 BODY = (
     '{"type":"budget.threshold","timestamp":"2026-03-10T11:00:00.000Z","data":{"threshold_percent":%d,"account":"é"}}'
@@ -53,7 +54,7 @@ class World:
     metrics: Metrics
     stack: AsyncExitStack
 
-    def deliverer(self, *, url: str = "", database: Gateway | None = None, timeout_s: float = 0.5) -> Deliverer:
+    def deliverer(self, *, url: str = "", database: Gateway | None = None, timeout_s: float = 30.0) -> Deliverer:
         """Of one process; closed at the end."""
         made = Deliverer(
             database or self.database, lambda: Receiver(url or self.receiver.url, SECRET), EgressPolicy(allow_http=True), self.metrics, self.clock,
@@ -149,7 +150,7 @@ async def test_a_server_error_is_tried_again(world: World) -> None:
 
 async def test_a_receiver_that_is_down_is_tried_for_a_day(world: World) -> None:
     """Every pause is kept and grows; after the last try the alert is dead, and nothing more is sent until somebody asks for it."""
-    port = closed_port()
+    port = free_port()
     await world.add(50)
     deliverer, began_ms, tries = world.deliverer(url=f"http://127.0.0.1:{port}/"), world.clock.ms, 0
     while (alert := await world.only()).state is AlertState.DUE:

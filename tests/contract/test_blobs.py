@@ -167,7 +167,7 @@ async def test_the_last_of_several_is_never_there_alone(store: BlobStore) -> Non
             await asyncio.sleep(0)
         seen.append(await store.read("att_1/0"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await asyncio.gather(look(), store.put_all("att_1", [("0", b"picture" * 100_000), ("manifest", b"{}")]))
     assert seen == [b"picture" * 100_000]
 

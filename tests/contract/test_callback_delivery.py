@@ -15,7 +15,8 @@ from gateway.domain.callbacks import CallbackState
 from gateway.egress.guard import EgressPolicy
 from gateway.webhooks.sending import ANSWER_BYTES_MAX, KEPT_BYTES
 from tests.contract.callback_world import OTHER_PORTS, SECRETS, START_MS, World, callback_world
-from tests.webhook_receiver import Answer, WebhookReceiver, closed_port, endless, huge, receiving, reset
+from tests.ports import free_port
+from tests.webhook_receiver import Answer, WebhookReceiver, endless, huge, receiving, reset
 
 
 @pytest.fixture
@@ -72,7 +73,8 @@ async def test_a_failing_receiver_is_tried_four_times(
     async with receiving() as canary:
         world.receiver.headers = {"Location": canary.url}
         [callback] = await world.add()
-        assert await world.to_its_end(callback, world.deliverer(timeout_s=0.7)) == [0, 1_000, 3_000, 7_000]
+        deliverer = world.deliverer(timeout_s=0.7 if said == "no answer in time" else 30.0)
+        assert await world.to_its_end(callback, deliverer) == [0, 1_000, 3_000, 7_000]
         assert canary.received == []
     record = await world.record(callback)
     assert (record.callback.state, record.callback.tries, record.callback.answer) == (CallbackState.DEAD, 4, said)
@@ -90,7 +92,7 @@ async def test_a_failing_receiver_is_tried_four_times(
 
 async def test_a_receiver_that_is_down_is_tried_four_times(world: World) -> None:
     """And sent again by hand it is the same message, with its four tries before it."""
-    port = closed_port()
+    port = free_port()
     OTHER_PORTS.append(port)
     [callback] = await world.add(url=f"http://127.0.0.1:{port}/hook?token=1")
     assert await world.to_its_end(callback, world.deliverer()) == [0, 1_000, 3_000, 7_000]
@@ -118,11 +120,11 @@ async def test_what_is_on_its_way_at_the_end_is_answered_and_noted(world: World)
 
     world.receiver.answers = [slow]
     [callback] = await world.add()
-    running = asyncio.ensure_future(world.deliverer(timeout_s=5.0).run())
-    await asyncio.wait_for(arrived.wait(), 5)
+    running = asyncio.ensure_future(world.deliverer().run())
+    await asyncio.wait_for(arrived.wait(), 30)
     running.cancel()
     asyncio.get_running_loop().call_later(0.05, answer.set)
-    await asyncio.wait({running}, timeout=5)
+    await asyncio.wait({running}, timeout=30)
     assert running.cancelled()
     assert (await world.record(callback)).callback.state is CallbackState.SENT
 
@@ -172,7 +174,7 @@ async def test_a_success_stands_however_its_body_goes_on(world: World) -> None:
     """200, and then an endless body: delivered; of an answer no more than its beginning is read and kept."""
     world.receiver.answers = [endless]
     [callback] = await world.add()
-    assert await world.to_its_end(callback, world.deliverer(timeout_s=0.4)) == [0]
+    assert await world.to_its_end(callback, world.deliverer(timeout_s=1.5)) == [0]
     record = await world.record(callback)
     assert record.callback.state is CallbackState.SENT
     assert str(record.tries[0].answer).startswith("wait ")
@@ -251,32 +253,30 @@ async def test_nobody_is_postponed_for_more_than_ten_minutes(world: World) -> No
 
 
 async def test_one_slow_receiver_delays_no_other(world: World) -> None:
-    """Fifty to a receiver that takes its time, and one to another: that one arrives as if it were alone; the slow one has four at once."""
-    at_once, most = [0], [0]
+    """Fifty to a receiver that does not answer yet, and one to another: that one arrives all the same; the slow one has four at once."""
+    at_once, most, told = [0], [0], asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
         at_once[0] += 1
         most[0] = max(most[0], at_once[0])
-        await asyncio.sleep(0.4)
+        await told.wait()
+        await asyncio.sleep(0.02)
         at_once[0] -= 1
         return web.Response()
 
-    loop = asyncio.get_running_loop()
     async with receiving() as other:
         OTHER_PORTS.append(other.port)
         world.receiver.answers = [slow] * 50
         await world.add(50)
-        running = asyncio.create_task(world.deliverer(timeout_s=5).run())
+        running = asyncio.create_task(world.deliverer(timeout_s=100).run())
         await world.receiver.until(PER_HOST)
         await world.add(url=other.url)
-        began_s = loop.time()
-        await other.until(1)
-        took_s = loop.time() - began_s
+        await other.until(1, timeout_s=30)
         before = len(world.receiver.received)
-        await world.receiver.until(50, timeout_s=30)
+        told.set()
+        await world.receiver.until(50)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-    assert before < 30, "most of the slow one's were still waiting"
-    assert took_s < 2.0
+    assert before == PER_HOST, "the slow one's others were still waiting"
     assert most[0] == PER_HOST

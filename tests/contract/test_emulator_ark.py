@@ -27,7 +27,7 @@ async def drawn(emulator: ArkEmulator, api_key: str | None = None, **body: objec
     """One call with the SDK; fields that OpenAI does not have go in `extra`."""
     asked: dict[str, object] = {"model": MODEL, "prompt": "tea", "extra_body": body.pop("extra", {})} | body
     async with openai.AsyncOpenAI(
-        base_url=emulator.base_url, api_key=api_key or emulator.api_key, max_retries=0, timeout=5.0
+        base_url=emulator.base_url, api_key=api_key or emulator.api_key, max_retries=0, timeout=30.0
     ) as client:
         answer: openai.types.ImagesResponse = await client.images.generate(**asked)  # type: ignore[call-overload]  # also fields that the SDK does not name
         return answer

@@ -22,7 +22,7 @@ def azure_client(emulator: AzureEmulator, **changes: str) -> openai.AsyncAzureOp
     """The official client of a deployment."""
     options = {"api_key": emulator.api_key, "azure_deployment": "pictures", "api_version": API_VERSION} | changes
     client: openai.AsyncAzureOpenAI = openai.AsyncAzureOpenAI(
-        azure_endpoint=emulator.base_url, max_retries=0, timeout=5.0, _strict_response_validation=True, **options
+        azure_endpoint=emulator.base_url, max_retries=0, timeout=30.0, _strict_response_validation=True, **options
     )  # type: ignore[call-overload]  # the test's own keywords
     return client
 

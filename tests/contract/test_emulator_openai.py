@@ -24,7 +24,7 @@ def client_of(emulator: OpenAIEmulator, **changes: object) -> openai.AsyncOpenAI
         "base_url": emulator.base_url,
         "api_key": emulator.api_key,
         "max_retries": 0,
-        "timeout": 5.0,
+        "timeout": 30.0,
         "_strict_response_validation": True,
     }
     return openai.AsyncOpenAI(**(options | changes))  # type: ignore[arg-type]  # the test's own keywords
@@ -174,7 +174,7 @@ async def test_the_sdk_sees_every_failure_as_from_the_vendor(
 ) -> None:
     """Every behaviour raises the SDK's exception for it, once, and bills what it says; the next call succeeds."""
     openai_emulator.next(behaviour)
-    timeout_s = 0.3 if isinstance(behaviour, b.Hang) else 5.0
+    timeout_s = 0.3 if isinstance(behaviour, b.Hang) else 30.0
     async with client_of(openai_emulator, timeout=timeout_s) as client:
         with pytest.raises(raised) as caught:
             await client.images.generate(model="gpt-image-2", prompt="tea")
@@ -191,9 +191,9 @@ async def test_a_dripping_answer_defeats_a_read_timeout_and_is_whole_in_the_end(
 ) -> None:
     """Every read is in time although the answer as a whole is late; only a deadline for the whole call helps."""
     openai_emulator.next(b.Drip(pause_s=0.05), b.Drip(chunk_bytes=8192, pause_s=0.05))
-    async with client_of(openai_emulator, timeout=0.3) as client:
+    async with client_of(openai_emulator, timeout=2.0) as client:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.6):
+            async with asyncio.timeout(2.5):
                 await client.images.generate(model="gpt-image-2", prompt="tea")
         assert (await client.images.generate(model="gpt-image-2", prompt="tea")).data
     assert openai_emulator.billed_images == 2

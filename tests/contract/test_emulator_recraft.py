@@ -24,7 +24,7 @@ async def drawn(emulator: RecraftEmulator, api_key: str | None = None, **body: o
     """One call with the SDK."""
     asked: dict[str, object] = {"model": "recraftv3", "prompt": "tea"} | body
     async with openai.AsyncOpenAI(
-        base_url=emulator.base_url, api_key=api_key or emulator.api_key, max_retries=0, timeout=5.0
+        base_url=emulator.base_url, api_key=api_key or emulator.api_key, max_retries=0, timeout=30.0
     ) as client:
         answer: openai.types.ImagesResponse = await client.images.generate(**asked)  # type: ignore[call-overload]  # also fields that the SDK does not name
         return answer

@@ -15,7 +15,7 @@ async def drawn(emulator: ServerEmulator, **body: object) -> openai.types.Images
     """One call with the SDK."""
     asked: dict[str, object] = {"model": "Qwen/Qwen-Image", "prompt": "tea"} | body
     async with openai.AsyncOpenAI(
-        base_url=emulator.base_url, api_key=emulator.api_key, max_retries=0, timeout=5.0
+        base_url=emulator.base_url, api_key=emulator.api_key, max_retries=0, timeout=30.0
     ) as client:
         answer: openai.types.ImagesResponse = await client.images.generate(**asked)  # type: ignore[call-overload]  # also fields that the SDK does not name
         return answer
@@ -86,7 +86,7 @@ async def test_the_list_of_models_is_free(profile: str) -> None:
     """OpenAI's SDK reads it, a wrong key does not, and it is no call for pictures."""
     async with ServerEmulator(profile) as emulator:
         async with openai.AsyncOpenAI(
-            base_url=emulator.base_url, api_key=emulator.api_key, max_retries=0, timeout=5.0
+            base_url=emulator.base_url, api_key=emulator.api_key, max_retries=0, timeout=30.0
         ) as client:
             assert [model.id async for model in client.models.list()] == ["a-model"]
             with pytest.raises(openai.AuthenticationError):

@@ -220,7 +220,7 @@ async def test_it_waits_for_nobodys_budget(postgresql_database: str) -> None:
     holding = asyncio.ensure_future(second.write(Transact(hold_on)))
     await locked.wait()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert isinstance(await first.write(hit(source)), Finished)
         charged = asyncio.ensure_future(first.write(hit(source, FULL)))
         await asyncio.sleep(0.2)

@@ -46,7 +46,7 @@ async def looking(database: Gateway) -> AsyncIterator[Metrics]:
 
 
 async def shows(metrics: Metrics, line: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while line not in metrics.render().decode():  # noqa: ASYNC110 - a scraper has no event to wait for either
             await asyncio.sleep(0.05)
 

@@ -218,7 +218,7 @@ async def load(database_url: str, request: pytest.FixtureRequest) -> AsyncIterat
 
 @pytest.mark.parametrize("gives_back", [True, False])
 @pytest.mark.parametrize(("load", "name"), [(name, name) for name in SPANS], indirect=["load"])
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_every_task_settles_in_the_window_that_held_it(
     load: Load, name: str, gives_back: bool, proof: Proof
 ) -> None:
@@ -257,7 +257,7 @@ async def test_every_task_settles_in_the_window_that_held_it(
 
 
 @pytest.mark.parametrize("load", ["a month ends"], indirect=True)
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_budget_lowered_below_its_use(load: Load, proof: Proof) -> None:
     """From then on not one call is admitted that day, what is held settles, and the next day admits exactly the lower limit."""
     before, after = moment("2026-10-31T12:00", load.zone), moment("2026-11-01T12:00", load.zone)

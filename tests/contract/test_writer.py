@@ -97,7 +97,7 @@ async def test_closing_finishes_what_is_queued(database: Numbers) -> None:
 async def test_a_dead_writer_answers_everyone_and_fails_readiness(database: Numbers) -> None:
     """Nobody waits for ever: those in the batch, those in the queue and those who come later get StorageUnavailable."""
     commands = [Put(1, raising=Deadly()), *(Put(value) for value in range(2, 400))]
-    outcomes = await asyncio.wait_for(asyncio.gather(*map(database.write, commands), return_exceptions=True), 10)
+    outcomes = await asyncio.wait_for(asyncio.gather(*map(database.write, commands), return_exceptions=True), 30)
     assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
     assert "ended" in (database.failure() or "")
     with pytest.raises(StorageUnavailable):

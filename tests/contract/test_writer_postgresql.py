@@ -25,7 +25,7 @@ async def proxy(postgresql_database: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def database(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Numbers]:
-    monkeypatch.setattr(postgresql, "COMMAND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(postgresql, "COMMAND_TIMEOUT_S", 2.0)
     monkeypatch.setattr(postgresql, "ROLLBACK_TIMEOUT_S", 0.2)
     database = await opened(await proxy.start(), Writing())
     yield database
@@ -34,7 +34,7 @@ async def database(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 async def until_written(database: Numbers, value: int) -> None:
     """Try as a caller would."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await database.write(Put(value))
@@ -96,7 +96,7 @@ async def test_a_fate_that_nobody_tells_in_time_is_unknown(
 async def test_a_silent_server_is_given_up(database: Numbers, proxy: Proxy, marked: bytes) -> None:
     """A connection that neither answers nor breaks costs one time-out, not the writer: the next call uses a new one."""
     proxy.marked, proxy.cut = marked, Cut.SILENCE
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         [outcome] = await asyncio.gather(database.write(Put(1, then=MARKED)), return_exceptions=True)
         assert isinstance(outcome, StorageUnavailable)
         assert await database.write(Put(2)) == 2
@@ -170,7 +170,7 @@ async def test_closing_does_not_wait_for_a_silent_server(
     proxy.marked, proxy.cut = b"marked", Cut.SILENCE
     caller = asyncio.ensure_future(database.write(Put(1, then=MARKED)))
     await proxy.happened.wait()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(8):  # a command's time-out is ten seconds
         await database.close()
         with pytest.raises(StorageUnavailable):
             await caller

@@ -64,6 +64,7 @@ class _Listening:
     reserved: socket.socket | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Emulator(ABC):
@@ -101,6 +102,7 @@ class Emulator(ABC):
         self._port = 0
         self._changed = asyncio.Event()
         self.hanging = 0  # calls that wait for `release`
+        self.delayed = 0  # calls whose delay is under way: `hurry` ends it
         self._listening: _Listening | None = None
         self._journal = Journal(state_file)
         self._bills, self.requests = self._journal.load()
@@ -157,7 +159,7 @@ class Emulator(ABC):
         self._notify()
         self._journal.append(bill=bill)
 
-    async def until(self, condition: Callable[[Self], bool], timeout_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[Self], bool], timeout_s: float = 30.0) -> None:
         """Wait until the log, the bills or `hanging` say so, without polling; TimeoutError if they never do."""
         async with asyncio.timeout(timeout_s):
             while not condition(self):
@@ -218,6 +220,12 @@ class Emulator(ABC):
         listening.gate.set()
         listening.gate = asyncio.Event()
 
+    def hurry(self) -> None:
+        """End every delay that is under way."""
+        listening = self._running()
+        listening.hurry.set()
+        listening.hurry = asyncio.Event()
+
     # --- listening
 
     @property
@@ -251,6 +259,7 @@ class Emulator(ABC):
         self.settle()
         listening.stopping.set()
         listening.gate.set()
+        listening.hurry.set()
         if listening.reserved is not None:
             listening.reserved.close()
         await listening.runner.cleanup()
@@ -321,7 +330,7 @@ class Emulator(ABC):
         received.behaviour = behaviour.kind
         if not (isinstance(behaviour, b.Reset) and behaviour.before_reading):
             received.body = await request.read()
-        await self._pause(behaviour.delay_s)
+        await self._delay(behaviour.delay_s)
         if self._running().stopping.is_set():
             return _abort(request)
         await self._fetch(received)
@@ -334,7 +343,7 @@ class Emulator(ABC):
         links = [link for link in self.links_in(received) if is_here(link)]
         if not links:
             return
-        async with ClientSession(timeout=ClientTimeout(5)) as session:
+        async with ClientSession(timeout=ClientTimeout(30)) as session:
             for link in links:
                 with suppress(ClientError, TimeoutError, ValueError):
                     async with session.get(link) as response:
@@ -419,6 +428,15 @@ class Emulator(ABC):
         if request.transport is not None:
             request.transport.close()  # flushes what was written, then ends the stream early
         return stream
+
+    async def _delay(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        self.delayed += 1
+        self._notify()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._running().hurry.wait(), seconds)
+        self.delayed -= 1
 
     async def _pause(self, seconds: float) -> None:
         if seconds > 0:

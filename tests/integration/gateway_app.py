@@ -188,7 +188,7 @@ class House:
     async def task(self, task_id: str, *, key: str = KEY) -> Answer:
         return await self.get(f"/v1/tasks/{task_id}", key=key)
 
-    async def ended(self, task_id: str, *, key: str = KEY, timeout_s: float = 10.0) -> dict[str, object]:
+    async def ended(self, task_id: str, *, key: str = KEY, timeout_s: float = 60.0) -> dict[str, object]:
         """Poll until the task is in a final state; TimeoutError if it never is."""
         async with asyncio.timeout(timeout_s):
             while True:

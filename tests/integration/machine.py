@@ -192,9 +192,9 @@ async def calls_in_flight(house: House, emulator: OpenAIEmulator) -> AsyncIterat
     emulator.always(b.Succeed())
     yield
     emulator.release()
-    answers = await asyncio.wait_for(asyncio.gather(*images), 20)
+    answers = await asyncio.wait_for(asyncio.gather(*images), 30)
     assert [answer.status for answer in answers] == [200] * IN_FLIGHT, answers
-    tasks = [await house.ended(task_id, timeout_s=20) for task_id in created]
+    tasks = [await house.ended(task_id, timeout_s=60) for task_id in created]
     assert [task["status"] for task in tasks] == ["completed"] * IN_FLIGHT, tasks
 
 
@@ -241,7 +241,7 @@ async def recovered(house: House) -> None:
     assert ready.status == 200, ready.body
 
 
-async def until_logged(house: House, text: str, timeout_s: float = 10.0) -> None:
+async def until_logged(house: House, text: str, timeout_s: float = 60.0) -> None:
     """Wait for an event of the log; TimeoutError if it does not come."""
     async with asyncio.timeout(timeout_s):
         while text.encode() not in house.log_lines():  # noqa: ASYNC110 - a log tells nobody

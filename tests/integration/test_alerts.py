@@ -26,7 +26,8 @@ from tests.integration.gateway_app import (
     serving,
     write_config,
 )
-from tests.webhook_receiver import SECRET, closed_port, receiving
+from tests.ports import free_port
+from tests.webhook_receiver import SECRET, receiving
 
 ADMIN = "an admin token of the config"
 PICTURE: Fields = {"size": "1024x1024", "quality": "low"}
@@ -124,12 +125,12 @@ async def test_a_dead_receiver_delays_nothing_and_hears_of_it_later(
     monkeypatch.setattr(
         "gateway.alerts.deliverer.LEASE_MS", 1_000
     )  # of what is just being sent when the first one stops
-    port = closed_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/"
     config = write_config(tmp_path, database_url, **settings(openai_emulator, url, "1images/total"))
     async with serving(config, {"openai": openai_emulator}) as house:
         assert (await house.generate("gpt-image-2", **PICTURE)).status == 200
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while len(data := list_of((await house.get("/admin/v1/alerts", key=ADMIN)).json, "data")) < 3:  # noqa: ASYNC110 - polled
                 await asyncio.sleep(0.05)
         ids = {item["id"] for item in data}
@@ -160,7 +161,7 @@ async def test_the_figures_of_the_books_are_true(
         labels = {"account": "team:acme/design", "window": "day"}
         await until_metric(house, 3, "gateway_budget_left", **labels, unit="images")
         assert await house.metric("gateway_budget_used_ratio", **labels) == 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await house.metric("gateway_oldest_hold_age_seconds") == 0:  # noqa: ASYNC110 - a figure tells nobody
                 await asyncio.sleep(0.05)
         openai_emulator.release()
@@ -171,7 +172,7 @@ async def test_the_figures_of_the_books_are_true(
 
 
 async def until_metric(house: House, wanted: float, name: str, **labels: str) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while await house.metric(name, **labels) != wanted:  # noqa: ASYNC110 - metrics are polled
             await asyncio.sleep(0.05)
 
@@ -198,7 +199,7 @@ def documented_receiver(port: int) -> Iterator["subprocess.Popen[str]"]:
 
 async def test_the_documented_receiver_verifies(tmp_path: Path) -> None:
     """It takes what is signed, once; it refuses another body, another secret, an old message, and one without a signature."""
-    port, now_s = closed_port(), SystemClock().now_ms() // 1000
+    port, now_s = free_port(), SystemClock().now_ms() // 1000
     body = (
         b'{"type":"budget.threshold","data":{"account":"team:acme/design","budget":"20usd/day","threshold_percent":80,'
         b'"used":16.2,"limit":20,"unit":"usd","refusing":false}}'
@@ -208,7 +209,7 @@ async def test_the_documented_receiver_verifies(tmp_path: Path) -> None:
     def post(sent: bytes, headers: dict[str, str]) -> int:
         request = urllib.request.Request(f"http://127.0.0.1:{port}/", sent, headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 status: int = answer.status
                 return status
         except urllib.error.HTTPError as exc:

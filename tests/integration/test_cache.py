@@ -3,7 +3,7 @@ to anybody else. Books, usage and secrets are checked after every test (gateway_
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ MODEL = "gpt-image-2"
 FIELDS: Settings = {"size": "1024x1024", "quality": "low"}
 OFFER: Settings = {"upstream": "openai", "model": "gpt-image-2", "cost": {"formula": "gpt-image-2"}}
 STRANGERS_KEY = "integration key of another org"
+LONG_S = 60.0
+"""Until the test says so."""
 
 
 def config_of(
@@ -51,11 +53,11 @@ def config_of(
     return write_config(
         folder,
         database,
-        {"openai": openai_upstream(emulator, concurrency=16)},
+        {"openai": openai_upstream(emulator, concurrency=16, timeout="60s")},
         models={MODEL: model},
         accounts=orgs,
         cache={"enabled": True, **(cache or {})},
-        **more,
+        **{"deadline": "60s", **more},
     )
 
 
@@ -77,6 +79,23 @@ def data_url(colour: tuple[int, int, int]) -> str:
 
 def told(answers: Sequence[Answer]) -> list[str]:
     return sorted(answer.headers["X-Cache"] for answer in answers)
+
+
+async def together(
+    house: House, emulator: OpenAIEmulator, calls: Sequence[Awaitable[Answer]], leaders: int = 1
+) -> list[Answer]:
+    """The answers of calls of which none ends before all of them are accepted: the upstream's delays end then, however slow the machine is."""
+    making = [asyncio.ensure_future(call) for call in calls]
+    await in_hand(house, len(making))
+    await emulator.until(lambda emulator: emulator.delayed == leaders)
+    emulator.hurry()
+    return await asyncio.gather(*making)
+
+
+async def in_hand(house: House, count: int) -> None:
+    async with asyncio.timeout(60):
+        while await house.metric("gateway_tasks_in_flight") != count:  # noqa: ASYNC110 - asked over HTTP
+            await asyncio.sleep(0.02)
 
 
 async def test_again_is_the_same_picture_for_nothing(
@@ -197,11 +216,13 @@ async def test_calls_of_other_keys_join_one_in_flight(
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator
 ) -> None:
     """By default a key's own calls in flight are a wish for several pictures; another key's waits for the first of them."""
-    openai_emulator.always(b.Succeed(delay_s=0.5))
+    openai_emulator.always(b.Succeed(delay_s=LONG_S))
     async with serving(config_of(tmp_path, database_url, openai_emulator), {"openai": openai_emulator}) as house:
         mine = [asyncio.create_task(called(house)) for _ in range(4)]
-        await asyncio.sleep(0.2)
+        await openai_emulator.until(lambda emulator: emulator.delayed == 4)
         theirs = asyncio.create_task(called(house, OTHER_KEY))
+        await in_hand(house, 5)
+        openai_emulator.hurry()
         made = [await one for one in mine]
         joined = await theirs
         assert len({picture_of(one) for one in made}) == 4
@@ -215,10 +236,11 @@ async def test_calls_of_other_keys_join_one_in_flight(
 
 
 async def test_always_is_one_bill_an_org(database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator) -> None:
-    openai_emulator.always(b.Succeed(delay_s=0.5))
+    openai_emulator.always(b.Succeed(delay_s=LONG_S))
     config = config_of(tmp_path, database_url, openai_emulator, {"single_flight": "always"})
     async with serving(config, {"openai": openai_emulator}) as house:
-        answers = await asyncio.gather(*(called(house, (KEY, OTHER_KEY, STRANGERS_KEY)[i % 3]) for i in range(60)))
+        calls = [called(house, (KEY, OTHER_KEY, STRANGERS_KEY)[i % 3]) for i in range(60)]
+        answers = await together(house, openai_emulator, calls, leaders=2)
         assert told(answers) == ["joined"] * 58 + ["miss"] * 2
         assert len({picture_of(answer) for answer in answers}) == 2
         assert len({answer.headers["X-Task-Id"] for answer in answers}) == 60
@@ -228,9 +250,10 @@ async def test_always_is_one_bill_an_org(database_url: str, tmp_path: Path, open
 async def test_max_age_joins_a_call_of_the_same_key(
     sqlite_database: str, tmp_path: Path, openai_emulator: OpenAIEmulator
 ) -> None:
-    openai_emulator.always(b.Succeed(delay_s=0.4))
+    openai_emulator.always(b.Succeed(delay_s=LONG_S))
     async with serving(config_of(tmp_path, sqlite_database, openai_emulator), {"openai": openai_emulator}) as house:
-        answers = await asyncio.gather(*(called(house, cache_control="max-age=300") for _ in range(5)))
+        calls = [called(house, cache_control="max-age=300") for _ in range(5)]
+        answers = await together(house, openai_emulator, calls)
         assert told(answers) == ["joined"] * 4 + ["miss"]
     assert len(openai_emulator.bills) == 1
 
@@ -239,11 +262,12 @@ async def test_a_failure_that_cost_nothing_leaves_one_of_those_who_waited_to_lea
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator
 ) -> None:
     """The others get the picture of that one."""
-    openai_emulator.next(b.Overloaded(delay_s=0.4))
-    openai_emulator.always(b.Succeed(delay_s=0.2))
+    openai_emulator.next(b.Overloaded(delay_s=LONG_S))
+    openai_emulator.always(b.Succeed(delay_s=1.0))
     config = config_of(tmp_path, database_url, openai_emulator, {"single_flight": "always"})
     async with serving(config, {"openai": openai_emulator}) as house:
-        answers = await asyncio.gather(*(called(house, (KEY, OTHER_KEY)[i % 2]) for i in range(8)))
+        calls = [called(house, (KEY, OTHER_KEY)[i % 2]) for i in range(8)]
+        answers = await together(house, openai_emulator, calls)
         assert sorted(answer.status for answer in answers) == [200] * 7 + [503]
         made = [answer for answer in answers if answer.status == 200]
         assert told(made) == ["joined"] * 6 + ["miss"]
@@ -252,7 +276,7 @@ async def test_a_failure_that_cost_nothing_leaves_one_of_those_who_waited_to_lea
 
 
 @pytest.mark.parametrize(
-    "behaviour", [b.Refuse(delay_s=0.3), b.Reset(delay_s=0.3, bills=True)], ids=["refused", "in doubt"]
+    "behaviour", [b.Refuse(delay_s=LONG_S), b.Reset(delay_s=LONG_S, bills=True)], ids=["refused", "in doubt"]
 )
 async def test_a_failure_that_is_the_requests_own_or_in_doubt_is_everybodys(
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator, behaviour: b.Behaviour
@@ -261,7 +285,8 @@ async def test_a_failure_that_is_the_requests_own_or_in_doubt_is_everybodys(
     openai_emulator.always(behaviour)
     config = config_of(tmp_path, database_url, openai_emulator, {"single_flight": "always"})
     async with serving(config, {"openai": openai_emulator}) as house:
-        answers = await asyncio.gather(*(called(house, (KEY, OTHER_KEY)[i % 2]) for i in range(6)))
+        calls = [called(house, (KEY, OTHER_KEY)[i % 2]) for i in range(6)]
+        answers = await together(house, openai_emulator, calls)
         assert len({(answer.status, str(answer.error["code"])) for answer in answers}) == 1
         assert answers[0].status != 200
         if isinstance(behaviour, b.Reset):
@@ -272,14 +297,16 @@ async def test_a_failure_that_is_the_requests_own_or_in_doubt_is_everybodys(
 async def test_one_who_waited_and_cannot_pay_leaves_the_lead_to_the_next(
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator
 ) -> None:
-    openai_emulator.next(b.Overloaded(delay_s=0.5))
+    openai_emulator.next(b.Overloaded(delay_s=LONG_S))
     config = config_of(tmp_path, database_url, openai_emulator, {"single_flight": "always"}, budgets=["0.0001usd/day"])
     async with serving(config, {"openai": openai_emulator}) as house:
         leader = asyncio.create_task(called(house, OTHER_KEY))
-        await openai_emulator.until(lambda emulator: bool(emulator.requests))  # else another one might lead
+        await openai_emulator.until(lambda emulator: emulator.delayed == 1)  # else another one might lead
         poor = asyncio.create_task(called(house, KEY))
-        await asyncio.sleep(0.15)
+        await in_hand(house, 2)
         third = asyncio.create_task(called(house, OTHER_KEY))
+        await in_hand(house, 3)
+        openai_emulator.hurry()
         assert (await leader).status == 503
         assert (await poor).status in (200, 429, 503)  # it gets the third one's picture where that was faster
         assert (await third).status == 200
@@ -293,7 +320,7 @@ async def test_a_leader_that_is_refused_leads_nobody(
     config = config_of(tmp_path, database_url, openai_emulator, {"single_flight": "always"}, budgets=["0.0001usd/day"])
     async with serving(config, {"openai": openai_emulator}) as house:
         assert (await called(house, KEY)).status == 429
-        async with asyncio.timeout(CLAIM_MS / 2000):  # a lead that was not given back would be waited for
+        async with asyncio.timeout(CLAIM_MS / 1000 - 1):  # a lead that was not given back would be waited for
             made = await called(house, OTHER_KEY)
         assert (made.status, made.headers["X-Cache"]) == (200, "miss")
         assert (await called(house, KEY)).headers["X-Cache"] == "hit"

@@ -33,7 +33,8 @@ from tests.integration.gateway_app import (
     serving,
     write_config,
 )
-from tests.webhook_receiver import SECRET, Received, WebhookReceiver, closed_port, receiving
+from tests.ports import free_port
+from tests.webhook_receiver import SECRET, Received, WebhookReceiver, receiving
 
 pytestmark = pytest.mark.usefixtures("whole_stack")
 
@@ -70,7 +71,7 @@ async def listed(house: House, query: str = "") -> list[dict[str, object]]:
 
 async def settled(house: House, state: str, count: int = 1) -> list[dict[str, object]]:
     """So many callbacks in a state; TimeoutError if there never are."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while len(found := await listed(house, f"?state={state}")) < count:  # noqa: ASYNC110 - a row tells nobody
             await asyncio.sleep(0.05)
     return found
@@ -79,7 +80,7 @@ async def settled(house: House, state: str, count: int = 1) -> list[dict[str, ob
 async def told(receiver: WebhookReceiver, house: House, created: Answer) -> Received:
     """The message about a task just created, which says what a query of it says."""
     task_id = created.text("id")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not (  # noqa: ASYNC110 - polled
             found := [message for message in receiver.received if orjson.loads(message.body)["id"] == task_id]
         ):
@@ -132,7 +133,7 @@ async def test_a_cancelled_task_is_told(database_url: str, tmp_path: Path, opena
         config = write_config(tmp_path, database_url, **given)
         async with serving(config, {"openai": openai_emulator}) as house:
             first = await house.generate("gpt-image-2", headers={"Prefer": "respond-async"}, **PICTURE)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not openai_emulator.requests:  # noqa: ASYNC110 - polled
                     await asyncio.sleep(0.02)
             second = await house.generate("gpt-image-2", callback_url=hook(receiver), **PICTURE)
@@ -261,7 +262,7 @@ async def test_what_was_left_is_delivered_by_the_next_process(
     database_url: str, tmp_path: Path, openai_emulator: OpenAIEmulator
 ) -> None:
     """Nobody listens, the gateway stops; the next one delivers, the same id for every try."""
-    port = closed_port()
+    port = free_port()
     config_of = settings(openai_emulator, WebhookReceiver(port=port))
     config = write_config(tmp_path, database_url, **config_of)
     async with serving(config, {"openai": openai_emulator}) as house:
@@ -292,14 +293,14 @@ def documented_receiver(language: str, port: int) -> Iterator["subprocess.Popen[
 @pytest.mark.parametrize("language", ["python", "js"])
 async def test_the_documented_receivers_verify(language: str) -> None:
     """They take what is signed, once, by either secret of a rotation; they refuse another body, another secret, an old message, and one unsigned."""
-    port, now_s = closed_port(), SystemClock().now_ms() // 1000
+    port, now_s = free_port(), SystemClock().now_ms() // 1000
     body = b'{"id":"task-unified-1757165031-uyujaw3d","status":"completed","results":["https://gateway/1.png"]}'
     ours, foreign = secret_bytes(SECRET), b"another secret of thirty-two byte"
 
     def post(sent: bytes, headers: dict[str, str]) -> int:
         request = urllib.request.Request(f"http://127.0.0.1:{port}/", sent, headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 status: int = answer.status
                 return status
         except urllib.error.HTTPError as exc:

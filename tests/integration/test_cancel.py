@@ -48,7 +48,7 @@ async def sent(house: House, vendor: TaskEmulator, **more: Any) -> str:
     created = await house.generate("m", headers={"Prefer": "respond-async"}, **more)
     assert created.status in (200, 202), created.body
     task_id = created.text("id")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not vendor.tasks:  # noqa: ASYNC110 - polled
             await asyncio.sleep(0.02)
     return task_id
@@ -98,11 +98,11 @@ async def test_too_late(sqlite_database: str, tmp_path: Path) -> None:
     """It has begun, and would be paid for: the wish is shown while it goes on, and the task completes and is charged; then it is 409."""
     async with FalEmulator(work_s=6.0) as vendor, before(vendor, "fal", tmp_path, sqlite_database) as house:
         task_id = await sent(house, vendor)
-        await vendor.until(lambda vendor: vendor.state(*vendor.tasks.values()) == "working", 10)
+        await vendor.until(lambda vendor: vendor.state(*vendor.tasks.values()) == "working")
         heard = await house.call("POST", f"/v1/tasks/{task_id}/cancel")
         assert (heard.status, heard.json["status"]) == (200, "processing")
         assert dict_of(heard.json, "task_info")["cancel_requested"] is True
-        done = await house.ended(task_id, timeout_s=20)
+        done = await house.ended(task_id, timeout_s=60)
         refused = await house.call("POST", f"/v1/tasks/{task_id}/cancel")
         assert (done["status"], vendor.billed_images) == ("completed", 1)
         assert "cancel_requested" not in dict_of(done, "task_info")

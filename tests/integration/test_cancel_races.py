@@ -131,13 +131,13 @@ class Stage:
         return "heard"
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():  # noqa: ASYNC110 - what changes it is no event
                 await asyncio.sleep(0.001)
 
     async def settled(self, ended: "asyncio.Future[Ending | None]") -> tuple[Task, list[Attempt]]:
         """The task once all is written, with its books checked: nothing held, all bills paid, nothing lost."""
-        await asyncio.wait_for(asyncio.shield(ended), 10)
+        await asyncio.wait_for(asyncio.shield(ended), 30)
         await self.until(lambda: self.house.runner.working == 0)
         task, attempts = await stored(self.house, self.task)
         assert task.state.is_final

@@ -144,7 +144,7 @@ async def test_a_body_that_trickles_is_given_up(house: House, monkeypatch: pytes
         b"Authorization: Bearer " + KEY.encode() + b'\r\nContent-Length: 1000\r\n\r\n{"prompt":'
     )
     answer = asyncio.ensure_future(reader.readline())  # before a reset, for what was sent too late, takes the rest
-    for _ in range(50):
+    for _ in range(500):
         writer.write(b" ")
         meanwhile = await house.get("/v1/models")
         assert meanwhile.status == 200

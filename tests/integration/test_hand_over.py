@@ -48,6 +48,8 @@ from tests.sharing import sharing_over
 pytestmark = pytest.mark.usefixtures("whole_stack")
 
 BY_JOBS, BY_CALLS = "gpt-4o-image", "gpt-image-2"
+LONG_S = 100.0
+"""A job's work, until the test says that it is done."""
 
 
 class PartsAdapter(ScriptedAdapter):
@@ -114,7 +116,7 @@ class Left:
         assert not self.is_left, "somebody else has it now, too"
         if self.adapter.release is not None:
             self.adapter.release.set()
-        ending = await asyncio.wait_for(self.work.ended, 5)
+        ending = await asyncio.wait_for(self.work.ended, 30)
         assert isinstance(ending, Ending)
         assert ending.task.state is TaskState.COMPLETED
         assert await clean(self.house.database)
@@ -247,7 +249,7 @@ async def its_pictures_are_being_stored(database: Gateway, folder: Path) -> None
 
     house.tools.results.store = slow_store  # type: ignore[assignment,method-assign]  # for this test
     work = await begun(house)
-    await asyncio.wait_for(arrived.wait(), 5)
+    await asyncio.wait_for(arrived.wait(), 30)
     left = await stopping(house, work, adapter)
     go_on.set()
     await left.kept()
@@ -369,7 +371,7 @@ async def submitted(house: Served, model: str, **more: Any) -> str:
 
 
 async def until(look: Callable[[], object]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not look():  # noqa: ASYNC110 - nothing tells when an emulator has been called
             await asyncio.sleep(0.02)
 
@@ -382,7 +384,7 @@ async def test_another_gateway_goes_on_with_what_is_left(
     postgresql_database: str, tmp_path: Path, evolink_emulator: EvolinkEmulator, openai_emulator: OpenAIEmulator
 ) -> None:
     """A job that is asked for and a task behind it are taken up while the first still ends its call and its task; each is ordered and paid once."""
-    evolink_emulator.work_s = 2.0
+    evolink_emulator.work_s = LONG_S
     openai_emulator.always(b.Hang(bills=True))
     emulators = {"evolink": evolink_emulator, "openai": openai_emulator}
     config = config_of(tmp_path, postgresql_database, evolink_emulator, openai_emulator)
@@ -403,6 +405,7 @@ async def test_another_gateway_goes_on_with_what_is_left(
                 await until(lambda: taken_up() == 2)
                 states = [(await second.task(task)).json["status"] for task in (job, kept)]
                 openai_emulator.release()
+                evolink_emulator.work_s = 0.1
                 return tuple(states)
 
             watching = asyncio.ensure_future(once_taken_up())
@@ -419,7 +422,7 @@ async def test_the_next_start_goes_on_with_what_is_left(
     sqlite_database: str, tmp_path: Path, evolink_emulator: EvolinkEmulator, openai_emulator: OpenAIEmulator
 ) -> None:
     """With one process: it does not wait for the job, and the next start asks for it at once."""
-    evolink_emulator.work_s = 2.0
+    evolink_emulator.work_s = LONG_S
     config = config_of(tmp_path, sqlite_database, evolink_emulator, openai_emulator)
     lines = LineWriter(io.BytesIO())
     async with app.running(config, None, lines) as gateway, aiohttp.ClientSession() as http:
@@ -428,6 +431,7 @@ async def test_the_next_start_goes_on_with_what_is_left(
         await until(lambda: at(evolink_emulator, "poll"))
     lines.close()
     assert evolink_emulator.bills == [], "it waited for the job"
+    evolink_emulator.work_s = 0.1
     async with serving(config, {"evolink": evolink_emulator, "openai": openai_emulator}) as house:
         assert [(await house.ended(task))["status"] for task in tasks] == ["completed", "completed"]
     assert (at(evolink_emulator, "create"), len(evolink_emulator.bills)) == (2, 2)

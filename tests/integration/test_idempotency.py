@@ -309,7 +309,7 @@ async def test_many_retries_at_once_take_up_one_task_each(
     openai_emulator.always(b.Succeed(delay_s=0.3))
     async with serving(config_of(tmp_path, database_url, openai_emulator), {"openai": openai_emulator}) as house:
         firsts = [asyncio.ensure_future(called(house, None, headers=SDK)) for _ in range(20)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await house.get("/v1/tasks")).json["total"] != 20:  # noqa: ASYNC110 - asked over HTTP
                 await asyncio.sleep(0.02)
         retries = await asyncio.gather(*(called(house, None, headers=RETRY) for _ in range(20)))

@@ -187,7 +187,7 @@ class Studio:
                 deadline_s=clock.monotonic_s() + deadline_s,
             )
         )  # fmt: skip
-        ending = await asyncio.wait_for(ended, 20)
+        ending = await asyncio.wait_for(ended, 30)
         assert await runner.drain(10) == 0
         assert isinstance(ending, Ending)
         return ending

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import openai
 import orjson
 import pytest
@@ -153,7 +152,7 @@ async def created(house: House) -> Answer:
 
 
 async def at_upstream(limited: Limited, count: int) -> None:
-    await limited.emulator.until(lambda emulator: emulator.in_flight == count, 10)
+    await limited.emulator.until(lambda emulator: emulator.in_flight == count)
 
 
 async def test_the_official_client_meets_the_rate(limited: Limited, clock: AdvancedClock) -> None:
@@ -275,7 +274,7 @@ async def test_every_end_frees_its_place(limited: Limited, tasks: WatchedTasks) 
     async with limited.serving("100images/total", key={"concurrency": AT_ONCE}, slots=2) as house:
         for first in range(0, 240, 8):
             await asyncio.gather(*[caller(house, first + index) for index in range(8)])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while len(tasks):
                 await house.get("/healthz", key=None)
     assert tasks.peak == AT_ONCE
@@ -298,13 +297,10 @@ async def test_a_cancelled_task_frees_its_place_at_once(limited: Limited, tasks:
     """Although its coroutine still waits for the upstream's only slot; what is at the upstream keeps its place, its caller gone or not."""
     limited.emulator.always(b.Hang(bills=True))
     async with limited.serving(key={"concurrency": 2}, slots=1) as house:
-        with pytest.raises(TimeoutError):
-            timeout = aiohttp.ClientTimeout(total=0.3)
-            url, headers = f"{house.base_url}/images/generations", {"Authorization": f"Bearer {KEY}"}
-            await house.http.post(
-                url, headers=headers, json={"model": MODEL, "prompt": PROMPT, **SQUARE}, timeout=timeout
-            )
+        gone = asyncio.create_task(house.generate(MODEL, **SQUARE))
         await at_upstream(limited, 1)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
         waiting, refused = await created(house), await created(house)
         assert (waiting.status, refused.status) == (202, 429)
         cancelled = await house.call("POST", f"/v1/tasks/{waiting.text('id')}/cancel")

@@ -156,7 +156,7 @@ class House:
             partials=partials,
         )  # fmt: skip
         await self.runner.start(work)
-        ending = await asyncio.wait_for(ended, 10)
+        ending = await asyncio.wait_for(ended, 30)
         assert isinstance(ending, Ending)
         return ending
 
@@ -329,7 +329,7 @@ async def test_a_cancelled_task_sends_nothing_more(database: Gateway, tmp_path: 
         deadline_s=clock.monotonic_s() + 5,
     )
     await house.runner.start(work)
-    assert await asyncio.wait_for(ended, 5) is None
+    assert await asyncio.wait_for(ended, 30) is None
     assert not first.calls
     assert await clean(database)
 
@@ -476,7 +476,7 @@ async def test_a_stopping_process_leaves_what_it_cannot_finish(database: Gateway
         deadline_s=clock.monotonic_s() + 5,
     )
     await house.runner.start(work)
-    await asyncio.wait_for(only.called.wait(), 5)
+    await asyncio.wait_for(only.called.wait(), 30)
     await house.runner.drain(0.05)
     found, [attempt] = await stored(house, task)
     assert found.state is TaskState.PROCESSING

@@ -89,7 +89,7 @@ async def test_prefer_wait_answers_with_whatever_there_is_by_then(
     assert len(list_of(quick.json, "data")) == 1
     assert (slow.status, slow.headers["Preference-Applied"]) == (202, "wait=1")
     assert slow.json["status"] == "processing"
-    assert 1.0 <= took_s < 5.0
+    assert 1.0 <= took_s < 12.0
     assert ended["status"] == "completed"
 
 

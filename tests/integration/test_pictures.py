@@ -115,7 +115,7 @@ async def test_pictures_of_every_source_reach_both_kinds_of_upstreams(
                 assert error["code"] == code
             assert len(a1111.requests) + len(openai_emulator.requests) == calls
             left = [Path("not looked")]
-            for _ in range(100):  # what a task had goes right behind its end
+            for _ in range(600):  # what a task had goes right behind its end
                 left = [path for path in config.blobs.iterdir() if path.name.startswith(("file-", "task-"))]
                 if not left:
                     break

@@ -24,9 +24,9 @@ NO_HEARTBEAT = "1h"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readiness is looked at anew for every question; what waits tries again soon; a silent server is given up after a second."""
+    """Readiness is looked at anew for every question; what waits tries again soon; a silent server is given up after three seconds."""
     monkeypatch.setattr(pipeline, "READY_KEPT_S", 0.0)
-    monkeypatch.setattr(postgresql, "COMMAND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(postgresql, "COMMAND_TIMEOUT_S", 3.0)
     for module in (runner, stored):
         monkeypatch.setattr(module, "STORAGE_PAUSE_S", 0.05)
     for module in (runner, stored):

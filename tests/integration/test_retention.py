@@ -33,7 +33,7 @@ class SettableClock(SystemClock):
 
 async def deleted(house: House, kind: str, count: int) -> None:
     """Until so many are."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while await house.metric("gateway_retention_deleted_total", kind=kind) < count:  # noqa: ASYNC110 - a metric tells nobody
             await asyncio.sleep(0.05)
 

@@ -167,7 +167,7 @@ async def test_a_write_whose_answer_was_lost_is_given_again(
     pipeline, admitted = await pipeline_of(house, tmp_path)
     database.after = [(kind, AWAY)]
     running = await pipeline.accept(PRINCIPAL, admitted, Contract.TASK)
-    view = await asyncio.wait_for(running.wait(), 10)
+    view = await asyncio.wait_for(running.wait(), 30)
     assert (view.task.state, view.task.used_microcredits) == (TaskState.COMPLETED, CREDIT)
     assert len(only.calls) == 1
     # The caller of an image call gets its picture although this process did not hear of its own success.
@@ -182,7 +182,7 @@ async def test_a_waiting_caller_is_patient_with_the_database(database: Troubled,
     pipeline, _ = await pipeline_of(house, tmp_path)
     ending = await house.run(await house.accepted())
     database.reads = [AWAY, OVERLOADED]
-    view = await asyncio.wait_for(pipeline.wait_elsewhere(ending.task), 10)
+    view = await asyncio.wait_for(pipeline.wait_elsewhere(ending.task), 30)
     assert view.task.state is TaskState.COMPLETED
 
 
@@ -319,7 +319,7 @@ async def test_an_end_that_can_never_be_written_is_left_to_the_operator(
     database.before = [(Finish, StatementFailed("no"))] * 9
     work = work_of(house, task)
     await house.runner.start(work)
-    assert await asyncio.wait_for(work.ended, 5) is None
+    assert await asyncio.wait_for(work.ended, 30) is None
     recoverer = Recoverer(database, house.runner, limiting(), SystemClock(), owner="run_test")
     for _ in range(3):
         await recoverer._round(with_heartbeat=True)
@@ -426,7 +426,7 @@ async def test_a_manifest_is_not_awaited_by_the_clock_on_the_wall(
     house = await house_of(database, tmp_path, only)
     attempt = replace(sending(house, "only"), sent_at_ms=SystemClock().now_ms() + 86_400_000)
     task = await house.accepted(attempts=(attempt,))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         ending = await house.run(task, (replace(attempt, task_id=task.id),), owner_may_live=True)
     assert ending.task.error is not None
     assert ending.task.error.code is TaskErrorCode.OUTCOME_UNKNOWN

@@ -96,7 +96,7 @@ async def test_a_store_that_never_comes_back(
     }
     upstreams = machine.upstream_of(openai_emulator)
     upstreams["second"] = upstreams["openai"]
-    config = write_config(tmp_path, database, upstreams, blobs=f"file:///{folder}", models=models, deadline="2s")
+    config = write_config(tmp_path, database, upstreams, blobs=f"file:///{folder}", models=models, deadline="4s")
     async with serving(config, {"openai": openai_emulator}) as house:
         with machine.failing_fsync():
             answer = await generated(house)

@@ -97,7 +97,7 @@ async def test_polling_ends_with_a_link_to_the_picture(
         task_id = await create(house)
         seen: list[tuple[object, int]] = []
         found: dict[str, object] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not seen or seen[-1][0] in ("pending", "processing"):
                 found = (await house.task(task_id)).json
                 seen.append((found["status"], int(str(found["progress"]))))

@@ -4,6 +4,7 @@ import io
 import re
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -188,11 +189,13 @@ async def test_a_silent_collector_costs_no_call_anything(sqlite_database: str, t
         config = poster_config(tmp_path, sqlite_database, market, collector)
         async with serving(config, market.emulators) as house:
             assert house.config.tracing is not None
-            for _ in range(3):
+            overheads_s = [0.0]
+            for _ in range(5):
                 assert (await house.generate("poster")).status == 200
-            overhead_s = await house.metric("gateway_overhead_seconds_sum")
+                overheads_s.append(await house.metric("gateway_overhead_seconds_sum"))
             stopping_s = time.monotonic()
         stopped_s = time.monotonic() - stopping_s
-    assert overhead_s < 1.0
+    # A pause that the machine makes comes once, one that the collector makes comes every time.
+    assert min(after_s - before_s for before_s, after_s in pairwise(overheads_s)) < 0.3
     assert stopped_s < 8.0  # two of them for the collector
     assert collector.spans == []

@@ -14,7 +14,7 @@ def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
     import fal_client
     import httpx
 
-    client = fal_client.SyncClient(key=api_key, default_timeout=5)
+    client = fal_client.SyncClient(key=api_key, default_timeout=30)
     stranger = fal_client.SyncClient(key="id:other")
 
     def subscribed(prompt: str, path: str = "fal-ai/flux/schnell", **arguments: object) -> object:

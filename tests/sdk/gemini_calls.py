@@ -9,8 +9,8 @@ from sdk_given import PNG
 
 def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
     """Each call returns what the SDK's objects say, as plain values."""
-    client = genai.Client(api_key=api_key, http_options=types.HttpOptions(base_url=base_url, timeout=5_000))
-    stranger = genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=base_url, timeout=5_000))
+    client = genai.Client(api_key=api_key, http_options=types.HttpOptions(base_url=base_url, timeout=30_000))
+    stranger = genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=base_url, timeout=30_000))
 
     def asked(
         prompt: object,

@@ -13,7 +13,7 @@ SCHNELL = "black-forest-labs/FLUX.1-schnell"
 def calls(base_url: str, api_key: str) -> dict[str, Callable[[], object]]:
     """Each call returns the SDK's answer as plain values; the SDK is told to be strict about what it reads."""
     client = together.Together(
-        api_key=api_key, base_url=base_url, max_retries=0, timeout=5, _strict_response_validation=True
+        api_key=api_key, base_url=base_url, max_retries=0, timeout=30, _strict_response_validation=True
     )
     stranger = together.Together(api_key="other", base_url=base_url, max_retries=0)
 

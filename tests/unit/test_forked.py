@@ -18,7 +18,7 @@ ENVIRON = {"ONE": "1", "TZ": "Asia/Tokyo"}
 
 def run(function: str, folder: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
     return fork_server(PROGRAM).run(
-        f"{PROGRAM}:{function}", argv=("program", *argv), environ=ENVIRON, folder=folder, timeout=20
+        f"{PROGRAM}:{function}", argv=("program", *argv), environ=ENVIRON, folder=folder, timeout=60
     )
 
 
@@ -48,7 +48,7 @@ def test_it_gets_what_it_was_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("how", "code"), [(None, 0), (0, 0), (3, 3), ("a word", 1)])
 def test_it_ends_with_its_code(tmp_path: Path, how: object, code: int) -> None:
     """As an interpreter does."""
-    assert started("leave", tmp_path, (how,)).wait(20) == code
+    assert started("leave", tmp_path, (how,)).wait(60) == code
 
 
 def test_a_mistake_is_printed(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_signals_reach_it(tmp_path: Path, number: signal.Signals) -> None:
         process.wait(0.05)
     assert process.poll() is None
     process.send_signal(number)
-    assert process.wait(20) == process.poll() == process.returncode == -number
+    assert process.wait(60) == process.poll() == process.returncode == -number
     process.send_signal(number)  # to nobody
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)

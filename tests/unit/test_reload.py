@@ -169,7 +169,7 @@ async def test_a_changed_file_is_noticed(tmp_path: Path, caplog: pytest.LogCaptu
         await asyncio.sleep(0.05)
         assert watched.declared == []
         watched.write(catalog="catalog.yaml", markup=2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await watched.news.get()).markup == 2
             catalog.write_text(json.dumps({"models": {"one": model, "two": model}}))  # noqa: TID251 - the same
             assert "two" in (await watched.news.get()).catalog.models
@@ -203,7 +203,7 @@ async def test_a_changed_secret_of_a_projected_volume_is_noticed(tmp_path: Path)
     watching = asyncio.ensure_future(reloader.run())
     project(2, "the other secret")
     shutil.rmtree(tmp_path / "..1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         fresh = await news.get()
     watching.cancel()
     assert fresh.accounts[0].keys[0].secret == "the other secret"
@@ -215,7 +215,7 @@ async def test_a_fault_in_one_reload_does_not_end_the_watch(tmp_path: Path, capl
     watched.trouble = KeyError("a bug")
     running = asyncio.create_task(watched.reloader.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             watched.asked.set()
             await watched.tried.wait()
             watched.trouble = None

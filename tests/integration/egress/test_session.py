@@ -169,7 +169,7 @@ async def test_waiting_for_a_connection_counts_as_connecting() -> None:
     async with TestServer(app, host="127.0.0.1") as server:
         base = f"http://127.0.0.1:{server.port}"
         async with (
-            await open_upstream_session(base, concurrency=1, connect_timeout_s=0.05) as session,
+            await open_upstream_session(base, concurrency=1, connect_timeout_s=0.5) as session,
             asyncio.TaskGroup() as tasks,
         ):
             first = tasks.create_task(call(session, f"{base}/first"))

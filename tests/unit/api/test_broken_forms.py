@@ -30,7 +30,7 @@ async def answer(
     if length is not None:
         lines.append(f"Content-Length: {len(body) if length < 0 else length}")
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         raw = await reader.readuntil(b"\r\n\r\n")
         size = int(raw.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         content = await reader.readexactly(size)
@@ -91,7 +91,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing(edge: Edge) -> None:
     writer.close()
     await writer.wait_closed()
     del reader
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not edge.lines.lines:  # noqa: ASYNC110 - the log line tells nobody
             await asyncio.sleep(0.01)
     assert edge.uploads.stored == {}

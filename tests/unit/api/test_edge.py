@@ -223,7 +223,7 @@ async def _raw(host: str, port: int, head: str) -> bytes:
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(head.encode())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             head_of_answer = await reader.readuntil(b"\r\n\r\n")
             length = int(head_of_answer.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             return head_of_answer + await reader.readexactly(length)

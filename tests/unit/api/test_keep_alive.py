@@ -18,7 +18,7 @@ async def late(edge: Edge, **body: object) -> tuple[ClientResponse, bytes]:
     """An answer whose task ends after the second sign of life."""
     gate = edge.pipeline.gate
     assert gate is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         answer = await edge.generate(SDK, model="gpt-image-2", **body)
         signs = await answer.content.readexactly(2)
         gate.set()
@@ -88,7 +88,7 @@ async def test_tasks_are_answered_without_signs(make_edge: MakeEdge, headers: di
 async def test_a_caller_that_hangs_up_ends_the_signs(make_edge: MakeEdge) -> None:
     """The log says that nobody was answered."""
     edge = await make_edge(FakePipeline(gate=asyncio.Event()), keep_alive_s=EVERY_S)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         answer = await edge.generate(SDK, model="gpt-image-2")
         await answer.content.readexactly(1)
         answer.close()

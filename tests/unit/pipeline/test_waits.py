@@ -104,7 +104,7 @@ async def test_a_task_that_is_made_here_is_not_asked_about(world: World, waits: 
 
 async def test_a_wait_ends_with_its_time(waits: Waits) -> None:
     """Without a word of the database."""
-    await asyncio.wait_for(waits.until_ended(FIRST, KEY, 0.01, lambda: False), 5)
+    await asyncio.wait_for(waits.until_ended(FIRST, KEY, 0.01, lambda: False), 30)
     assert waits.waiting == 0
 
 
@@ -125,8 +125,8 @@ async def test_the_end_of_the_process_wakes_everybody(waits: Waits) -> None:
     """And nobody begins to wait afterwards."""
     callers = [await begun(waits, task_id) for task_id in (FIRST, FIRST, SECOND)]
     waits.end()
-    await asyncio.wait_for(asyncio.gather(*callers), 5)
-    await asyncio.wait_for(waits.until_ended(FIRST, KEY, 3600, lambda: False), 5)
+    await asyncio.wait_for(asyncio.gather(*callers), 30)
+    await asyncio.wait_for(waits.until_ended(FIRST, KEY, 3600, lambda: False), 30)
 
 
 async def test_a_database_that_does_not_answer_ends_no_wait(

@@ -90,7 +90,7 @@ async def test_a_large_share_lasts_until_its_pictures_are_stored() -> None:
         large.hand_over()
         small.hand_over()
         assert budget.used_bytes == 8 * HELD_BYTES_MIN
-        await asyncio.wait_for(small.wait_for(9 * HELD_BYTES_MIN), 1)  # who holds a share does not wait for another
+        await asyncio.wait_for(small.wait_for(9 * HELD_BYTES_MIN), 30)  # who holds a share does not wait for another
         small.hand_over()
         assert budget.used_bytes == 17 * HELD_BYTES_MIN
     assert budget.used_bytes == 0
