@@ -5,6 +5,7 @@ summed up here, task by task, with the calendar of the ledger's model.
 """
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -41,12 +42,14 @@ from tests.books import (
 from tests.proofs import Proof
 from tests.property.ledger_model import CALENDAR, ZERO, Row, Triple, began, ends, moment, plus
 
+SOAK = os.environ.get("SOAK") == "1"
 WRITERS = 64
-CALLS = 16
-"""Of each writer: a thousand calls in all, six times what a window admits."""
-LIMIT = 170
-ENOUGH = 200
+CALLS = 16 if SOAK else 8
+"""Of each writer: a thousand calls in all in `make soak`, half as many in `make test`, six times what a window admits."""
+LIMIT = 170 if SOAK else 85
+ENOUGH = 200 if SOAK else 100
 """After so many the budget is lowered."""
+FILLED_MAX = 1_000
 HOUR_MS = 3_600_000
 COST = 15_000
 _ROWS = Statement(
@@ -156,7 +159,7 @@ class Load:
 
     async def fill(self, at_ms: int) -> None:
         """As many calls at one moment as still fit."""
-        for _ in range(3 * LIMIT):
+        for _ in range(FILLED_MAX):
             if not await self.call(at_ms):
                 return
         raise AssertionError("nothing is refused")
