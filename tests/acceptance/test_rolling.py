@@ -149,7 +149,7 @@ class Load:
 
 @dataclass(slots=True)
 class Rollout:
-    """Restarts the processes in turn."""
+    """Restarts the processes in turn, each while the others are ready: so does a cluster."""
 
     balancer: Balancer
     gateways: dict[int, GatewayProcess]
@@ -185,6 +185,7 @@ class Rollout:
 
     def _restart(self, port: int) -> None:
         gateway = self.gateways[port]
+        until(lambda: self.balancer.ready >= self.gateways.keys(), START_S_MAX, "not all of them are ready")
         self.in_flight_min = min(self.in_flight_min, self.load.in_flight)
         started_s = time.monotonic()
         code = gateway.terminate()
