@@ -46,11 +46,13 @@ class PacedReads:
 
     def _begin(self) -> None:
         self._left = self._bytes_a_turn
-        while self._waiting and self._left > 0:
-            self._left -= max(self._waiting.popleft().go_on(), LEAST_BYTES)
-        self._counting = self._left < self._bytes_a_turn
-        if self._counting:
-            asyncio.get_running_loop().call_soon(self._begin)
+        try:
+            while self._waiting and self._left > 0:
+                self._left -= max(self._waiting.popleft().go_on(), LEAST_BYTES)
+        finally:  # whatever one connection's protocol does, the others go on
+            self._counting = bool(self._waiting) or self._left < self._bytes_a_turn
+            if self._counting:
+                asyncio.get_running_loop().call_soon(self._begin)
 
 
 class PacedProtocol(asyncio.BufferedProtocol):
@@ -97,11 +99,15 @@ class PacedProtocol(asyncio.BufferedProtocol):
             self._held.append(piece)
 
     def go_on(self) -> int:
-        """Its turn has come. Gives how many bytes were handed on."""
-        piece = b"".join(self._held)
+        """Its turn has come. Gives how many bytes were handed on. Raises what its protocol raises, and is closed then, as a loop would do."""
+        piece, transport = b"".join(self._held), self._transport
         self._held.clear()
-        if self._transport is not None:
+        if transport is not None:
             # In this order: what the protocol has not seen it cannot have paused for, but it may pause now.
-            self._transport.resume_reading()
-            self._protocol.data_received(piece)
+            transport.resume_reading()
+            try:
+                self._protocol.data_received(piece)
+            except BaseException:
+                transport.abort()
+                raise
         return len(piece)

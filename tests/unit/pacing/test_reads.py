@@ -15,7 +15,10 @@ class Connection(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reading = True
+        self.reading, self.aborted = True, False
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -156,6 +159,30 @@ async def test_who_has_gone_is_given_nothing() -> None:
     assert of_gone.pieces == []
     assert of_gone.told == ["lost"]
     assert of_last.pieces == [b"a"]
+
+
+async def test_a_protocol_that_fails_is_the_only_one_to_suffer() -> None:
+    """What it raises is the loop's to report; its connection is closed, and the others have their turns."""
+    reads, turn = PacedReads(LEAST_BYTES), Turn()
+    first, _, _ = made(reads, turn)
+    bad, _, of_bad = made(reads, turn)
+    last, of_last, _ = made(reads, turn)
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+    def fail(data: bytes) -> None:
+        raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bad._protocol, "data_received", fail)
+        for paced in (first, bad, last):
+            bring(reads, paced, b"a")
+        await rest(reads, turn)
+    assert list(map(type, told)) == [ZeroDivisionError]
+    assert of_bad.aborted
+    assert of_last.pieces == [b"a"]
+    bring(reads, last, b"b")
+    assert of_last.pieces == [b"a", b"b"]
 
 
 def test_everything_else_is_passed_on() -> None:
