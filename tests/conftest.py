@@ -21,6 +21,7 @@ from tests.valkey import ValkeyServer, valkey_server
 # An S3 server: s3. Emulated upstreams: openai_emulator, evolink_emulator, emulator_process.
 # Figures that are printed at the end: proof, and the crash matrix in sum. Without fixtures: heap, syntax_trees.
 pytest_plugins = [
+    "tests.groups",
     "tests.heap",
     "tests.syntax_trees",
     "tests.emulators.fixtures",
