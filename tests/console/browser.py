@@ -1,4 +1,4 @@
-"""Debian's Chromium for tests of the console: one browser for them all, a context of its own for each visit, and what no page may do.
+"""Debian's Chromium without windows for tests of the console: one browser for them all, a context of its own for each visit, and what no page may do.
 
 A page may log no error or warning, break no policy, open no dialog, and ask nobody but the gateway; each is a fault of the test. Answers of 400 and
 above, which browsers log as errors, are expected by their status.
