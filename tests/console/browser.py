@@ -1,4 +1,4 @@
-"""Debian's Chromium without windows for tests of the console: one browser for them all, a context of its own for each visit, and what no page may do.
+"""Debian's Chromium without windows for tests of the console: one browser for them all, and what no page may do.
 
 A page may log no error or warning, break no policy, open no dialog, and ask nobody but the gateway; each is a fault of the test. Answers of 400 and
 above, which browsers log as errors, are expected by their status.
@@ -19,7 +19,7 @@ BUILT = Path(__file__).parents[2] / "gateway/console/index.html"
 ARGUMENTS = (
     "--no-sandbox",  # it runs as root in a container, and sees nothing but what the tests serve
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-dev-shm-usage", "--process-per-site", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
 ANSWER_MS = 60_000
 """How long anything on a page may take on a loaded machine."""
@@ -37,44 +37,66 @@ IN_THE_BROWSER = [
 WATCH = """
 addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
 """
+KEPT = "local_storage,indexeddb,service_workers,cache_storage"
+"""What an origin can keep, besides cookies; what a tab keeps goes with it."""
 STATUS = re.compile(r"^Failed to load resource: the server responded with a status of (\d+)")
+
+
+class Rooms:
+    """Contexts of the browser, one a gateway and language: the next page has what the one before has fetched and compiled, and nothing else."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._rooms: dict[tuple[str, str], BrowserContext] = {}
+
+    async def emptied(self, origin: str, locale: str) -> BrowserContext:
+        """Signed out, with nothing kept, and without a page but the one that keeps its process."""
+        room = self._rooms.get((origin, locale))
+        if room is None:
+            room = await self._new(origin, locale)
+        for page in room.pages[1:]:
+            await page.close()
+        await room.clear_cookies()
+        wire = await room.new_cdp_session(room.pages[0])
+        await wire.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": KEPT})
+        await wire.detach()
+        return room
+
+    async def _new(self, origin: str, locale: str) -> BrowserContext:
+        for known in [known for known in self._rooms if known[0] != origin]:
+            await self._rooms.pop(known).close()  # its gateway is gone
+        room = await self._browser.new_context(
+            locale=locale,
+            permissions=["clipboard-read", "clipboard-write"],
+            reduced_motion="reduce",
+            base_url=f"{origin}/console/",
+        )
+        self._rooms[(origin, locale)] = room
+        room.set_default_timeout(ANSWER_MS)
+        await room.add_init_script(WATCH)
+        await (await room.new_page()).goto("icon.svg")
+        return room
 
 
 @dataclass(slots=True)
 class Visits:
     """Makes pages, and keeps what they did that they may not."""
 
-    browser: Browser
+    rooms: Rooms
     faults: list[str] = field(default_factory=list)
     expected: set[int] = field(default_factory=set)
     """Statuses that the test provokes."""
-    contexts: list[BrowserContext] = field(default_factory=list)
+    page: Page | None = None
 
     async def open(
-        self,
-        house: House,
-        path: str = "",
-        *,
-        secrets: Iterable[str] = (),
-        language: str = "en",
-        scheme: str = "light",
-        width: int = 1280,
+        self, house: House, path: str = "", *, secrets: Iterable[str] = (), language: str = "en", width: int = 1280
     ) -> Page:
-        """A page of the console in a browser that nobody has used, signed in with these secrets."""
-        context = await self.browser.new_context(
-            viewport={"width": width, "height": 900},
-            locale="zh-CN" if language == "zh" else "en-US",
-            color_scheme="dark" if scheme == "dark" else "light",
-            permissions=["clipboard-read", "clipboard-write"],
-            reduced_motion="reduce",
-            base_url=f"{house.origin}/console/",
-        )
-        self.contexts.append(context)
-        context.set_default_timeout(ANSWER_MS)
-        await context.add_init_script(WATCH)
+        """A page of the console as in a browser that nobody has used, signed in with these secrets. The page before it is closed."""
+        room = await self.rooms.emptied(house.origin, "zh-CN" if language == "zh" else "en-US")
         for secret in secrets:
-            await sign_in(context, house, secret)
-        page = await context.new_page()
+            await sign_in(room, house, secret)
+        page = self.page = await room.new_page()
+        await page.set_viewport_size({"width": width, "height": 900})
         self._watch(page, house.origin)
         await page.goto(path)
         return page
@@ -103,8 +125,8 @@ class Visits:
 
     async def close(self) -> None:
         """AssertionError with everything that a page did and may not."""
-        for context in self.contexts:
-            await context.close()
+        if self.page is not None:
+            await self.page.close()
         assert self.faults == [], "\n".join(self.faults)
 
 

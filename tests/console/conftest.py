@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import async_playwright
 
-from tests.console.browser import ARGUMENTS, BUILT, Visits
+from tests.console.browser import ARGUMENTS, BUILT, Rooms, Visits
 from tests.console.world import World, open_world
 from tests.debian import installed
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium() -> AsyncIterator[Browser]:
+async def rooms() -> AsyncIterator[Rooms]:
     """One browser a test process."""
     if not BUILT.exists():
         pytest.fail("the console is not built: `make console` does it, with Node 20 or newer")
@@ -21,14 +21,14 @@ async def chromium() -> AsyncIterator[Browser]:
     path = await asyncio.to_thread(installed, "chromium-headless-shell", "chromium-headless-shell")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield browser
+        yield Rooms(browser)
         await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visits(chromium: Browser) -> AsyncIterator[Visits]:
+async def visits(rooms: Rooms) -> AsyncIterator[Visits]:
     """Pages of the test's own; what they do and may not fails it at its end."""
-    made = Visits(chromium)
+    made = Visits(rooms)
     yield made
     await made.close()
 
