@@ -2,7 +2,10 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 from playwright.async_api import Page, expect
 
@@ -12,25 +15,46 @@ from tests.emulators import behaviours as b
 
 pytestmark = IN_THE_BROWSER
 PYTHON = Path(__file__).parents[2] / ".venv-clients/openai-2/bin/python"
-ONE_PICTURE = """
+ONE_A_LINE = """
 import sys
 from openai import AuthenticationError, OpenAI
 client = OpenAI(base_url=sys.argv[1], api_key=sys.argv[2], max_retries=0)
-try:
-    print(client.images.generate(model="poster", prompt="a poster of a red boat", size="1024x1024").data[0].url)
-except AuthenticationError as exc:
-    print(f"refused: {exc.code}")
+for _ in sys.stdin:
+    try:
+        print(client.images.generate(model="poster", prompt="a poster of a red boat", size="1024x1024").data[0].url, flush=True)
+    except AuthenticationError as exc:
+        print(f"refused: {exc.code}", flush=True)
 """
 
 
-async def by_the_package(world: World, secret: str) -> str:
-    """What OpenAI's own package gets with this key."""
-    process = await asyncio.create_subprocess_exec(
-        str(PYTHON), "-c", ONE_PICTURE, world.house.base_url, secret, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode()
+class Package:
+    """OpenAI's own package with a key, in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    @asynccontextmanager
+    async def started(cls, world: World, secret: str) -> AsyncIterator[Self]:
+        command = [str(PYTHON), "-c", ONE_A_LINE, world.house.base_url, secret]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            yield cls(process)
+            await process.communicate(b"")  # closes its input
+            assert process.returncode == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def makes(self) -> str:
+        """What it gets: a link, or why it was refused."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(b"\n")
+        return (await self._process.stdout.readline()).decode()
 
 
 async def test_a_team_and_its_key_from_making_to_revoking(world: World, visits: Visits) -> None:
@@ -62,20 +86,21 @@ async def test_a_team_and_its_key_from_making_to_revoking(world: World, visits: 
     await expect(page.get_by_test_id("key-state")).to_have_text("active")
     assert secret not in await page.content()
 
-    assert (await by_the_package(world, secret)).startswith(world.house.origin)
-    await page.reload()
-    used = page.get_by_role("definition").filter(has_text="$0.02")
-    await expect(used.first).to_be_visible()
-    await page.get_by_role("link", name="Overview").click()
-    await expect(page.get_by_role("row", name="studio/posters")).to_contain_text("$0.02")
-    await expect(page.get_by_text("$0.02 of $1.00 used").first).to_be_visible()
+    async with Package.started(world, secret) as package:
+        assert (await package.makes()).startswith(world.house.origin)
+        await page.reload()
+        used = page.get_by_role("definition").filter(has_text="$0.02")
+        await expect(used.first).to_be_visible()
+        await page.get_by_role("link", name="Overview").click()
+        await expect(page.get_by_role("row", name="studio/posters")).to_contain_text("$0.02")
+        await expect(page.get_by_text("$0.02 of $1.00 used").first).to_be_visible()
 
-    await page.get_by_role("link", name="Keys and budgets").first.click()
-    await page.get_by_role("link", name="brush").click()
-    await page.get_by_role("button", name="Revoke").click()
-    await window.get_by_role("button", name="Revoke").click()
-    await expect(page.get_by_test_id("key-state")).to_have_text("revoked")
-    assert await by_the_package(world, secret) == "refused: key_disabled\n"
+        await page.get_by_role("link", name="Keys and budgets").first.click()
+        await page.get_by_role("link", name="brush").click()
+        await page.get_by_role("button", name="Revoke").click()
+        await window.get_by_role("button", name="Revoke").click()
+        await expect(page.get_by_test_id("key-state")).to_have_text("revoked")
+        assert await package.makes() == "refused: key_disabled\n"
 
 
 async def open_task(world: World, visits: Visits, task_id: str) -> Page:
