@@ -142,13 +142,13 @@ async def test_an_edit_with_a_painted_mask(world: World, visits: Visits) -> None
     page = await at_the_desk(world, visits, "a boat instead of the rock")
     await choose(page, "Quality", "low")
     wire = await page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 150_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 10_000}
     await wire.send("Network.emulateNetworkConditions", slow)
     picture: FilePayload = {"name": "sea.png", "mimeType": "image/png", "buffer": reference()}
     await page.locator("input[type=file]").set_input_files([picture])
     await expect(page.get_by_role("progressbar", name="uploading")).to_be_visible()
-    await expect(page.get_by_role("progressbar", name="uploading")).to_have_count(0)
     await wire.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    await expect(page.get_by_role("progressbar", name="uploading")).to_have_count(0)
 
     left, right = (0.25, 0.3), (0.75, 0.3)
     await page.get_by_role("button", name="Paint a mask").click()
