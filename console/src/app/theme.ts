@@ -23,6 +23,8 @@ export const theme = createTheme({
   primaryColor: "iris",
   primaryShade: { light: 6, dark: 5 },
   autoContrast: true,
+  // Above it black, below it white is read better on a filled ground: either has 4.5 to 1 there, which white has not up to Mantine's own 0.3.
+  luminanceThreshold: 0.18,
   colors: { iris },
   defaultRadius: "md",
   cursorType: "pointer",
