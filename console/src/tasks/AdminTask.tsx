@@ -22,6 +22,11 @@ import { useText } from "./texts";
 type Task = components["schemas"]["AdminTaskAnswer"];
 
 /** All that is known of a task: request, plan, attempts, money, callback, results. */
+/** Ended, and its callback delivered or given up: what still changes is left to the slow look. */
+function isSettled(task: Task | undefined): boolean {
+  return task?.finished_at_ms != null && task.callback?.state !== "due";
+}
+
 export function AdminTask({ id }: { id: string }) {
   const [prompt, setPrompt] = useState(false);
   const task = useQuery({
@@ -33,7 +38,7 @@ export function AdminTask({ id }: { id: string }) {
         }),
       ),
     placeholderData: (before) => before,
-    refetchInterval: (query) => (query.state.data?.finished_at_ms == null ? 1500 : 10_000),
+    refetchInterval: (query) => (isSettled(query.state.data) ? 10_000 : 1500),
   });
   if (task.error !== null && task.data === undefined)
     return <Failure error={task.error} retry={() => void task.refetch()} />;
