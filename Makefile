@@ -52,7 +52,7 @@ test: clients console ## run every test
 # Its last lines are the figures to quote: visits of every (state, operation) pair, planted bugs caught, operations of the many clients.
 soak: clients $(CLIENTS)/apps/.stamp ## run in full what `make test` samples: crash matrix, random kills, rolling restarts, dying gateways, models, planted bugs, many clients
 	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/acceptance/test_crash_matrix.py tests/acceptance/test_cache_crashes.py tests/acceptance/test_kill_rounds.py \
-		tests/acceptance/test_rolling.py tests/acceptance/test_fleet.py tests/acceptance/test_shared_org.py tests/acceptance/test_many_clients.py tests/acceptance/test_prometheus.py tests/integration/test_chaos.py tests/integration/test_failover_time.py tests/integration/test_clients_page.py tests/contract/test_windows_under_load.py tests/property $(PYTEST_ARGS)
+		tests/acceptance/test_rolling.py tests/acceptance/test_fleet.py tests/acceptance/test_shared_org.py tests/acceptance/test_many_clients.py tests/acceptance/test_single_flight.py tests/acceptance/test_prometheus.py tests/acceptance/test_key_replicas.py tests/integration/test_chaos.py tests/integration/test_failover_time.py tests/integration/test_clients_page.py tests/contract/test_windows_under_load.py tests/property $(PYTEST_ARGS)
 
 check: $(VENV)/.dev lint ## the fast loop: lint and unit tests, under a minute
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/unit $(PYTEST_ARGS)

@@ -24,10 +24,12 @@ def new_gateway(tmp_path: Path) -> Iterator[NewGateway]:
             key: str = "",
             folder: Path | None = None,
             environ: Mapping[str, str] | None = None,
+            target: str = GatewayProcess.target,
         ) -> GatewayProcess:
             nonlocal made
             made += 1
             gateway = GatewayProcess(folder or tmp_path / f"gateway{made}", config, key=key, environ=environ)
+            gateway.target = target
             gateways.callback(gateway.stop)
             return gateway
 

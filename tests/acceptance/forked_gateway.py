@@ -20,6 +20,7 @@ from gateway.domain.ids import new_attempt_id
 from gateway.upstreams import registry
 from gateway.upstreams.base import Adapter, UpstreamCall
 from gateway.upstreams.evolink import EvoLinkAdapter, TaskBody
+from tests.acceptance import hurried
 from tests.acceptance.gateway_process import MODULES, GatewayProcess, Process
 from tests.forked import fork_server
 
@@ -42,6 +43,8 @@ class ForkedGateway(GatewayProcess):
 
     stand_ins: Mapping[str, type[Adapter]] = {}
     """The adapter in place of each of these kinds."""
+    hurried = False
+    """Whether its waits are short (hurried.py)."""
 
     def __init__(self, folder: Path, config: Mapping[str, object], *, key: str) -> None:
         super().__init__(folder, config, key=key)
@@ -59,8 +62,8 @@ class ForkedGateway(GatewayProcess):
 
     def _fork(self, argv: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
         self._told.clear()
-        return fork_server(*MODULES, __name__).start(
-            f"{__name__}:run", (self.stand_ins,), argv=argv, environ=self.environ, folder=self.folder, stdout=out, stderr=err
+        return fork_server(*MODULES).start(
+            f"{__name__}:run", (self.stand_ins, self.hurried), argv=argv, environ=self.environ, folder=self.folder, stdout=out, stderr=err
         )  # fmt: skip
 
 
@@ -73,8 +76,10 @@ async def _ask_database(config_path: Path | None) -> dict[str, dict[str, Any]]:
     return told
 
 
-def run(stand_ins: Mapping[str, type[Adapter]]) -> None:
+def run(stand_ins: Mapping[str, type[Adapter]], hurry: bool) -> None:
     """In the forked process: `gateway …`."""
+    if hurry:
+        hurried.shorten()
     genuine = registry.adapter_class
     cast(Any, registry).adapter_class = lambda kind: stand_ins.get(kind) or genuine(kind)
     main()

@@ -41,8 +41,9 @@ GATEWAY = Path(sys.executable).with_name("gateway")
 MODULES = (
     "gateway.cli.main", "gateway.cli.welcome", "gateway.app", "uvloop", "alembic.command", "rich.console", "rich.table",
     "gateway.upstreams.openai", "gateway.upstreams.evolink", "gateway.upstreams.sandbox", "tests.acceptance.warm",
+    "tests.acceptance.forked_gateway", "tests.acceptance.hurried",
 )  # fmt: skip
-"""What a gateway, or a command of it, comes to import."""
+"""What a gateway, or a command of it, comes to import; and the stand-ins of the crash matrix, for which there need not be another server."""
 MAIN = "gateway.cli.main:main"
 START_S_MAX = 30.0
 STOP_S_MAX = 30.0
@@ -86,6 +87,9 @@ class Process(Protocol):
 
 class GatewayProcess:
     """One gateway: may be started, killed or terminated, and started again in the same folder."""
+
+    target = MAIN
+    """What its forked processes run."""
 
     def __init__(
         self,
@@ -142,7 +146,7 @@ class GatewayProcess:
 
     def _fork(self, argv: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
         return fork_server(*MODULES).start(
-            MAIN, argv=argv, environ=self.environ, folder=self.folder, stdout=out, stderr=err
+            self.target, argv=argv, environ=self.environ, folder=self.folder, stdout=out, stderr=err
         )
 
     def kill(self) -> None:
@@ -322,9 +326,14 @@ class GatewayProcess:
         ids = [task["id"] for task in self.tasks()]
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), 50):
-            answer = self.request("POST", "/v1/tasks/batch", {"task_ids": ids[start : start + 50]})
-            assert answer.status == 200, answer.body
-            found += answer.json["data"]
+            found += self.tasks_by_id(ids[start : start + 50])
+        return found
+
+    def tasks_by_id(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Up to fifty of them, in full."""
+        answer = self.request("POST", "/v1/tasks/batch", {"task_ids": ids})
+        assert answer.status == 200, answer.body
+        found: list[dict[str, Any]] = answer.json["data"]
         assert len(found) == len(ids)
         return found
 

@@ -75,7 +75,7 @@ def test_a_first_start_prints_all_that_a_first_picture_needs(
     new_gateway: NewGateway, tmp_path: Path, config: Path | None
 ) -> None:
     """Base URL, key and a curl command that makes a picture as pasted; at the second start no secret but where it is, and the command works again."""
-    gateway = new_gateway(config).start("--port", "0", command=(GATEWAY,))
+    gateway = new_gateway(config).start("--port", "0", command=(GATEWAY,) if config is None else ())
     key = key_of(gateway)
     assert f"serves at {gateway.base_url}\n" in gateway.output
     curl = snippet(gateway, "A picture with curl, saved as cat.png:")
@@ -91,7 +91,12 @@ def test_a_first_start_prints_all_that_a_first_picture_needs(
     assert_picture(tmp_path / "second/cat.png")
 
 
-@CONFIGS
+@pytest.mark.parametrize(
+    ("client_python", "config"),
+    [("openai-1", None), ("openai-2", SHIPPED), ("openai-3", None)],
+    ids=["openai-1", "openai-2-shipped-config", "openai-3"],
+    indirect=["client_python"],
+)
 def test_the_printed_python_makes_a_picture(
     new_gateway: NewGateway, tmp_path: Path, config: Path | None, client_python: Path
 ) -> None:

@@ -1,15 +1,20 @@
-"""Two gateways on one PostgreSQL: what is done to keys at one is in force there at once, and at the other within 60 seconds."""
+"""Two gateways on one PostgreSQL: what is done to keys at one is in force there at once, and at the other within 60 seconds.
+
+They read their keys anew every 30 s; but for `make soak` every few, and have as much longer for it as the promise leaves.
+"""
 
 import time
 
 import pytest
 
+from gateway import app_keys
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GatewayProcess, until
+from tests.acceptance.hurried import HURRIED, KEYS_RELOAD_S
 from tests.acceptance.settings import KEY, SECRET_KEY, config
 
 ADMIN = "an-admin-token-of-the-config"
-EFFECTIVE_S_MAX = 60.0
+EFFECTIVE_S_MAX = KEYS_RELOAD_S + 30.0
 AT_ONCE_S_MAX = 1.0
 TRIES = 4
 """A pause that the machine makes comes once, one that the gateway makes comes every time: the best of them counts."""
@@ -31,12 +36,12 @@ def post(gateway: GatewayProcess, path: str, **body: object) -> dict[str, str]:
 def test_what_is_done_to_keys_reaches_every_process(new_gateway: NewGateway, postgresql_database: str) -> None:
     """Made, rotated with and without overlap, expired and revoked by API, revoked by command, and an admin token revoked: every one is heard of."""
     settings = config(postgresql_database, admin_token=ADMIN)
-    first = new_gateway(settings, key=KEY)
+    first = new_gateway(settings, key=KEY, target=HURRIED)
     first.migrate().start()
     names = ("revoked", "by-command", "overlapping", "at-once", "expired")
     keys = {name: post(first, "keys", org="acme", team="design", name=name) for name in names}
     token = post(first, "tokens", name="ops", scopes=["read"])
-    second = new_gateway(settings, key=KEY, folder=first.folder).start()
+    second = new_gateway(settings, key=KEY, folder=first.folder, target=HURRIED).start()
     assert [status(second, key["secret"]) for key in keys.values()] == [200] * len(names)
 
     began_s = time.monotonic()
@@ -64,6 +69,7 @@ def test_what_is_done_to_keys_reaches_every_process(new_gateway: NewGateway, pos
         assert gateway.request("GET", "/admin/v1/tokens", key=token["secret"]).status == 401
     took_s = time.monotonic() - began_s
     assert took_s < EFFECTIVE_S_MAX
+    assert app_keys.KEYS_RELOAD_S + 30.0 <= 60.0
     for gateway in (first, second):
         printed = gateway.output + gateway.log
         assert not [secret for secret in (*wanted, token["secret"], ADMIN, SECRET_KEY) if secret in printed]

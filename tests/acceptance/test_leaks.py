@@ -18,6 +18,7 @@ from gateway.db.url import Dialect
 from gateway.domain.clock import SystemClock
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import Answer, GatewayProcess, until
+from tests.acceptance.hurried import HURRIED
 from tests.acceptance.invariants import all_final
 from tests.acceptance.settings import BY_OPENAI, BY_SANDBOX, KEY, config
 from tests.emulators import behaviours as b
@@ -114,7 +115,7 @@ def administer(watched: Watched) -> tuple[str, str]:
 
 def be_refused(watched: Watched, revoked: str, valid: str) -> None:
     """Wrong keys and tokens everywhere, and secrets where they do not belong: in paths, names, bodies and headers."""
-    # Revoked by command: on PostgreSQL a running process hears of it within a minute.
+    # Revoked by command: on PostgreSQL a running process hears of it with its next look.
     until(lambda: watched.call("GET", "/v1/models", key=revoked).status == 401, 60, "a revoked key is valid", pause_s=1)
     for key in (revoked, revoked + "x", valid[:-1] + "?", "a wrong key of somebody", "iga_" + "0" * 38):
         assert watched.call("GET", "/v1/models", key=key).status == 401
@@ -215,7 +216,7 @@ def test_nothing_leaks_from_a_process(
     openai = emulator_process("openai")
     alerts = {"url": "https://alerts.example/hook", "secret": ALERTS}
     settings = config(database, openai=openai, admin_token=ADMIN, alerts=alerts, server={"port": 0})
-    gateway = new_gateway(settings, key=KEY)
+    gateway = new_gateway(settings, key=KEY, target=HURRIED)
     monkeypatch.chdir(gateway.folder)
     assert gateway.config_path is not None
     leaks = Leaks()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.conftest import NewGateway
 from tests.acceptance.gateway_process import GatewayProcess, until
+from tests.acceptance.hurried import HURRIED, KEYS_RELOAD_S
 from tests.acceptance.settings import ACCOUNT, BY_SANDBOX, KEY, SQLITE, config
 
 ART_KEY, NEW_KEY = "a-key-of-the-art-team", "a-key-that-comes-later"
@@ -77,7 +78,7 @@ def reread(gateway: GatewayProcess, settings: object, event: str = "the config w
 def started(new_gateway: NewGateway, database: str) -> tuple[GatewayProcess, Any]:
     settings: Any = copy.deepcopy(config(database))
     settings["accounts"][0]["teams"].append({"team": "art", "keys": [{"name": "brush", "secret": ART_KEY}]})
-    gateway = new_gateway(settings, key=KEY)
+    gateway = new_gateway(settings, key=KEY, target=HURRIED)
     if database != SQLITE:
         gateway.migrate()
     return gateway.start(), settings
@@ -174,9 +175,9 @@ def test_prices_and_models_follow(new_gateway: NewGateway) -> None:
 @pytest.mark.slow
 @pytest.mark.xdist_group("acceptance-postgresql")
 def test_another_process_hears_of_it(new_gateway: NewGateway, postgresql_database: str) -> None:
-    """What one process declares, another of the same database knows within 30 s, a little more for the looking."""
+    """What one process declares, another of the same database knows with its next look at it: every 30 s, here sooner."""
     first, settings = started(new_gateway, postgresql_database)
-    second = new_gateway(settings, key=KEY).start()
+    second = new_gateway(settings, key=KEY, target=HURRIED).start()
     changed = copy.deepcopy(settings)
     changed["accounts"][0]["teams"][0]["keys"].append({"name": "later", "secret": NEW_KEY})
     del changed["accounts"][0]["teams"][1]
@@ -184,7 +185,7 @@ def test_another_process_hears_of_it(new_gateway: NewGateway, postgresql_databas
     assert (status_of(first, NEW_KEY), status_of(first, ART_KEY)) == (200, 401)
     until(
         lambda: (status_of(second, NEW_KEY), status_of(second, ART_KEY)) == (200, 401),
-        45,
+        KEYS_RELOAD_S + 15,
         "the other does not hear of it",
     )
     for gateway in (first, second):

@@ -32,7 +32,7 @@ from tests.proofs import Proof
 
 SEED = 20261126
 SOAK = os.environ.get("SOAK") == "1"
-SECONDS = 300 if SOAK else 30
+SECONDS = 300 if SOAK else 15
 DATABASES = ("sqlite_database", "postgresql_database")
 CALLERS, BATCH = 50, 20
 NAMES = ("fal", "replicate", "openai", "evolink", "gemini", "azure")
