@@ -460,6 +460,11 @@ class Process:
         return operations
 
 
+def run() -> None:
+    """In a forked process."""
+    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:6])))
+
+
 async def main(url_text: str, seed: int, number: int, clients: int, processes: int) -> None:
     url, lock = parse_database_url(url_text), None
     if url.dialect is Dialect.SQLITE:
@@ -483,4 +488,4 @@ def answer(line: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:6])))
+    run()

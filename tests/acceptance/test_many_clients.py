@@ -5,14 +5,14 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import BinaryIO, Self
 
 import asyncpg
 import orjson
@@ -31,7 +31,9 @@ from gateway.ledger.audit import audit
 from gateway.ledger.model import Grant
 from gateway.pipeline.commands import Claim, Claimed, Finish, Finished
 from tests.acceptance import money_world
+from tests.acceptance.gateway_process import MODULES
 from tests.books import Gateway, opened
+from tests.forked import ForkedProcess, fork_server
 from tests.proofs import Proof
 
 ROOT = Path(__file__).parents[2]
@@ -75,25 +77,51 @@ def stage(database_url: str) -> Stage:
     return Stage(database_url, 4 if database_url.startswith("postgresql") else 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One with clients, and the other ends of its input and output."""
+
+    forked: ForkedProcess
+    commands: int
+    answers: BinaryIO
+
+    @classmethod
+    def start(cls, stage: Stage, number: int) -> Self:
+        theirs, commands = os.pipe()
+        said, says = os.pipe()
+        arguments = (stage.url, str(SEED), str(number), str(CLIENTS // stage.processes), str(stage.processes))
+        with open(theirs, "rb") as stdin, open(says, "wb") as stdout:
+            forked = fork_server(*MODULES).start(
+                "tests.acceptance.money_clients:run", argv=("money_clients", *arguments), environ=os.environ, folder=ROOT,
+                stdin=stdin, stdout=stdout,
+            )  # fmt: skip
+        return cls(forked, commands, open(said, "rb"))
+
+    def end(self) -> None:
+        """However it is."""
+        self.forked.kill()
+        self.forked.wait()
+        os.close(self.commands)
+        self.answers.close()
+
+
 class Clients:
     """The processes, driven together."""
 
-    def __init__(self, processes: list[asyncio.subprocess.Process]) -> None:
+    def __init__(self, processes: list[Process]) -> None:
         self._processes = processes
 
     async def every(self, line: str) -> list[bytes]:
         """One command to all at once, and what each answers."""
         for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{line}\n".encode())
+            os.write(process.commands, f"{line}\n".encode())
         return await self.answers()
 
     async def answers(self) -> list[bytes]:
         return await asyncio.gather(*map(self._answer, self._processes))
 
-    async def _answer(self, process: asyncio.subprocess.Process) -> bytes:
-        assert process.stdout is not None
-        line = await process.stdout.readline()
+    async def _answer(self, process: Process) -> bytes:
+        line = await asyncio.to_thread(process.answers.readline)
         assert line, "a process of clients has ended; its traceback stands above"
         return line
 
@@ -116,22 +144,14 @@ async def statistics(stage: Stage) -> None:
 
 @asynccontextmanager
 async def running_clients(stage: Stage) -> AsyncIterator[Clients]:
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.acceptance.money_clients", stage.url, str(SEED), str(number), str(CLIENTS // stage.processes),
-            str(stage.processes), cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**24,
-        )
-        for number in range(stage.processes)
-    ]  # fmt: skip
-    try:
+    with ExitStack() as ending:
+        processes = []
+        for number in range(stage.processes):
+            processes.append(Process.start(stage, number))
+            ending.callback(processes[-1].end)
         clients = Clients(processes)
         await clients.answers()
         yield clients
-    finally:
-        for process in processes:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
 
 
 async def prepare(stage: Stage) -> None:

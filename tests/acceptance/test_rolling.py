@@ -28,7 +28,7 @@ from tests.tcp_balancer import Balancer
 
 SOAK = os.environ.get("SOAK") == "1"
 ROUNDS = 20 if SOAK else 3
-CALLERS = 200 if SOAK else 80
+CALLERS = 200 if SOAK else 40
 """Half of them wait for their pictures, half poll tasks. Each begins the next call when it has the last one's picture."""
 UPSTREAM_S = 2.0
 SLOTS = CALLERS * 2 // 5

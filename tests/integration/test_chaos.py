@@ -35,6 +35,8 @@ SOAK = os.environ.get("SOAK") == "1"
 SECONDS = 300 if SOAK else 15
 DATABASES = ("sqlite_database", "postgresql_database")
 CALLERS, BATCH = 50, 20
+PAUSE_S = 0.0 if SOAK else 0.6
+"""Of a caller between two calls: without it they have a whole core."""
 NAMES = ("fal", "replicate", "openai", "evolink", "gemini", "azure")
 """Cheapest first."""
 MISSED_SHARE_MAX = 0.001
@@ -198,7 +200,7 @@ def _poster() -> Json:
 
 
 async def _storm(house: House, weather: Weather) -> list[Outcome]:
-    """Calls without a pause between, for SECONDS."""
+    """Calls one after the other, for SECONDS."""
     outcomes: list[Outcome] = []
     ends_s = asyncio.get_running_loop().time() + SECONDS
     numbers = count()
@@ -206,6 +208,7 @@ async def _storm(house: House, weather: Weather) -> list[Outcome]:
     async def caller() -> None:
         while asyncio.get_running_loop().time() < ends_s:
             outcomes.append(await _call(house, f"a red fox number {next(numbers)} in fresh snow"))
+            await asyncio.sleep(PAUSE_S)
 
     falling_ill = asyncio.create_task(weather.run())
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
