@@ -41,9 +41,9 @@ GATEWAY = Path(sys.executable).with_name("gateway")
 MODULES = (
     "gateway.cli.main", "gateway.cli.welcome", "gateway.app", "uvloop", "alembic.command", "rich.console", "rich.table",
     "gateway.upstreams.openai", "gateway.upstreams.evolink", "gateway.upstreams.sandbox", "tests.acceptance.warm",
-    "tests.acceptance.forked_gateway", "tests.acceptance.hurried",
+    "tests.acceptance.forked_gateway", "tests.acceptance.hurried", "tests.acceptance.probed_gateway",
 )  # fmt: skip
-"""What a gateway, or a command of it, comes to import; and the stand-ins of the crash matrix, for which there need not be another server."""
+"""What a gateway, or a command of it, comes to import; and the other gateways of the tests, which need not have servers of their own."""
 MAIN = "gateway.cli.main:main"
 START_S_MAX = 30.0
 STOP_S_MAX = 30.0

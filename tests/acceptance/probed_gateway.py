@@ -53,7 +53,7 @@ class ProbedGateway(GatewayProcess):
         return [block for block in found if block.at_s >= since_s]
 
     def _fork(self, argv: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
-        return fork_server(*MODULES, __name__).start(
+        return fork_server(*MODULES).start(
             f"{__name__}:run", (str(self.folder / FILE),), argv=argv, environ=self.environ, folder=self.folder, stdout=out, stderr=err
         )  # fmt: skip
 
