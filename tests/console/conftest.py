@@ -11,18 +11,27 @@ from tests.console.browser import ARGUMENTS, BUILT, Rooms, Visits
 from tests.console.world import World, open_world
 from tests.debian import installed
 
+SHELL = "chromium-headless-shell"
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def rooms() -> AsyncIterator[Rooms]:
     """One browser a test process."""
     if not BUILT.exists():
         pytest.fail("the console is not built: `make console` does it, with Node 20 or newer")
-    # The shell draws and runs as Chromium does, without its windows, menus and extensions: a third less of the processor.
-    path = await asyncio.to_thread(installed, "chromium-headless-shell", "chromium-headless-shell")
+    path = await asyncio.to_thread(_chromium)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield Rooms(browser)
         await browser.close()
+
+
+def _chromium() -> str:
+    """Its shell, which draws and runs as Chromium does without windows, menus and extensions: a third less of the processor. Else Chromium itself."""
+    try:
+        return installed(SHELL, SHELL)
+    except RuntimeError:  # a system that has no such package
+        return installed("chromium", "chromium")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
