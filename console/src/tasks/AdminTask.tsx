@@ -21,12 +21,12 @@ import { useText } from "./texts";
 
 type Task = components["schemas"]["AdminTaskAnswer"];
 
-/** All that is known of a task: request, plan, attempts, money, callback, results. */
 /** Ended, and its callback delivered or given up: what still changes is left to the slow look. */
 function isSettled(task: Task | undefined): boolean {
   return task?.finished_at_ms != null && task.callback?.state !== "due";
 }
 
+/** All that is known of a task: request, plan, attempts, money, callback, results. */
 export function AdminTask({ id }: { id: string }) {
   const [prompt, setPrompt] = useState(false);
   const task = useQuery({
