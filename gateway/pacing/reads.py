@@ -4,7 +4,8 @@ Left alone the loop reads 256 KB of every socket that is ready, into memory that
 hundred callers who begin at once have it to themselves for as long as all of their beginnings take. What is over a turn's measure is held here, and
 its socket left unread, until a later turn; first come, first served.
 
-Used on one event loop. Owns what it holds, at most two pieces a connection; must not know what the bytes mean. It does not fail.
+Used on one event loop. Owns what it holds, at most two pieces a connection; must not know what the bytes mean. It fails
+only as the protocol behind a connection does, and for that connection alone.
 """
 
 import asyncio
